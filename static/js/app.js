@@ -1,0 +1,26 @@
+// Small conveniences; every page works without them.
+document.addEventListener("click", async (event) => {
+  const copy = event.target.closest("[data-copy]");
+  if (copy) {
+    const status = document.getElementById(copy.getAttribute("aria-describedby"));
+    await navigator.clipboard.writeText(copy.dataset.copy);
+    if (status) status.textContent = copy.dataset.copied || "Đã sao chép";
+  }
+  const printer = event.target.closest("[data-print]");
+  if (printer) window.print();
+});
+for (const element of document.querySelectorAll("[data-js]")) element.hidden = false;
+const summary = document.querySelector(".error-summary");
+if (summary) summary.focus();
+// A second click on a slow line must not send the form twice; the server refuses it too.
+document.addEventListener("submit", (event) => {
+  if (event.target.method !== "post") return;
+  if (event.target.dataset.sent) event.preventDefault();
+  else {
+    event.target.dataset.sent = "1";
+    setTimeout(() => delete event.target.dataset.sent, 5000);
+  }
+});
+window.addEventListener("pageshow", () => {
+  for (const form of document.forms) delete form.dataset.sent;
+});
