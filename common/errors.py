@@ -1,0 +1,59 @@
+"""Pages for what went wrong. They need no database and no session, for those may be what is away."""
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
+
+RETRY_AFTER_S = 15
+
+
+def bad_request(request: HttpRequest, exception=None) -> HttpResponse:
+    """400: what came is not a request of ours."""
+    return _page(request, 400)
+
+
+def permission_denied(request: HttpRequest, exception=None) -> HttpResponse:
+    """403: signed in, but not for this."""
+    return _page(request, 403)
+
+
+def forged_form(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """403 of the CSRF check: mostly a form that stood open over night or a browser without cookies."""
+    return _page(request, 403, name="csrf")
+
+
+def not_found(request: HttpRequest, exception=None) -> HttpResponse:
+    """404: no such page, or outside one's scope, which looks the same."""
+    return _page(request, 404)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """500: our fault."""
+    return _page(request, 500)
+
+
+def service_lost(request: HttpRequest, *, is_broker: bool) -> HttpResponse:
+    """503: database or broker away; nothing was half done, the same request works when it is back."""
+    response = _page(request, 503, name="broker" if is_broker else "database")
+    response["Retry-After"] = str(RETRY_AFTER_S)
+    return response
+
+
+def _page(request: HttpRequest, status: int, *, name: str = "") -> HttpResponse:
+    kind = name or str(status)
+    if request.path.startswith("/api/") or "application/json" in request.headers.get("Accept", "").split(","):
+        return JsonResponse({"detail": MESSAGES[kind]}, status=status)
+    page = render_to_string(
+        "errors/page.html", {"kind": kind, "status": status, "again": request.method == "GET"}
+    )
+    return HttpResponse(page, status=status)
+
+
+MESSAGES = {
+    "400": "Máy chủ không hiểu yêu cầu này.",
+    "403": "Tài khoản này không được làm việc đó.",
+    "csrf": "Biểu mẫu đã hết hạn hoặc trình duyệt chặn cookie. Hãy tải lại trang và gửi lại.",
+    "404": "Không có địa chỉ này.",
+    "500": "Lỗi của hệ thống. Việc vừa gửi chưa được ghi.",
+    "database": "Cơ sở dữ liệu đang gián đoạn. Việc vừa gửi chưa được ghi; hãy thử lại sau ít phút.",
+    "broker": "Hàng đợi công việc đang gián đoạn. Hãy thử lại sau ít phút.",
+}

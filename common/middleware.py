@@ -1,0 +1,139 @@
+"""What every request passes through: its record, the page for a lost database or broker, GET that can't write."""
+
+import contextlib
+import contextvars
+import time
+from collections.abc import Callable, Iterator
+
+import psycopg
+import structlog
+from django.db import InterfaceError, OperationalError, connections, transaction
+from django.http import HttpRequest, HttpResponse
+from kombu.exceptions import OperationalError as BrokerError
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from common import errors, metrics
+
+log = structlog.get_logger("request")
+GetResponse = Callable[[HttpRequest], HttpResponse]
+READING_METHODS = {"GET", "HEAD", "OPTIONS"}
+
+_read_only: contextvars.ContextVar[bool] = contextvars.ContextVar("read_only", default=False)
+
+
+class RequestRecord:
+    """One log line and one metric per request: the name of the page, never its address, which may hold a code."""
+
+    def __init__(self, get_response: GetResponse):
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        started = time.perf_counter()
+        response = self.get_response(request)
+        seconds = time.perf_counter() - started
+        match = request.resolver_match
+        page = (match.view_name or match.route) if match else "none"
+        metrics.REQUEST_SECONDS.labels(request.method, page, response.status_code).observe(seconds)
+        if not page.startswith("health"):
+            log.info(
+                "request.answered",
+                method=request.method,
+                page=page,
+                status=response.status_code,
+                milliseconds=round(seconds * 1000),
+            )
+        return response
+
+
+class LostServices:
+    """When the database or the broker is away, answer with a page that says so and what to do (503), not a 500."""
+
+    def __init__(self, get_response: GetResponse):
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        try:
+            return self.get_response(request)
+        except (InterfaceError, OperationalError, BrokerError, RedisConnectionError) as error:
+            return self._answer(request, error)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """Errors of the view itself, which Django would turn into a 500 before they reach `__call__`."""
+        if isinstance(error, (InterfaceError, OperationalError, BrokerError, RedisConnectionError)):
+            return self._answer(request, error)
+        return None
+
+    def _answer(self, request: HttpRequest, error: Exception) -> HttpResponse:
+        log.error("service.lost", error=type(error).__name__, detail=str(error)[:300])
+        return errors.service_lost(request, is_broker=isinstance(error, (BrokerError, RedisConnectionError)))
+
+
+class ReadsDoNotWrite:
+    """GET and HEAD run on a connection that refuses writes.
+
+    A view that must write on GET (none of ours does; a library's may) is marked with `writes_on_get`.
+    """
+
+    def __init__(self, get_response: GetResponse):
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        with contextlib.ExitStack() as request.refusing_writes:
+            return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, view, args, kwargs) -> None:
+        if request.method not in READING_METHODS:
+            return
+        if getattr(view, "writes_on_get", None) or getattr(
+            getattr(view, "view_class", None), "writes_on_get", None
+        ):
+            return
+        request.refusing_writes.enter_context(refuse_writes())
+
+
+def writes_on_get(reason: str):
+    """Mark a view as one that must write on GET, and say why."""
+
+    def mark(view):
+        view.writes_on_get = reason
+        return view
+
+    return mark
+
+
+@contextlib.contextmanager
+def refuse_writes(using: str = "default") -> Iterator[None]:
+    """Within this block PostgreSQL refuses every write on the connection; the rule is set with the first query.
+
+    A page without a query costs nothing; others pay one short statement before and one after.
+    """
+    connection = connections[using]
+    if connection.in_atomic_block:
+        # Inside a transaction (a test): a read-only subtransaction; PostgreSQL restores the mode at its end.
+        with transaction.atomic(using=using):
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION READ ONLY")
+            yield
+        return
+    is_set = False
+
+    def before_query(execute, sql, params, many, context):
+        nonlocal is_set
+        if connection.in_atomic_block:
+            # A transaction that the view opened before its first query: a session setting would come too late.
+            connection.connection.execute("SET TRANSACTION READ ONLY")
+        elif not is_set:
+            connection.connection.execute("SET default_transaction_read_only = on")
+            is_set = True
+        return execute(sql, params, many, context)
+
+    try:
+        with connection.execute_wrapper(before_query):
+            yield
+    finally:
+        if is_set and connection.connection is not None and not connection.connection.closed:
+            try:
+                connection.connection.execute("SET default_transaction_read_only = off")
+            except psycopg.Error:
+                # Never hand a connection in an unknown mode to the next request.
+                connection.close()

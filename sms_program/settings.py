@@ -1,0 +1,411 @@
+"""Settings from the environment; `.env.example` lists every variable with its default.
+
+With nothing set this is a demonstration on one machine: the embedded PostgreSQL, its queue as broker, files under
+`var/`. With `PRODUCTION=1` everything that guards children's data must be set, or nothing starts.
+"""
+
+import base64
+import os
+import secrets
+from pathlib import Path
+
+import environ
+from celery.schedules import crontab
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+
+from common import pg
+from sms_program import logs
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+environ.Env.read_env(BASE_DIR / ".env")
+
+# --- what kind of installation ------------------------------------------------------------------------------------
+
+PRODUCTION = env.bool("PRODUCTION", default=False)
+# The demonstration shows its sign-in codes and takes its date from the programme's row.
+DEMO = env.bool("DEMO", default=False)
+DEBUG = env.bool("DEBUG", default=False)
+if PRODUCTION and (DEMO or DEBUG):
+    raise ImproperlyConfigured("PRODUCTION=1 từ chối DEMO=1 và DEBUG=1: bản thật không được lộ mã đăng nhập.")
+
+VAR_DIR = pg.VAR_DIR
+# Uploaded lists and photos: never served by address, only through views that check who asks.
+UPLOAD_DIR = VAR_DIR / "uploads"
+MEDIA_ROOT = UPLOAD_DIR
+# The public log as plain files.
+LEDGER_DIR = Path(env.str("LEDGER_DIR", default=str(VAR_DIR / "ledger")))
+
+
+def secret(name: str, *, length: int = 32) -> str:
+    """A key from the environment, from the file `<name>_FILE` names, or (outside production) one made once.
+
+    The made one is kept in `var/keys/<name>` (mode 0600), URL-safe base64 of `length` random bytes.
+    Raises ImproperlyConfigured in production when it is missing.
+    """
+    if value := env.str(name, default=""):
+        return value
+    if file := env.str(f"{name}_FILE", default=""):
+        return Path(file).read_text().strip()
+    if PRODUCTION:
+        raise ImproperlyConfigured(f"Thiếu {name} (hoặc {name}_FILE). Xem docs/operations.md, phần Khóa.")
+    kept = VAR_DIR / "keys" / name
+    kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    made = base64.urlsafe_b64encode(secrets.token_bytes(length)).decode()
+    try:
+        # Several processes may start at once: link() lets exactly one of them win.
+        aside = kept.with_name(f"{name}.{os.getpid()}")
+        aside.touch(mode=0o600)
+        aside.write_text(made)
+        os.link(aside, kept)
+    except FileExistsError:
+        pass
+    finally:
+        aside.unlink(missing_ok=True)
+    return kept.read_text()
+
+
+SECRET_KEY = secret("SECRET_KEY", length=48)
+# Key ring of identity numbers: "1:<base64 of 32 bytes>,2:<…>", the last one encrypts; one bare key is key 1.
+IDENTITY_KEYS = secret("IDENTITY_KEYS")
+# Blind index of identity numbers: another key, so that the index alone opens nothing.
+IDENTITY_INDEX_KEY = secret("IDENTITY_INDEX_KEY")
+# Ed25519 seed of the log's checkpoints; only the signer process needs it.
+LEDGER_SIGNING_KEY = (
+    secret("LEDGER_SIGNING_KEY") if not PRODUCTION or env.bool("SIGNER", default=False) else ""
+)
+# The log's name in checkpoints (a key name of the signed-note format).
+LEDGER_ORIGIN = env.str("LEDGER_ORIGIN", default="may-tinh-cho-em.example/so-cai")
+
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+# The address that printed codes, letters and QR labels point to.
+PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://127.0.0.1:{env.int('PORT', default=8000)}").rstrip("/")
+
+# --- applications -------------------------------------------------------------------------------------------------
+
+PROJECT_APPS = [
+    # From the top floor down, so that a page above may replace a template below.
+    "dashboards",
+    "delivery",
+    "allocation",
+    "donations",
+    "coverage",
+    "schools",
+    "ledger",
+    "accounts",
+    "common",
+]
+INSTALLED_APPS = [
+    *PROJECT_APPS,
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "django.forms",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "pgtrigger",
+    "pghistory",
+    "import_export",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_filters",
+    "django_htmx",
+    "template_partials",
+    "csp",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "common.middleware.RequestRecord",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "common.middleware.LostServices",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "pghistory.middleware.HistoryMiddleware",
+    # Innermost: sessions and messages, which save outside the view, may still write.
+    "common.middleware.ReadsDoNotWrite",
+]
+ROOT_URLCONF = "sms_program.urls"
+WSGI_APPLICATION = "sms_program.wsgi.application"
+FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.i18n",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- database -----------------------------------------------------------------------------------------------------
+
+# Before the embedded server's first start nothing answers there, and the commands that need no database still run.
+DATABASE_URL = (
+    env.str("DATABASE_URL", default="") or pg.default_url() or "postgresql://sms_program@127.0.0.1:1/none"
+)
+_database = environ.Env.db_url_config(DATABASE_URL) | {
+    "ENGINE": "django.db.backends.postgresql",
+    # Kept connections, checked at each request, so that the work goes on when the database is back.
+    "CONN_MAX_AGE": env.int("CONN_MAX_AGE", default=60),
+    "CONN_HEALTH_CHECKS": True,
+    "TEST": {"NAME": env.str("TEST_DB_NAME", default="test_sms_program"), "TEMPLATE": "template0"},
+}
+_database.setdefault("OPTIONS", {})
+_database["OPTIONS"] |= {
+    "connect_timeout": 5,
+    "application_name": env.str("PROCESS_NAME", default="sms_program"),
+}
+DATABASES = {
+    "default": _database,
+    # A second connection to the same database for what must be kept although the request only reads or its
+    # transaction is rolled back: who read personal data, how far a job is.
+    "journal": _database | {"TEST": {"MIRROR": "default"}},
+}
+
+# --- broker, cache ------------------------------------------------------------------------------------------------
+
+REDIS_URL = env.str("REDIS_URL", default="")
+# One hour: nothing that runs longer than the time limit below exists, so nothing is delivered twice while it runs.
+VISIBILITY_TIMEOUT_S = env.int("VISIBILITY_TIMEOUT_S", default=3600)
+if REDIS_URL:
+    CELERY_BROKER_URL = REDIS_URL
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "visibility_timeout": VISIBILITY_TIMEOUT_S,
+        # kombu's own default looks for lost tasks every 100 s only.
+        "unacked_restore_interval": 5,
+        "unacked_restore_throttle": 1,
+        "socket_timeout": 10,
+        "socket_connect_timeout": 5,
+        "socket_keepalive": True,
+        "retry_on_timeout": True,
+        "max_retries": 3,
+    }
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": env.str("CACHE_URL", default=REDIS_URL),
+            "KEY_PREFIX": "sms",
+        }
+    }
+else:
+    CELERY_BROKER_URL = "pgmq://"
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "conn_string": DATABASE_URL,
+        # The SQL comes by `manage.py prepare_queue`; the wheel's PostgreSQL has no such extension.
+        "init_extension": False,
+        "visibility_timeout": VISIBILITY_TIMEOUT_S,
+        "wait_time_seconds": 5,
+        "poll_interval_ms": 100,
+        "pool_size": 4,
+        "pool_timeout": 5,
+        "max_retries": 3,
+    }
+    # One machine, several processes: files are shared between them and cost no query.
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+            "LOCATION": VAR_DIR / "cache",
+            "OPTIONS": {"MAX_ENTRIES": 20_000},
+        }
+    }
+
+# --- tasks --------------------------------------------------------------------------------------------------------
+
+CELERY_TIMEZONE = "Asia/Ho_Chi_Minh"
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+# Progress and outcome live in our own rows; a result backend would be a second truth.
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_SOFT_TIME_LIMIT = VISIBILITY_TIMEOUT_S * 3 // 4
+CELERY_TASK_TIME_LIMIT = VISIBILITY_TIMEOUT_S * 5 // 6
+CELERY_WORKER_MAX_TASKS_PER_CHILD = 500
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_CONNECTION_TIMEOUT = 5
+# A page that hands over work must not hang when the broker is away; the sweeper finds the work again.
+CELERY_TASK_PUBLISH_RETRY_POLICY = {
+    "max_retries": 1,
+    "interval_start": 0,
+    "interval_step": 0.2,
+    "interval_max": 0.5,
+}
+CELERY_TASK_DEFAULT_QUEUE = "viec"
+# What runs by the clock. Every task is safe to run twice and leaves quietly when there is nothing to do.
+CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat.db")
+CELERY_BEAT_SCHEDULE = {
+    "common.prove_alive": {"task": "common.tasks.prove_alive", "schedule": 30.0, "options": {"expires": 60}},
+    "common.sweep": {"task": "common.tasks.sweep", "schedule": 60.0, "options": {"expires": 120}},
+    "common.clear_expired": {"task": "common.tasks.clear_expired", "schedule": crontab(hour=2, minute=40)},
+}
+
+# --- people -------------------------------------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "/viec-can-lam/"
+LOGOUT_REDIRECT_URL = "/"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_USER_MODEL_EMAIL_FIELD = "email"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*"]
+ACCOUNT_UNIQUE_EMAIL = True
+ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_LOGIN_BY_CODE_ENABLED = True
+ACCOUNT_LOGOUT_ON_GET = False
+ACCOUNT_SESSION_REMEMBER = False
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_TOTP_ISSUER = "Sóng và máy tính cho em"
+MFA_TOTP_TOLERANCE = 1
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 12 * 3600
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+CSRF_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "common.errors.forged_form"
+
+EMAIL_CONFIG = env.email_url("EMAIL_URL", default=f"filemail:///{str(VAR_DIR / 'mail').lstrip('/')}")
+vars().update(EMAIL_CONFIG)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.str(
+    "DEFAULT_FROM_EMAIL", default="Sóng và máy tính cho em <khong-tra-loi@may-tinh-cho-em.example>"
+)
+
+# --- language -----------------------------------------------------------------------------------------------------
+
+LANGUAGE_CODE = "vi"
+LANGUAGES = [("vi", _("Tiếng Việt")), ("en", _("English"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+FORMAT_MODULE_PATH = ["sms_program.formats"]
+TIME_ZONE = "Asia/Ho_Chi_Minh"
+USE_TZ = True
+USE_I18N = True
+USE_THOUSAND_SEPARATOR = True
+
+# --- files --------------------------------------------------------------------------------------------------------
+
+STATIC_URL = "/static/"
+STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(VAR_DIR / "static")))
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+WHITENOISE_KEEP_ONLY_HASHED_FILES = True
+WHITENOISE_MANIFEST_STRICT = False
+# Larger forms than this are not ours; lists come as files and have their own limit.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 2**20
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 5_000
+DATA_UPLOAD_MAX_NUMBER_FILES = 20
+FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 2**20
+FILE_UPLOAD_PERMISSIONS = 0o600
+FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
+
+# --- web ----------------------------------------------------------------------------------------------------------
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+if PRODUCTION:
+    SECURE_SSL_REDIRECT = True
+    # The proxy in front answers plain HTTP probes itself; inside, these two addresses are asked without TLS.
+    SECURE_REDIRECT_EXEMPT = [r"^healthz/", r"^metrics$"]
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_HSTS_SECONDS = 365 * 24 * 3600
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+    SESSION_COOKIE_SECURE = True
+    SESSION_COOKIE_NAME = "__Host-sessionid"
+    CSRF_COOKIE_SECURE = True
+    CSRF_COOKIE_NAME = "__Host-csrftoken"
+# How many proxies stand in front: throttles take the address that the outermost one of ours saw.
+NUM_PROXIES = env.int("NUM_PROXIES", default=1 if PRODUCTION else 0)
+
+REST_FRAMEWORK = {
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    # A view that says nothing is closed.
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.LimitOffsetPagination",
+    "PAGE_SIZE": 100,
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.AnonRateThrottle"],
+    "DEFAULT_THROTTLE_RATES": {"anon": env.str("API_ANONYMOUS_RATE", default="300/min")},
+    "NUM_PROXIES": NUM_PROXIES,
+    "COERCE_DECIMAL_TO_STRING": False,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Sóng và máy tính cho em",
+    "DESCRIPTION": "Dữ liệu công khai của chương trình. Không có dữ liệu về một trẻ em nào.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+IMPORT_EXPORT_USE_TRANSACTIONS = True
+IMPORT_EXPORT_ESCAPE_FORMULAE_ON_EXPORT = True
+
+# --- watching -----------------------------------------------------------------------------------------------------
+
+LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
+LOGGING = logs.config(level=LOG_LEVEL, json=env.bool("LOG_JSON", default=True))
+# Who may read /metrics without the token: the machine itself; others send `Authorization: Bearer <token>`.
+METRICS_TOKEN = secret("METRICS_TOKEN") if PRODUCTION else env.str("METRICS_TOKEN", default="")
+SILENCED_SYSTEM_CHECKS = [
+    # E-mail is unique by a named constraint on lower(email), which the check can't see.
+    "auth.W004",
+]
