@@ -1,0 +1,167 @@
+"""Small tables that every app may use: the programme's settings, long work, sent mail."""
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+
+from common.constraints import positive
+
+
+class Programme(models.Model):
+    """The one row of programme-wide settings."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    today_on = models.DateField(
+        "ngày của chương trình",
+        null=True,
+        blank=True,
+        help_text="Chỉ dùng cho bản trình diễn: hệ thống coi đây là hôm nay.",
+    )
+    is_demonstration = models.BooleanField("là bản trình diễn", default=False)
+    demonstration_seed = models.BigIntegerField("hạt giống của số liệu minh họa", null=True, blank=True)
+
+    class Meta:
+        verbose_name = "thiết lập chương trình"
+        verbose_name_plural = "thiết lập chương trình"
+        constraints = [
+            models.CheckConstraint(
+                name="programme_single_row",
+                condition=Q(id=1),
+                violation_error_message="Chương trình chỉ có một bản thiết lập.",
+            ),
+            models.CheckConstraint(
+                name="programme_date_only_in_demonstration",
+                condition=Q(today_on__isnull=True) | Q(is_demonstration=True),
+                violation_error_message="Chỉ bản trình diễn mới được đặt ngày riêng.",
+            ),
+        ]
+
+    def __str__(self):
+        return "Chương trình Sóng và máy tính cho em"
+
+
+class JobQuerySet(models.QuerySet):
+    def unfinished(self):
+        return self.filter(state__in=[Job.State.QUEUED, Job.State.RUNNING])
+
+    def for_subject(self, subject):
+        """The jobs about one object, newest first."""
+        return self.filter(subject_type=subject._meta.label_lower, subject_id=str(subject.pk)).order_by(
+            "-created_at"
+        )
+
+
+class Job(models.Model):
+    """A piece of long work: who asked, how far it is, how it ended. Work lists come from here, not the broker."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued", "Đang chờ"
+        RUNNING = "running", "Đang chạy"
+        DONE = "done", "Đã xong"
+        FAILED = "failed", "Không hoàn thành"
+        CANCELLED = "cancelled", "Đã dừng theo yêu cầu"
+
+    TRANSITIONS = [
+        (State.QUEUED, State.RUNNING),
+        (State.QUEUED, State.CANCELLED),
+        (State.QUEUED, State.FAILED),
+        (State.RUNNING, State.QUEUED),
+        (State.RUNNING, State.DONE),
+        (State.RUNNING, State.FAILED),
+        (State.RUNNING, State.CANCELLED),
+    ]
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.CharField("loại việc", max_length=60)
+    subject_type = models.CharField("loại đối tượng", max_length=80)
+    subject_id = models.CharField("đối tượng", max_length=64)
+    state = models.CharField("trạng thái", max_length=10, choices=State, default=State.QUEUED)
+    step = models.CharField("đang làm", max_length=200, blank=True)
+    done_rows = models.BigIntegerField("số dòng đã xong", default=0)
+    total_rows = models.BigIntegerField("tổng số dòng", null=True, blank=True)
+    attempts = models.PositiveSmallIntegerField("số lần thử", default=0)
+    message = models.TextField("thông báo cho người dùng", blank=True)
+    is_cancel_requested = models.BooleanField("được yêu cầu dừng", default=False)
+    created_at = models.DateTimeField("giao việc lúc", auto_now_add=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        related_name="+",
+        verbose_name="người giao việc",
+    )
+    started_on_clock_at = models.DateTimeField("bắt đầu lúc", null=True, blank=True)
+    beat_at = models.DateTimeField("lần cuối có tiến triển", null=True, blank=True)
+    finished_on_clock_at = models.DateTimeField("kết thúc lúc", null=True, blank=True)
+
+    objects = JobQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "việc chạy nền"
+        verbose_name_plural = "việc chạy nền"
+        indexes = [
+            models.Index(fields=["subject_type", "subject_id", "-created_at"], name="job_subject"),
+            models.Index(
+                fields=["created_at"], name="job_unfinished", condition=Q(state__in=["queued", "running"])
+            ),
+        ]
+        constraints = [
+            positive("job", "done_rows", "Số dòng đã xong không thể âm.", zero=True),
+            models.CheckConstraint(
+                name="job_done_rows_within_total",
+                condition=Q(total_rows__isnull=True) | Q(done_rows__lte=F("total_rows")),
+                violation_error_message="Số dòng đã xong không thể vượt tổng số dòng.",
+            ),
+            models.UniqueConstraint(
+                fields=["kind", "subject_type", "subject_id"],
+                condition=Q(state__in=["queued", "running"]),
+                name="job_one_unfinished_per_subject",
+                violation_error_message="Việc này đang chạy. Xin chờ cho đến khi xong.",
+            ),
+        ]
+
+    def __str__(self):
+        return f"{self.kind} {self.subject_id}"
+
+    @property
+    def percent(self) -> int | None:
+        """Progress in whole percent, None while the total is not known."""
+        if not self.total_rows:
+            return None
+        return min(100, self.done_rows * 100 // self.total_rows)
+
+
+class SentMail(models.Model):
+    """That a mail was sent, about what, and whether the server took it. Never the text, never the address."""
+
+    kind = models.CharField("loại thư", max_length=60)
+    subject_type = models.CharField("về đối tượng", max_length=80)
+    subject_id = models.CharField("mã đối tượng", max_length=64)
+    recipient_hash = models.BinaryField("dấu vết địa chỉ nhận", max_length=32)
+    queued_at = models.DateTimeField("xếp hàng lúc", auto_now_add=True)
+    delivered_on_clock_at = models.DateTimeField("máy chủ thư nhận lúc", null=True, blank=True)
+    attempts = models.PositiveSmallIntegerField("số lần gửi", default=0)
+    error = models.CharField("lỗi lần cuối", max_length=200, blank=True)
+
+    class Meta:
+        verbose_name = "thư đã gửi"
+        verbose_name_plural = "thư đã gửi"
+        indexes = [models.Index(fields=["subject_type", "subject_id"], name="sentmail_subject")]
+
+    def __str__(self):
+        return f"{self.kind} {self.subject_id}"
+
+
+class Heartbeat(models.Model):
+    """When a process last did real work: one row per name (a worker's probe, the sequencer, the signer)."""
+
+    name = models.CharField("tên", max_length=60, primary_key=True)
+    beat_on_clock_at = models.DateTimeField("lần cuối lúc")
+
+    class Meta:
+        verbose_name = "nhịp của tiến trình"
+        verbose_name_plural = "nhịp của tiến trình"
+
+    def __str__(self):
+        return self.name

@@ -1,0 +1,19 @@
+"""The supply: donors and pledges, money and purchases, lots and devices up to acceptance."""
+
+from donations.models.devices import Device, DeviceCriteria, Inspection, Lot
+from donations.models.donors import Donor, DonorMember, Pledge
+from donations.models.money import BudgetLine, MoneyReceipt, PriceAgreement, PurchaseOrder
+
+__all__ = [
+    "BudgetLine",
+    "Device",
+    "DeviceCriteria",
+    "Donor",
+    "DonorMember",
+    "Inspection",
+    "Lot",
+    "MoneyReceipt",
+    "Pledge",
+    "PriceAgreement",
+    "PurchaseOrder",
+]

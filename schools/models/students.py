@@ -1,0 +1,110 @@
+"""The one noun for a beneficiary: a pupil or student without a computer (Plan I.1a, III.2c)."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from common.constraints import paired
+from schools.models.offices import School
+from schools.models.units import AdministrativeUnit
+
+
+class Student(models.Model):
+    """A pupil or student. Identity number encrypted; found again by blind index only."""
+
+    class Group(models.TextChoices):
+        POOR = "poor", "Hộ nghèo"
+        NEAR_POOR = "near_poor", "Hộ cận nghèo"
+        COVID_ORPHAN = "covid_orphan", "Mồ côi do COVID-19"
+
+    class Sex(models.TextChoices):
+        MALE = "male", "Nam"
+        FEMALE = "female", "Nữ"
+
+    class State(models.TextChoices):
+        LISTED = "listed", "Trong danh sách, chờ duyệt"
+        APPROVED = "approved", "Đã duyệt"
+        LEFT = "left", "Đã thôi học"
+        OUT_OF_GROUP = "out_of_group", "Không còn thuộc đối tượng"
+
+    school = models.ForeignKey(
+        School, on_delete=models.PROTECT, related_name="students", verbose_name="trường"
+    )
+    code = models.CharField("mã học sinh", max_length=16, blank=True)
+    class_name = models.CharField("lớp", max_length=20, blank=True)
+    grade = models.PositiveSmallIntegerField("khối", null=True, blank=True)
+    full_name = models.CharField("họ và tên", max_length=80)
+    search_key = models.CharField("khoá tìm kiếm", max_length=80)
+    sort_key = models.CharField("khoá sắp xếp", max_length=240)
+    born_on = models.DateField("ngày sinh")
+    sex = models.CharField("giới tính", max_length=6, choices=Sex, blank=True)
+    group = models.CharField("đối tượng", max_length=12, choices=Group)
+    # One key per (commune, household code or head); empty where no household code was given.
+    household_key = models.CharField("khoá hộ", max_length=64, blank=True)
+    home_commune = models.ForeignKey(
+        AdministrativeUnit,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name="xã, phường nơi ở",
+    )
+    identity_sealed = models.BinaryField("số định danh (đã mã hoá)", null=True, blank=True)
+    identity_index = models.BinaryField("khoá tra số định danh", max_length=32, null=True, blank=True)
+    has_device = models.BooleanField("đã có máy tính", default=False)
+    state = models.CharField("trạng thái", max_length=12, choices=State, default=State.LISTED)
+    approved_at = models.DateTimeField("duyệt lúc", null=True, blank=True)
+    approved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name="người duyệt",
+    )
+    student_list = models.ForeignKey(
+        "schools.StudentList",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="students",
+        verbose_name="danh sách gần nhất",
+    )
+
+    class Meta:
+        verbose_name = "học sinh, sinh viên"
+        verbose_name_plural = "học sinh, sinh viên"
+        indexes = [
+            models.Index(fields=["school", "class_name"], name="student_school_class"),
+            models.Index(fields=["household_key"], name="student_household", condition=~Q(household_key="")),
+            models.Index(fields=["search_key", "born_on"], name="student_likely"),
+        ]
+        constraints = [
+            paired("student", "approved"),
+            models.UniqueConstraint(
+                fields=["identity_index"],
+                condition=Q(identity_index__isnull=False),
+                name="student_identity_unique",
+                violation_error_message="Số định danh này đã có ở một học sinh khác.",
+            ),
+            models.UniqueConstraint(
+                fields=["code"],
+                condition=~Q(code=""),
+                name="student_code_unique",
+                violation_error_message="Mã học sinh này đã có.",
+            ),
+            models.CheckConstraint(
+                name="student_approved_state_has_approver",
+                condition=~Q(state="approved") | Q(approved_at__isnull=False),
+                violation_error_message="Học sinh đã duyệt phải có người duyệt.",
+            ),
+            models.CheckConstraint(
+                name="student_identity_sealed_with_index",
+                condition=Q(identity_sealed__isnull=True, identity_index__isnull=True)
+                | Q(identity_sealed__isnull=False, identity_index__isnull=False),
+                violation_error_message="Số định danh phải được mã hoá cùng khoá tra.",
+            ),
+        ]
+
+    def __str__(self):
+        return self.full_name
