@@ -12,3 +12,5 @@ EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 # Tasks that a test wants to run, it calls; those handed over wait here unread.
 CELERY_BROKER_URL = "memory://"
 CELERY_BROKER_TRANSPORT_OPTIONS = {}
+for _alias in DATABASES.values():  # noqa: F405 - from the settings above
+    _alias["ENGINE"] = "tests.engine"

@@ -1,0 +1,106 @@
+"""Fixtures that every level shares."""
+
+import time
+
+import psycopg
+import pytest
+from allauth.account.internal.flows.login import AUTHENTICATION_METHODS_SESSION_KEY
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.cache import cache
+from django.db import connections
+from django.test import Client
+
+from tests.live import Platform, cloned_database
+
+
+def pytest_collection_modifyitems(items):
+    """A database test may use both connections, and folder names are levels."""
+    for item in items:
+        marker = item.get_closest_marker("django_db")
+        if marker is not None and "databases" not in marker.kwargs:
+            item.add_marker(pytest.mark.django_db(**marker.kwargs | {"databases": "__all__"}), append=False)
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache():
+    """Throttles and cached pages of one test don't reach the next."""
+    cache.clear()
+
+
+@pytest.fixture
+def user(db):
+    """A person without any role."""
+    return get_user_model().objects.create_user("nguoi.dung@example.vn", full_name="Nguyễn Thị Dùng")
+
+
+def pass_second_factor(session, user) -> None:
+    """Write into a session what allauth writes when a person has passed the password and the code."""
+    now = time.time()
+    session[AUTHENTICATION_METHODS_SESSION_KEY] = [
+        {"method": "password", "at": now, "email": user.email},
+        {"method": "mfa", "at": now, "type": "totp"},
+    ]
+    session["account_authentication_methods_user"] = str(user.pk)
+    session.save()
+
+
+@pytest.fixture
+def sign_in(client: Client):
+    """`sign_in(user)` gives the test client a session that passed the second factor; `second_factor=False` not."""
+
+    def sign_in(user, *, second_factor: bool = True) -> Client:
+        client.force_login(user)
+        if second_factor:
+            pass_second_factor(client.session, user)
+        return client
+
+    return sign_in
+
+
+@pytest.fixture(scope="session")
+def test_database_url(django_db_setup, django_db_blocker) -> str:
+    """URL of this runner's migrated test database."""
+    with django_db_blocker.unblock():
+        name = connections["default"].settings_dict["NAME"]
+    return settings.DATABASE_URL.rsplit("/", 1)[0] + f"/{name}"
+
+
+@pytest.fixture
+def new_database(test_database_url, request):
+    """`new_database()` makes an empty migrated database of its own; dropped when the test ends."""
+    made = []
+
+    def new_database() -> str:
+        connections.close_all()
+        name = f"{test_database_url.rsplit('/', 1)[1]}_{abs(hash(request.node.nodeid)) % 10**8}_{len(made)}"
+        clone = cloned_database(test_database_url, name)
+        made.append(clone)
+        return clone.__enter__()
+
+    yield new_database
+    for clone in made:
+        clone.__exit__(None, None, None)
+
+
+@pytest.fixture
+def platform(new_database, tmp_path):
+    """`platform(**environment)`: an installation on its own empty database; its processes end with the test."""
+    made = []
+
+    def platform(**environment: str) -> Platform:
+        installation = Platform(new_database(), tmp_path / f"var{len(made)}", **environment)
+        installation.folder.mkdir()
+        made.append(installation)
+        return installation
+
+    yield platform
+    for installation in made:
+        installation.stop()
+
+
+@pytest.fixture
+def raw_connection(test_database_url):
+    """A psycopg connection below Django to this runner's test database, for attacks on constraints and triggers."""
+    with psycopg.connect(test_database_url, autocommit=True) as connection:
+        yield connection

@@ -1,0 +1,125 @@
+"""The platform as real processes for tests: gunicorn, Celery worker and beat, signer, on a database of their own."""
+
+import contextlib
+import os
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from sms_program.processes import COMMANDS, Process, stop_all
+
+
+def wait_until(what: str, check: Callable[[], object], timeout_s: float = 30, every_s: float = 0.05):
+    """Return the first true result of `check`; fail with `what` after `timeout_s`. Errors count as not yet."""
+    deadline = time.monotonic() + timeout_s
+    last: Exception | None = None
+    while time.monotonic() < deadline:
+        try:
+            if result := check():
+                return result
+        except (OSError, AssertionError, psycopg.Error) as error:
+            last = error
+        time.sleep(every_s)
+    raise AssertionError(f"sau {timeout_s} giây vẫn chưa: {what} ({last})")
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def answer(url: str, timeout_s: float = 10) -> tuple[int, str]:
+    """Status and text of a GET."""
+    try:
+        with urllib.request.urlopen(url, timeout=timeout_s) as response:
+            return response.status, response.read().decode(errors="replace")
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode(errors="replace")
+
+
+@contextlib.contextmanager
+def cloned_database(template_url: str, name: str) -> Iterator[str]:
+    """A copy of a database under another name; yields its URL and drops it afterwards. Nobody may use the template."""
+    server = template_url.rsplit("/", 1)[0]
+    template = template_url.rsplit("/", 1)[1]
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as admin:
+        drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+        admin.execute(drop)
+        admin.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+        )
+    try:
+        yield f"{server}/{name}"
+    finally:
+        with psycopg.connect(f"{server}/postgres", autocommit=True) as admin:
+            admin.execute(drop)
+
+
+class Platform:
+    """Processes of one installation. `start("web", "worker")` starts some; `url` is where the web answers."""
+
+    def __init__(self, database_url: str, folder: Path, **environment: str):
+        self.database_url = database_url
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.env = {
+            "DATABASE_URL": database_url,
+            "VAR_DIR": str(folder),
+            "PORT": str(self.port),
+            "WEB_WORKERS": "2",
+            "WORKERS": "1",
+            "DEMO": "1",
+            "DJANGO_SETTINGS_MODULE": "sms_program.settings",
+            "REDIS_URL": "",
+        } | environment
+        self.processes: dict[str, Process] = {}
+
+    def start(self, *names: str) -> None:
+        """Start processes by the names of `sms_program.processes.COMMANDS`; waits until the web answers."""
+        for name in names:
+            process = Process(name, COMMANDS[name], env=self.env, log=self.folder / f"{name}.log")
+            process.start()
+            self.processes[name] = process
+        if "web" in names:
+            wait_until("web trả lời", self._web_answers, timeout_s=40)
+
+    def _web_answers(self) -> bool:
+        web = self.processes["web"]
+        if not web.is_running:
+            raise RuntimeError(f"web dừng ngay khi khởi động:\n{web.tail()}")
+        return answer(f"{self.url}/healthz/live")[0] == 200
+
+    def manage(self, *arguments: str, check: bool = True) -> str:
+        """Run a management command of this installation and return what it printed."""
+        process = Process("manage", ["manage.py", *arguments], env=self.env, log=self.folder / "manage.log")
+        process.log.unlink(missing_ok=True)
+        process.start()
+        assert process.popen is not None
+        code = process.popen.wait()
+        if check:
+            assert code == 0, process.tail(40)
+        return process.tail(10_000)
+
+    def query(self, statement: str, *parameters) -> list[tuple]:
+        """Rows of one statement on the installation's database."""
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            cursor = connection.execute(statement, parameters)
+            return cursor.fetchall() if cursor.description else []
+
+    def stop(self) -> None:
+        """Stop everything that was started."""
+        stop_all(list(self.processes.values()))
+
+
+def environment_without_django() -> dict[str, str]:
+    """The environment for a process that must not inherit the tests' settings."""
+    return {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
