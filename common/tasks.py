@@ -3,21 +3,33 @@
 import structlog
 from celery import shared_task
 from django.core.management import call_command
+from django.utils import timezone
+
+from common import jobs
+from common.models import Heartbeat
 
 log = structlog.get_logger("tasks")
 
 
 @shared_task
 def prove_alive(**_ignored) -> None:
-    """Leave a heartbeat row: readiness and metrics read how old it is, so a worker that hangs is seen."""
+    """Leave a heartbeat: readiness and metrics read how old it is, so a worker that hangs is seen."""
+    beat("worker")
 
 
 @shared_task
 def sweep(**_ignored) -> None:
-    """Hand out again the work whose message was lost; every app registers its own in `common.sweeper`."""
+    """Hand out again the work whose message was lost."""
+    if sent := jobs.sweep(at=timezone.now()):
+        log.warning("sweeper.sent_again", jobs=sent)
 
 
 @shared_task
 def clear_expired(**_ignored) -> None:
     """Delete expired sessions."""
     call_command("clearsessions")
+
+
+def beat(name: str) -> None:
+    """Record that the process called `name` has just done real work."""
+    Heartbeat.objects.update_or_create(name=name, defaults={"beat_on_clock_at": timezone.now()})

@@ -250,8 +250,11 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_SOFT_TIME_LIMIT = VISIBILITY_TIMEOUT_S * 3 // 4
 CELERY_TASK_TIME_LIMIT = VISIBILITY_TIMEOUT_S * 5 // 6
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 500
+CELERY_WORKER_CONCURRENCY = env.int("WORKERS", default=2)
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
+# Nobody steers workers over the broker; without it no queue per host is left behind.
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_CONNECTION_TIMEOUT = 5
@@ -382,7 +385,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
     # A view that says nothing is closed.
-    "DEFAULT_PERMISSION_CLASSES": ["common.access.DeclaredAccess"],
+    "DEFAULT_PERMISSION_CLASSES": ["common.api.DeclaredAccess"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.LimitOffsetPagination",
     "PAGE_SIZE": 100,

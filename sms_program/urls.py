@@ -1,8 +1,12 @@
-"""Every address of the house. Each app owns its own list; the order is from the top floor down."""
+"""Every address of the house. Each app owns its own list; the order is from the top floor down.
+
+Vietnamese addresses stand at the root, English pages under /en/.
+"""
 
 from importlib.util import find_spec
 
 from django.conf import settings
+from django.conf.urls.i18n import i18n_patterns
 from django.contrib import admin
 from django.urls import include, path
 
@@ -12,7 +16,15 @@ handler404 = "common.errors.not_found"
 handler500 = "common.errors.server_error"
 
 urlpatterns = [
+    path("", include("common.urls")),
     path("quan-tri/", admin.site.urls),
-    *[path("", include(f"{app}.urls")) for app in settings.PROJECT_APPS if find_spec(f"{app}.urls")],
-    path("tai-khoan/", include("allauth.urls")),
+    *i18n_patterns(
+        *[
+            path("", include(f"{app}.urls"))
+            for app in settings.PROJECT_APPS
+            if app != "common" and find_spec(f"{app}.urls")
+        ],
+        path("tai-khoan/", include("allauth.urls")),
+        prefix_default_language=False,
+    ),
 ]
