@@ -6,6 +6,8 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
 
+from common.audit import audited
+
 # The account in whose name tasks and commands act.
 SYSTEM_EMAIL = "he-thong@may-tinh-cho-em.invalid"
 
@@ -35,6 +37,7 @@ class UserManager(BaseUserManager):
         return user
 
 
+@audited()
 class User(AbstractBaseUser, PermissionsMixin):
     """A person (or the system) who signs in."""
 

@@ -1,7 +1,8 @@
 """How far a person's roles reach: the one place that every ``for_user()`` and every ``can_*`` is built on.
 
 A role is held in an office and reaches down that office's subtree (one prefix comparison on the materialised path).
-The ministries and the auditors stand beside the offices they watch, so they reach as far as their parent office.
+The education ministry and the auditors stand beside what they watch (warehouses too), so they reach as far as
+their parent office. The information ministry does not: it sees coverage nationally, never children.
 """
 
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from django.db.models import Q
 
 # Kinds of office that watch rather than command: they see all that their parent sees.
-WATCHING_KINDS = {"moet", "mic", "audit"}
+WATCHING_KINDS = {"moet", "audit"}
 
 
 @dataclass(frozen=True)

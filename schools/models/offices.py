@@ -6,11 +6,17 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
-from common.constraints import positive
+from common.audit import audited
+from common.constraints import paired, positive
 from schools.models.units import AdministrativeUnit
+from schools.reach import reach
 
 
 class OfficeQuerySet(models.QuerySet):
+    def for_user(self, user):
+        """The offices that the person's roles reach."""
+        return self.filter(reach(user))
+
     def open_on(self, day: dt.date):
         return self.filter(valid_from__lte=day).filter(Q(valid_to__isnull=True) | Q(valid_to__gt=day))
 
@@ -19,6 +25,7 @@ class OfficeQuerySet(models.QuerySet):
         return self.filter(path__startswith=office.path)
 
 
+@audited()
 class Office(models.Model):
     """A named body in the programme's tree: only offices send, receive, list and approve (Plan I.2d, III.2c)."""
 
@@ -81,6 +88,16 @@ class Office(models.Model):
         ]
         constraints = [
             models.CheckConstraint(
+                name="office_successor_is_another",
+                condition=Q(successor__isnull=True) | ~Q(successor=F("id")),
+                violation_error_message="Cơ quan tiếp nhận công việc phải là cơ quan khác.",
+            ),
+            models.CheckConstraint(
+                name="office_successor_only_when_closed",
+                condition=Q(successor__isnull=True) | Q(valid_to__isnull=False),
+                violation_error_message="Chỉ cơ quan đã ngừng hoạt động mới có nơi tiếp nhận công việc.",
+            ),
+            models.CheckConstraint(
                 name="office_validity_in_order",
                 condition=Q(valid_to__isnull=True) | Q(valid_to__gt=F("valid_from")),
                 violation_error_message="Ngày ngừng hoạt động phải sau ngày bắt đầu.",
@@ -97,8 +114,17 @@ class Office(models.Model):
         return self.name
 
 
+class SchoolQuerySet(models.QuerySet):
+    def for_user(self, user):
+        """The schools that the person's roles reach."""
+        return self.filter(reach(user, through="office__"))
+
+
+@audited()
 class School(models.Model):
     """A school, college or university: an office in which students learn. Custody and roles hang on its office."""
+
+    objects = SchoolQuerySet.as_manager()
 
     class Level(models.TextChoices):
         PRIMARY = "primary", "Tiểu học"
@@ -156,8 +182,20 @@ class School(models.Model):
         return self.office.name
 
 
+class StaffRoleQuerySet(models.QuerySet):
+    def live(self):
+        return self.filter(ended_at=None)
+
+    def for_user(self, user):
+        """The roles held in offices that the person's roles reach."""
+        return self.filter(reach(user, through="office__"))
+
+
+@audited()
 class StaffRole(models.Model):
     """A person's role in an office; it reaches down the office's subtree while it lasts."""
+
+    objects = StaffRoleQuerySet.as_manager()
 
     class Role(models.TextChoices):
         MANAGER = "manager", "Phụ trách đơn vị (cấp và thu quyền)"
@@ -211,12 +249,7 @@ class StaffRole(models.Model):
                 name="staffrole_live_once",
                 violation_error_message="Người này đang giữ vai trò đó ở cơ quan này.",
             ),
-            models.CheckConstraint(
-                name="staffrole_ended_at_and_by_together",
-                condition=Q(ended_at__isnull=True, ended_by__isnull=True)
-                | Q(ended_at__isnull=False, ended_by__isnull=False),
-                violation_error_message="Phải ghi cả người thu vai trò và thời điểm thu.",
-            ),
+            paired("staffrole", "ended"),
         ]
 
     def __str__(self):

@@ -6,6 +6,8 @@ from django.db import models
 from django.db.models import F, Q, Value
 from django.db.models.functions import Concat
 
+from common.audit import audited
+
 
 class AdministrativeUnitQuerySet(models.QuerySet):
     def provinces(self):
@@ -16,6 +18,7 @@ class AdministrativeUnitQuerySet(models.QuerySet):
         return self.filter(valid_from__lte=day).filter(Q(valid_to__isnull=True) | Q(valid_to__gt=day))
 
 
+@audited()
 class AdministrativeUnit(models.Model):
     """A province, district or commune of one vintage, known by code and vintage (``VN2021-15``)."""
 
@@ -112,6 +115,7 @@ class DirectivePeriodQuerySet(models.QuerySet):
         return self.filter(starts_on__lte=day).filter(Q(ends_on__isnull=True) | Q(ends_on__gte=day))
 
 
+@audited()
 class DirectivePeriod(models.Model):
     """That a locality was under Directive 16 from one day to another, and whether it taught online (Plan I.2a)."""
 

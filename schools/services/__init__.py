@@ -1,0 +1,1 @@
+"""What happens in schools: offices, roles, students, lists; one module per noun."""
