@@ -1,0 +1,142 @@
+"""Tables of the public log. No foreign key and nobody's name: codes only, so that what is here is public,
+except the openings of commitments (private, erasable) and the outbox (public once its batch is due)."""
+
+from django.db import models
+from django.db.models.functions import Now
+
+
+class LedgerOutbox(models.Model):
+    """An entry that a service recorded in its own transaction and that the sequencer has not taken yet.
+
+    `body` is canonical without `prev`; `prev_at` counts the characters before the place where `prev` goes.
+    `n` counts a device's entries from 0; `state` is where the device stands after this one.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    eid = models.UUIDField("mã sự kiện")
+    event = models.CharField("loại", max_length=40, db_collation="C")
+    day = models.DateField("ngày")
+    dev = models.CharField("mã máy", max_length=12, null=True, db_collation="C")  # noqa: DJ001 - NULL is outside the unique rule
+    n = models.IntegerField("thứ tự của máy", null=True)
+    state = models.CharField("trạng thái", max_length=20, default="", db_collation="C")
+    subject = models.CharField("đối tượng", max_length=64, null=True, db_collation="C")  # noqa: DJ001 - same as in the entry
+    hold = models.CharField("đợt chờ công bố", max_length=140, null=True, db_collation="C")  # noqa: DJ001 - NULL: due now
+    body = models.TextField("nội dung", db_collation="C")
+    prev_at = models.SmallIntegerField("vị trí của prev")
+    recorded_at = models.DateTimeField("ghi lúc", db_default=Now())
+
+    class Meta:
+        verbose_name = "mục chờ niêm phong"
+        verbose_name_plural = "mục chờ niêm phong"
+        db_table = "ledger_outbox"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["dev", "n"],
+                name="ledger_outbox_one_way",
+                violation_error_message="Máy này vừa được người khác ghi một bước khác. Hãy tải lại trang rồi làm lại.",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["hold"], condition=models.Q(hold__isnull=False), name="ledger_outbox_held")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event} {self.eid}"
+
+
+class LedgerEntry(models.Model):
+    """One leaf of the log, never changed: `index` from 0 without a gap, `body` its canonical bytes."""
+
+    index = models.BigIntegerField("số thứ tự", primary_key=True)
+    eid = models.UUIDField("mã sự kiện")
+    event = models.CharField("loại", max_length=40, db_collation="C")
+    dev = models.CharField("mã máy", max_length=12, null=True, db_collation="C")  # noqa: DJ001 - NULL is outside the unique rule
+    n = models.IntegerField("thứ tự của máy", null=True)
+    state = models.CharField("trạng thái", max_length=20, default="", db_collation="C")
+    subject = models.CharField("đối tượng", max_length=64, null=True, db_collation="C")  # noqa: DJ001 - NULL stays off the index
+    body = models.TextField("nội dung", db_collation="C")
+    leaf_hash = models.BinaryField("mã băm", max_length=32)
+
+    class Meta:
+        verbose_name = "mục sổ cái"
+        verbose_name_plural = "mục sổ cái"
+        db_table = "ledger_entry"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["eid"],
+                name="ledger_entry_eid",
+                violation_error_message="Mã sự kiện này đã có trong sổ cái.",
+            ),
+            models.UniqueConstraint(
+                fields=["dev", "n"],
+                name="ledger_entry_one_way",
+                violation_error_message="Bước này của máy đã có trong sổ cái.",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["subject", "index"],
+                condition=models.Q(subject__isnull=False),
+                name="ledger_entry_subject",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.index} {self.event}"
+
+
+class Checkpoint(models.Model):
+    """A tree head that the signer signed: what was promised to the world, kept for good."""
+
+    size = models.BigIntegerField("số mục")
+    root = models.BinaryField("gốc cây", max_length=32)
+    note = models.TextField("bản ký")
+    signed_at = models.DateTimeField("ký lúc")
+
+    class Meta:
+        verbose_name = "điểm niêm phong"
+        verbose_name_plural = "điểm niêm phong"
+        db_table = "ledger_checkpoint"
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.size} mục, ký lúc {self.signed_at:%d/%m/%Y %H:%M}"
+
+
+class Opening(models.Model):
+    """What opens one commitment: its salt and value. Erasing the row leaves a commitment that says nothing."""
+
+    eid = models.UUIDField("mã sự kiện")
+    field = models.CharField("trường", max_length=20, db_collation="C")
+    salt = models.BinaryField("muối", max_length=32)
+    value = models.TextField("giá trị")
+
+    class Meta:
+        verbose_name = "chìa mở cam kết"
+        verbose_name_plural = "chìa mở cam kết"
+        db_table = "ledger_opening"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["eid", "field"],
+                name="ledger_opening_once",
+                violation_error_message="Cam kết này đã có chìa mở.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.eid} {self.field}"
+
+
+class ClosedHold(models.Model):
+    """A batch key whose run is closed: what it still holds goes out although it has fewer than ten."""
+
+    hold = models.CharField("đợt", max_length=140, primary_key=True, db_collation="C")
+    closed_at = models.DateTimeField("đóng lúc", db_default=Now())
+
+    class Meta:
+        verbose_name = "đợt đã đóng"
+        verbose_name_plural = "đợt đã đóng"
+        db_table = "ledger_closed_hold"
+
+    def __str__(self) -> str:
+        return self.hold
