@@ -20,7 +20,6 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import resolve_url
 from django.utils.http import urlencode
 from django_htmx.http import HttpResponseClientRedirect
-from rest_framework.permissions import BasePermission
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 

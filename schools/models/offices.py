@@ -124,8 +124,6 @@ class SchoolQuerySet(models.QuerySet):
 class School(models.Model):
     """A school, college or university: an office in which students learn. Custody and roles hang on its office."""
 
-    objects = SchoolQuerySet.as_manager()
-
     class Level(models.TextChoices):
         PRIMARY = "primary", "Tiểu học"
         LOWER_SECONDARY = "lower_secondary", "Trung học cơ sở"
@@ -165,6 +163,8 @@ class School(models.Model):
     teacher_count = models.PositiveIntegerField("số giáo viên", default=0)
     teachers_without_computer = models.PositiveIntegerField("số giáo viên chưa có máy", default=0)
 
+    objects = SchoolQuerySet.as_manager()
+
     class Meta:
         verbose_name = "trường"
         verbose_name_plural = "trường"
@@ -194,8 +194,6 @@ class StaffRoleQuerySet(models.QuerySet):
 @audited()
 class StaffRole(models.Model):
     """A person's role in an office; it reaches down the office's subtree while it lasts."""
-
-    objects = StaffRoleQuerySet.as_manager()
 
     class Role(models.TextChoices):
         MANAGER = "manager", "Phụ trách đơn vị (cấp và thu quyền)"
@@ -238,6 +236,8 @@ class StaffRole(models.Model):
         related_name="+",
         verbose_name="người thu",
     )
+
+    objects = StaffRoleQuerySet.as_manager()
 
     class Meta:
         verbose_name = "vai trò"
