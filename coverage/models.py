@@ -6,10 +6,55 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
-from common.constraints import positive
-from schools.models import AdministrativeUnit, School, Student
+from common.audit import audited
+from common.constraints import paired, positive
+from schools.models import AdministrativeUnit, Office, School, StaffRole, Student
+from schools.reach import held_roles, reach
+
+# Whose roles see coverage in the whole country, and whose in their own province.
+NATIONAL_KINDS = (Office.Kind.PROGRAMME, Office.Kind.MIC, Office.Kind.MOET, Office.Kind.AUDIT)
+PROVINCIAL_KINDS = (
+    Office.Kind.PROVINCE_COMMITTEE,
+    Office.Kind.PROVINCE_INFORMATION,
+    Office.Kind.PROVINCE_DEPARTMENT,
+)
+
+# Who may see a row about a child, and where: never the ministry of information, operators, or viewers of figures.
+READS_CHILDREN = (
+    StaffRole.Role.CLERK,
+    StaffRole.Role.APPROVER,
+    StaffRole.Role.MANAGER,
+    StaffRole.Role.AUDITOR,
+)
+CHILDREN_KINDS = (
+    Office.Kind.PROGRAMME,
+    Office.Kind.MOET,
+    Office.Kind.AUDIT,
+    Office.Kind.PROVINCE_DEPARTMENT,
+    Office.Kind.DISTRICT_OFFICE,
+    Office.Kind.SCHOOL,
+    Office.Kind.UNIVERSITY,
+)
 
 
+def in_reach(user, *, operator: str = "operator", province: str = "province") -> Q:
+    """Rows of an operator or province that a person may see: their own operator's, their province's, or all.
+
+    Args:
+        user: who asks. operator, province: look-ups from the row to its operator and to its province.
+    """
+    roles = held_roles(user)
+    if any(held.kind in NATIONAL_KINDS for held in roles):
+        return Q()
+    own = Operator.objects.filter(people__user_id=user.pk, people__ended_at__isnull=True)
+    condition = Q(**{f"{operator}__in": own})
+    offices = [held.office_id for held in roles if held.kind in PROVINCIAL_KINDS]
+    if offices:
+        condition |= Q(**{f"{province}__offices__in": offices})
+    return condition
+
+
+@audited()
 class Operator(models.Model):
     """A telecom operator."""
 
@@ -25,6 +70,7 @@ class Operator(models.Model):
         return self.name
 
 
+@audited()
 class OperatorMember(models.Model):
     """A person who works for an operator; the role of the operator's side."""
 
@@ -64,7 +110,12 @@ class CoveragePointQuerySet(models.QuerySet):
         """Points not covered whose deadline has passed."""
         return self.uncovered().filter(deadline_on__lt=day)
 
+    def for_user(self, user):
+        """Own points of an operator's people, own province of its offices, all for the ministries."""
+        return self.filter(in_reach(user))
 
+
+@audited()
 class CoveragePoint(models.Model):
     """A place without mobile internet; 283 urgent ones by 30/09/2021, 1,910 in all within 2021 (Plan II.1)."""
 
@@ -159,6 +210,7 @@ class PointReport(models.Model):
     signal_dbm = models.SmallIntegerField("cường độ sóng (dBm)", null=True, blank=True)
     technology = models.CharField("công nghệ", max_length=4, blank=True)
     evidence = models.FileField("bằng chứng", upload_to="points/%Y/%m/", blank=True)
+    evidence_sha256 = models.CharField("dấu vết bằng chứng", max_length=64, blank=True)
     reported_at = models.DateTimeField("báo cáo lúc")
     reported_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", verbose_name="người báo cáo"
@@ -179,6 +231,69 @@ class PointReport(models.Model):
         return f"{self.point}: {self.get_state_display()}"
 
 
+class SimBatchQuerySet(models.QuerySet):
+    def for_user(self, user):
+        """An operator's own batches, a province's, or all for the ministries."""
+        return self.filter(in_reach(user))
+
+
+@audited()
+class SimBatch(models.Model):
+    """A batch of SIMs that an operator gives to a province for its students (Plan II.3b)."""
+
+    code = models.CharField("mã lô SIM", max_length=16, unique=True)
+    operator = models.ForeignKey(
+        Operator, on_delete=models.PROTECT, related_name="sim_batches", verbose_name="doanh nghiệp"
+    )
+    province = models.ForeignKey(
+        AdministrativeUnit, on_delete=models.PROTECT, related_name="+", verbose_name="tỉnh, thành phố"
+    )
+    quantity = models.PositiveIntegerField("số SIM")
+    used = models.PositiveIntegerField("đã dùng", default=0)
+    delivered_on = models.DateField("ngày giao")
+    registered_at = models.DateTimeField("ghi nhận lúc")
+    registered_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", verbose_name="người ghi nhận"
+    )
+
+    objects = SimBatchQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "lô SIM"
+        verbose_name_plural = "lô SIM"
+        indexes = [models.Index(fields=["province", "operator"], name="simbatch_place")]
+        constraints = [
+            positive("simbatch", "quantity", "Số SIM phải lớn hơn 0."),
+            models.CheckConstraint(
+                name="simbatch_used_within_quantity",
+                condition=Q(used__lte=F("quantity")),
+                violation_error_message="Lô SIM này đã dùng hết.",
+            ),
+        ]
+
+    def __str__(self):
+        return f"{self.code} {self.operator}"
+
+
+class DataPlanQuerySet(models.QuerySet):
+    def live_on(self, day: dt.date):
+        """Plans that serve a student on a day."""
+        return self.filter(starts_on__lte=day, ends_on__gte=day).filter(
+            Q(cancelled_on__isnull=True) | Q(cancelled_on__gt=day)
+        )
+
+    def ending_within(self, *, day: dt.date, days: int):
+        """Live plans whose last free day is at most ``days`` away: families are told before they are charged."""
+        return self.live_on(day).filter(ends_on__lte=day + dt.timedelta(days=days))
+
+    def for_user(self, user):
+        """Plans of the students within reach of a person's offices; children, so no operator or MIC sees them."""
+        return self.filter(
+            reach(user, *READS_CHILDREN, kinds=CHILDREN_KINDS, through="student__school__office__")
+        )
+
+
+@audited(inserts=False)
 class DataPlan(models.Model):
     """4 GB a day for 3 months, free, started by the handover of a computer (Plan II.3b). One live per student."""
 
@@ -191,6 +306,14 @@ class DataPlan(models.Model):
     # Text, not a key: coverage does not know devices (its sibling's).
     device_code = models.CharField("mã thiết bị", max_length=20)
     sim_number = models.CharField("số SIM", max_length=20, blank=True)
+    sim_batch = models.ForeignKey(
+        SimBatch,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="plans",
+        verbose_name="lô SIM",
+    )
     daily_mb = models.PositiveIntegerField("dung lượng mỗi ngày (MB)", default=4096)
     starts_on = models.DateField("bắt đầu")
     ends_on = models.DateField("kết thúc")
@@ -200,9 +323,12 @@ class DataPlan(models.Model):
     )
     cancelled_on = models.DateField("dừng từ ngày", null=True, blank=True)
 
+    objects = DataPlanQuerySet.as_manager()
+
     class Meta:
         verbose_name = "gói dữ liệu"
         verbose_name_plural = "gói dữ liệu"
+        indexes = [models.Index(fields=["ends_on"], name="dataplan_ends")]
         constraints = [
             models.UniqueConstraint(
                 fields=["student"],
@@ -227,6 +353,7 @@ class DataPlan(models.Model):
         return f"{self.operator} {self.starts_on}"
 
 
+@audited()
 class LearningPlatform(models.Model):
     """A Vietnamese online teaching platform, reviewed and published by both ministries (Plan II.3a, III.1b, III.2b)."""
 
@@ -238,17 +365,52 @@ class LearningPlatform(models.Model):
     is_free = models.BooleanField("miễn phí", default=True)
     is_zero_rated = models.BooleanField("không tính cước dữ liệu", default=False)
     checked_on = models.DateField("ngày rà soát", null=True, blank=True)
+    moet_reviewed_at = models.DateTimeField("Bộ GD&ĐT rà soát lúc", null=True, blank=True)
+    moet_reviewed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name="người rà soát của Bộ GD&ĐT",
+    )
+    mic_reviewed_at = models.DateTimeField("Bộ TT&TT rà soát lúc", null=True, blank=True)
+    mic_reviewed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name="người rà soát của Bộ TT&TT",
+    )
     is_published = models.BooleanField("đã công bố", default=False)
     source = models.CharField("nguồn", max_length=300)
 
     class Meta:
         verbose_name = "nền tảng dạy, học trực tuyến"
         verbose_name_plural = "nền tảng dạy, học trực tuyến"
+        constraints = [
+            paired("platform", "moet_reviewed"),
+            paired("platform", "mic_reviewed"),
+            models.CheckConstraint(
+                name="platform_published_by_both",
+                condition=Q(is_published=False)
+                | Q(moet_reviewed_at__isnull=False, mic_reviewed_at__isnull=False),
+                violation_error_message="Chỉ công bố nền tảng mà cả hai Bộ đã rà soát.",
+            ),
+        ]
 
     def __str__(self):
         return self.name
 
 
+class SchoolConnectivityQuerySet(models.QuerySet):
+    def for_user(self, user):
+        """Schools within reach of a person's offices."""
+        return self.filter(reach(user, through="school__office__"))
+
+
+@audited()
 class SchoolConnectivity(models.Model):
     """Whether a school is connected, by which source and year; 'unknown' is a state of its own (Plan III.2b)."""
 
@@ -263,6 +425,8 @@ class SchoolConnectivity(models.Model):
     state = models.CharField("kết nối Internet", max_length=14, choices=State, default=State.UNKNOWN)
     source = models.CharField("nguồn", max_length=200, blank=True)
     surveyed_on = models.DateField("ngày khảo sát", null=True, blank=True)
+
+    objects = SchoolConnectivityQuerySet.as_manager()
 
     class Meta:
         verbose_name = "kết nối Internet của trường"
@@ -279,6 +443,7 @@ class SchoolConnectivity(models.Model):
         return f"{self.school}: {self.get_state_display()}"
 
 
+@audited()
 class InfrastructureSupport(models.Model):
     """Free platforms, hosting, lines or tariffs given to a locality over a period (Plan II.3 head, II.3c, III.1c)."""
 
@@ -303,7 +468,14 @@ class InfrastructureSupport(models.Model):
     class Meta:
         verbose_name = "hỗ trợ hạ tầng"
         verbose_name_plural = "hỗ trợ hạ tầng"
-        constraints = [positive("support", "value_vnd", "Giá trị không thể âm.", zero=True)]
+        constraints = [
+            positive("support", "value_vnd", "Giá trị không thể âm.", zero=True),
+            models.CheckConstraint(
+                name="support_dates_in_order",
+                condition=Q(ends_on__isnull=True) | Q(ends_on__gte=F("starts_on")),
+                violation_error_message="Ngày kết thúc không được trước ngày bắt đầu.",
+            ),
+        ]
 
     def __str__(self):
         return f"{self.get_kind_display()} – {self.unit}"
