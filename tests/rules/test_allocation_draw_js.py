@@ -15,10 +15,10 @@ DRAW = Path(__file__).parents[2] / "static/js/draw.js"
 PROGRAM = """
 const fs = require("fs");
 eval(fs.readFileSync(process.argv[1], "utf8"));
-const { seed, codes, root, randomness } = JSON.parse(fs.readFileSync(0, "utf8"));
+const given = JSON.parse(fs.readFileSync(0, "utf8"));
 (async () => {
-  const order = await lottery.drawOrder(seed, codes);
-  console.log(JSON.stringify({ order, seed: await lottery.seed(root, randomness) }));
+  const order = await lottery.drawOrder(given.seed, given.codes);
+  console.log(JSON.stringify({ order, seed: await lottery.seed(given.root, given.randomness) }));
 })();
 """
 
