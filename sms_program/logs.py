@@ -28,9 +28,10 @@ def without_personal_data(text: str) -> str:
 
 def _scrub(logger, method, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Structlog processor: scrub every text value of an event."""
-    return {
-        key: without_personal_data(value) if isinstance(value, str) else value for key, value in event.items()
-    }
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = without_personal_data(value)
+    return event
 
 
 def config(*, level: str, json: bool) -> dict:

@@ -1,10 +1,7 @@
 """Fixtures that every level shares."""
 
-import time
-
 import psycopg
 import pytest
-from allauth.account.internal.flows.login import AUTHENTICATION_METHODS_SESSION_KEY
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.cache import cache
@@ -12,6 +9,7 @@ from django.db import connections
 from django.test import Client
 
 from tests.live import Platform, cloned_database
+from tests.signing_in import pass_second_factor
 
 
 def pytest_collection_modifyitems(items):
@@ -32,17 +30,6 @@ def _empty_cache():
 def user(db):
     """A person without any role."""
     return get_user_model().objects.create_user("nguoi.dung@example.vn", full_name="Nguyễn Thị Dùng")
-
-
-def pass_second_factor(session, user) -> None:
-    """Write into a session what allauth writes when a person has passed the password and the code."""
-    now = time.time()
-    session[AUTHENTICATION_METHODS_SESSION_KEY] = [
-        {"method": "password", "at": now, "email": user.email},
-        {"method": "mfa", "at": now, "type": "totp"},
-    ]
-    session["account_authentication_methods_user"] = str(user.pk)
-    session.save()
 
 
 @pytest.fixture

@@ -1,0 +1,79 @@
+"""A Chromium for the browser tests: the one on the path, else Debian's package (root), else Playwright's own.
+
+`python -m tests.browser.setup` prepares it; the tests ask `executable()`.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# A new profile, no call home; as root Chromium's own sandbox can't start.
+ARGUMENTS = [
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-default-apps",
+    "--disable-dev-shm-usage",
+    *(["--no-sandbox"] if os.geteuid() == 0 else []),
+]
+
+
+def executable() -> str | None:
+    """Path of a Chromium on this machine, None when only Playwright's own (or none) is there."""
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+def playwrights_own() -> Path | None:
+    """Path of the Chromium that Playwright downloaded, None before that."""
+    # Only where no Chromium is on the path: the driver takes a second to start.
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415
+
+    with sync_playwright() as playwright:
+        path = Path(playwright.chromium.executable_path)
+    return path if path.exists() else None
+
+
+def missing_libraries(program: str) -> list[str]:
+    """Names of shared libraries that the program needs and the system lacks."""
+    listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=False).stdout
+    return sorted(line.split()[0] for line in listed.splitlines() if "not found" in line)
+
+
+def main() -> int:
+    """Make sure that a Chromium starts; say in Vietnamese what is missing."""
+    if executable() is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        say("Cài Chromium của hệ điều hành cho kiểm thử…")
+        subprocess.run(["apt-get", "update", "-q"], stdout=subprocess.DEVNULL, check=False)
+        subprocess.run(
+            ["apt-get", "install", "-y", "-q", "--no-install-recommends", "chromium"],
+            stdout=subprocess.DEVNULL,
+            check=False,
+            env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
+        )
+    if executable() is None and playwrights_own() is None:
+        say("Tải Chromium của Playwright cho kiểm thử…")
+        subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=False)
+    program = executable() or playwrights_own()
+    if program is None:
+        say("Không có Chromium. Hãy cài gói 'chromium' của hệ điều hành, hoặc cho phép tải từ Playwright.")
+        return 1
+    if missing := missing_libraries(str(program)):
+        say(
+            f"Chromium ({program}) thiếu thư viện hệ thống: {', '.join(missing)}. Hãy cài các gói chứa chúng."
+        )
+        return 1
+    return 0
+
+
+def say(text: str) -> None:
+    """One line for the person at the terminal."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - this is the command's output
+
+
+if __name__ == "__main__":
+    sys.exit(main())

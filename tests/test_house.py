@@ -1,0 +1,308 @@
+"""The house checks itself: floors, names, pairs, who may open what, and what a clone must not contain."""
+
+import ast
+import itertools
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from django.apps import apps
+from django.conf import settings
+from django.core.management import get_commands
+from django.db import models
+from django.urls import URLPattern, URLResolver, get_resolver
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from common.access import access_of
+
+BASE = Path(settings.BASE_DIR)
+PROJECT = [*settings.PROJECT_APPS, "sms_program"]
+OUR_MODELS = [
+    model
+    for model in apps.get_models(include_auto_created=False)
+    if model._meta.app_label in settings.PROJECT_APPS
+]
+VIETNAMESE = re.compile(
+    r"[àáảãạăằắẳẵặâầấẩẫậđèéẻẽẹêềếểễệìíỉĩịòóỏõọôồốổỗộơờớởỡợùúủũụưừứửữựỳýỷỹỵ]", re.IGNORECASE
+)
+
+
+def tracked(*patterns: str) -> list[Path]:
+    """Files of the repository (committed, or new and not ignored) that match."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *patterns]
+    listed = subprocess.run(command, cwd=BASE, capture_output=True, text=True, check=True).stdout
+    return [path for name in listed.splitlines() if (path := BASE / name).is_file()]
+
+
+def sources() -> list[Path]:
+    """Our Python, without migrations and tests."""
+    files = tracked(*[f"{app}/*.py" for app in PROJECT])
+    return [path for path in files if "migrations" not in path.parts]
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(BASE))
+
+
+# --- code -----------------------------------------------------------------------------------------------------
+
+
+def test_no_app_imports_from_a_floor_above():
+    outcome = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
+        cwd=BASE,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert outcome.returncode == 0, outcome.stdout[-3000:]
+
+
+def test_no_import_of_ours_hides_in_a_function():
+    hidden = []
+    for path in sources():
+        tree = ast.parse(path.read_text())
+        for function in ast.walk(tree):
+            if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            for node in ast.walk(function):
+                names = []
+                if isinstance(node, ast.ImportFrom):
+                    names = [node.module or ""]
+                elif isinstance(node, ast.Import):
+                    names = [alias.name for alias in node.names]
+                hidden += [
+                    f"{relative(path)}:{node.lineno}" for name in names if name.split(".")[0] in PROJECT
+                ]
+    assert not hidden
+
+
+def test_services_take_keywords_only():
+    loose = []
+    for path in sources():
+        if path.name != "services.py" and "services" not in path.parent.parts:
+            continue
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+                arguments = node.args
+                if arguments.args or arguments.posonlyargs or arguments.vararg:
+                    loose.append(f"{relative(path)}: {node.name}")
+    assert not loose
+
+
+def test_rules_know_neither_django_nor_the_clock():
+    impure = []
+    for path in sources():
+        if path.name != "rules.py" and "rules" not in path.parent.parts:
+            continue
+        text = path.read_text()
+        for node in ast.walk(ast.parse(text)):
+            module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [module]
+            impure += [
+                f"{relative(path)}: {name}"
+                for name in names
+                if name.split(".")[0] in {"django", "time", "random"}
+            ]
+        impure += [f"{relative(path)}: {found}" for found in re.findall(r"\.(?:now|today|utcnow)\(\)", text)]
+    assert not impure
+
+
+def test_no_file_outgrew_its_noun():
+    long = {relative(path): lines for path in sources() if (lines := path.read_text().count("\n")) > 650}
+    assert not long
+
+
+def test_no_drawer_for_everything():
+    forbidden = {"utils", "helpers", "signals", "managers", "selectors", "mixins"}
+    assert not [
+        relative(path) for path in sources() if path.stem in forbidden or forbidden & set(path.parent.parts)
+    ]
+
+
+# --- models ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", OUR_MODELS, ids=lambda model: model._meta.label)
+def test_constraints_have_a_name_and_a_vietnamese_message(model):
+    default = models.CheckConstraint(condition=models.Q(pk=1), name="x").default_violation_error_message
+    for constraint in model._meta.constraints:
+        message = str(constraint.violation_error_message)
+        assert message != str(default), constraint.name
+        assert VIETNAMESE.search(message), f"{constraint.name}: {message}"
+        assert re.fullmatch(r"[a-z][a-z0-9_]{2,62}", constraint.name), constraint.name
+
+
+@pytest.mark.parametrize("model", OUR_MODELS, ids=lambda model: model._meta.label)
+def test_who_and_when_come_in_pairs(model):
+    names = {field.name for field in model._meta.concrete_fields}
+    people = {name for name in names if name.endswith("_by") and model._meta.get_field(name).is_relation}
+    for name in sorted(people):
+        moment = name.removesuffix("_by") + "_at"
+        assert moment in names, f"{model._meta.label}.{name} không có {moment}"
+
+
+@pytest.mark.parametrize("model", OUR_MODELS, ids=lambda model: model._meta.label)
+def test_names_on_screens_are_vietnamese(model):
+    own = [field for field in model._meta.local_fields if not field.primary_key and not field.auto_created]
+    assert VIETNAMESE.search(str(model._meta.verbose_name)), model._meta.label
+    english = {"password", "last_login", "is_superuser"}
+    untranslated = [
+        field.name
+        for field in own
+        if field.name not in english and str(field.verbose_name) == field.name.replace("_", " ")
+    ]
+    assert not untranslated
+
+
+# --- pages ----------------------------------------------------------------------------------------------------
+
+
+def views(resolver: URLResolver | None = None, prefix: str = ""):
+    """Every (address pattern, view) of the house."""
+    for entry in (resolver or get_resolver()).url_patterns:
+        if isinstance(entry, URLPattern):
+            yield prefix + str(entry.pattern), entry.callback
+        else:
+            yield from views(entry, prefix + str(entry.pattern))
+
+
+def test_every_view_declares_who_may_open_it():
+    assert not [address for address, view in views() if access_of(view) is None]
+
+
+def test_no_template_is_unused():
+    texts = [path.read_text() for path in [*sources(), *tracked("*.html", "*.txt")]]
+    unused = []
+    for path in tracked("templates/*.html", "*/templates/*.html"):
+        name = str(path).split("/templates/", 1)[1]
+        # Found by their names from the libraries themselves.
+        if name.split("/")[0] in {
+            "account",
+            "mfa",
+            "allauth",
+            "admin",
+            "rest_framework",
+            "django",
+            "drf_spectacular",
+        }:
+            continue
+        if not any(name in text for text in texts):
+            unused.append(name)
+    assert not unused
+
+
+# --- the clone ------------------------------------------------------------------------------------------------
+
+
+def lock() -> dict[str, set[str]]:
+    """Versions by package of requirements.lock."""
+    found: dict[str, set[str]] = {}
+    for name, version in re.findall(
+        r"^([a-z0-9.\-]+)(?:\[[^\]]*\])?==([^\s;\\]+)", (BASE / "requirements.lock").read_text(), re.M
+    ):
+        found.setdefault(name, set()).add(version)
+    return found
+
+
+def test_the_lock_fits_pyproject():
+    project = tomllib.loads((BASE / "pyproject.toml").read_text())
+    locked = lock()
+    for text in [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]:
+        wanted = Requirement(text)
+        name = re.sub(r"[-_.]+", "-", wanted.name).lower()
+        assert name in locked, f"{name} chưa có trong requirements.lock: make lock"
+        assert all(wanted.specifier.contains(Version(version)) for version in locked[name]), text
+
+
+def test_every_locked_package_has_hashes_and_no_address():
+    text = (BASE / "requirements.lock").read_text()
+    blocks = re.split(r"\n(?=[a-z0-9])", text)
+    assert all("--hash=sha256:" in block for block in blocks if "==" in block)
+    assert "://" not in text
+    assert "--index" not in text
+
+
+def test_every_dependency_has_its_reason():
+    lines = (BASE / "pyproject.toml").read_text().splitlines()
+    start, end = lines.index("dependencies = ["), lines.index("[tool.ruff]")
+    bare = [
+        line.strip()
+        for above, line in itertools.pairwise(lines[start:end])
+        if line.startswith('  "') and not above.strip().startswith("#")
+    ]
+    assert not bare
+
+
+def test_nothing_shadows_the_coverage_app():
+    # coverage.py and pytest-cov would import our app `coverage` instead of themselves, or the other way round.
+    assert not {"coverage", "pytest-cov"} & set(lock())
+    for ignore in tracked("*.gitignore", "*.dockerignore"):
+        assert not re.search(r"^/?coverage/?$", ignore.read_text(), re.M), relative(ignore)
+
+
+def test_no_path_of_a_machine_and_no_registry_in_the_tree():
+    # Put together here, so that this file itself holds none.
+    machine = ["/".join(("", "work", "")), "/".join(("", "root", "")), "/".join(("", "home", ""))]
+    registries = [
+        ".".join(("pypi", "org")),
+        ".".join(("files", "pythonhosted")),
+        ".".join(("registry", "npmjs")),
+    ]
+    pattern = re.compile("|".join(re.escape(text) for text in [*machine, *registries]))
+    found = []
+    for path in tracked():
+        try:
+            text = path.read_text()
+        except UnicodeDecodeError:
+            continue
+        if "vendor" in path.parts or len(text) > 2_000_000:
+            continue
+        found += [f"{relative(path)}: {match[0]}" for match in pattern.finditer(text)]
+    assert not found
+
+
+def test_the_commands_of_the_documents_exist():
+    targets = set(re.findall(r"^([a-z]+):", (BASE / "Makefile").read_text(), re.M))
+    commands = set(get_commands())
+    unknown = []
+    for path in [BASE / "README.md", *tracked("docs/*.md")]:
+        for block in re.findall(r"```(?:sh|bash|console)?\n(.*?)```", path.read_text(), re.S):
+            unknown += [
+                f"{path.name}: make {name}"
+                for name in re.findall(r"\bmake ([a-z]+)", block)
+                if name not in targets
+            ]
+            unknown += [
+                f"{path.name}: manage.py {name}"
+                for name in re.findall(r"manage\.py ([a-z_]+)", block)
+                if name not in commands
+            ]
+    assert not unknown
+
+
+def test_make_alone_describes_at_most_ten_targets():
+    shown = subprocess.run(
+        ["make", "--no-print-directory"], cwd=BASE, capture_output=True, text=True, check=True
+    ).stdout
+    described = re.findall(r"^  make (\w+) +\S", shown, re.M)
+    phony = re.search(r"^\.PHONY: (.*)$", (BASE / "Makefile").read_text(), re.M)
+    assert phony is not None
+    assert set(described) == set(phony[1].split())
+    assert len(described) <= 10
+
+
+def test_the_example_environment_is_complete():
+    read = set()
+    for path in [*sources(), *tracked("docker-compose.yml")]:
+        read |= set(re.findall(r"\benv(?:\.\w+)?\(\s*\"([A-Z_]+)\"", path.read_text()))
+        read |= set(re.findall(r"\bsecret\(\"([A-Z_]+)\"", path.read_text()))
+        read |= set(re.findall(r"os\.environ(?:\.get\(|\[|\.setdefault\()\s*\"([A-Z_]+)\"", path.read_text()))
+    ours = read - {"DJANGO_SETTINGS_MODULE", "PATH", "PROMETHEUS_MULTIPROC_DIR", "PROCESS_NAME"}
+    explained = set(re.findall(r"^#? ?([A-Z_]+)=", (BASE / ".env.example").read_text(), re.M))
+    assert ours - explained == set()
+    assert explained - ours - {f"{name}_FILE" for name in ours} == set()
