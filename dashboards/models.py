@@ -1,7 +1,35 @@
 """What dashboards store for themselves: figures of a day, stories. Everything else is read from the apps below."""
 
+import datetime as dt
+
 from django.db import models
 from django.db.models import Q
+
+
+class FigureRelease(models.Model):
+    """One release of the figures: as of which moment, from how many entries of the log. One a day; while its day
+    lasts it is drawn anew as entries come in, afterwards only a revision with a note changes a figure."""
+
+    on = models.DateField("ngày", unique=True)
+    as_of = models.DateTimeField("số liệu đến")
+    ledger_size = models.BigIntegerField("số mục sổ cái")
+    # SHA-256 of the canonical figures, so that a copy can be compared with what was shown.
+    digest = models.CharField("dấu vết số liệu", max_length=64)
+    computed_on_clock_at = models.DateTimeField("tính lúc", auto_now=True)
+
+    class Meta:
+        verbose_name = "kỳ số liệu"
+        verbose_name_plural = "kỳ số liệu"
+        constraints = [
+            models.CheckConstraint(
+                name="figurerelease_size_not_negative",
+                condition=Q(ledger_size__gte=0),
+                violation_error_message="Số mục sổ cái không thể âm.",
+            ),
+        ]
+
+    def __str__(self):
+        return f"Số liệu ngày {self.on:%d/%m/%Y}"
 
 
 class DailyFigure(models.Model):
@@ -9,7 +37,8 @@ class DailyFigure(models.Model):
 
     on = models.DateField("ngày")
     name = models.CharField("chỉ số", max_length=60)
-    area = models.CharField("địa bàn", max_length=12, default="VN")
+    # The nation is VN, a province VN2021-79; a donor's or an operator's figure carries its code.
+    area = models.CharField("địa bàn", max_length=24, default="VN")
     value = models.BigIntegerField("giá trị")
     revision = models.PositiveSmallIntegerField("lần điều chỉnh", default=0)
     note = models.CharField("ghi chú điều chỉnh", max_length=200, blank=True)
@@ -29,9 +58,16 @@ class DailyFigure(models.Model):
                 violation_error_message="Điều chỉnh số liệu phải ghi lý do.",
             ),
         ]
+        indexes = [models.Index(fields=["name", "area", "on"], name="dailyfigure_series")]
 
     def __str__(self):
         return f"{self.name} {self.area} {self.on}"
+
+
+class StoryQuerySet(models.QuerySet):
+    def published_by(self, day: dt.date):
+        """Stories that the public may read on a day, newest first."""
+        return self.filter(published_on__lte=day).order_by("-published_on", "slug")
 
 
 class Story(models.Model):
@@ -43,6 +79,8 @@ class Story(models.Model):
     body = models.TextField("nội dung")
     source = models.CharField("nguồn", max_length=200, blank=True)
     published_on = models.DateField("ngày đăng", null=True, blank=True)
+
+    objects = StoryQuerySet.as_manager()
 
     class Meta:
         verbose_name = "tin, bài"

@@ -100,6 +100,8 @@ PROJECT_APPS = [
     "common",
 ]
 INSTALLED_APPS = [
+    # Only for its commands, which reach over all apps (reference data, the demonstration).
+    "sms_program",
     *PROJECT_APPS,
     "django.contrib.admin",
     "django.contrib.auth",
@@ -141,7 +143,7 @@ MIDDLEWARE = [
     # Every view declares who may open it; a view that says nothing is refused.
     "common.access.AccessGate",
     "django_htmx.middleware.HtmxMiddleware",
-    "pghistory.middleware.HistoryMiddleware",
+    "common.audit.ActorMiddleware",
     # Innermost: sessions and messages, which save outside the view, may still write.
     "common.middleware.ReadsDoNotWrite",
 ]
@@ -159,6 +161,7 @@ TEMPLATES = [
                 "django.template.context_processors.i18n",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "dashboards.context.staff_nav",
             ],
         },
     }
@@ -216,7 +219,8 @@ if REDIS_URL:
         }
     }
 else:
-    CELERY_BROKER_URL = "pgmq://"
+    # Only names the kind; where it is says conn_string.
+    CELERY_BROKER_URL = "pgmq://localhost/"
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "conn_string": DATABASE_URL,
         # The SQL comes by `manage.py prepare_queue`; the wheel's PostgreSQL has no such extension.
@@ -272,6 +276,12 @@ CELERY_BEAT_SCHEDULE = {
     "common.prove_alive": {"task": "common.tasks.prove_alive", "schedule": 30.0, "options": {"expires": 60}},
     "common.sweep": {"task": "common.tasks.sweep", "schedule": 60.0, "options": {"expires": 120}},
     "common.clear_expired": {"task": "common.tasks.clear_expired", "schedule": crontab(hour=2, minute=40)},
+    "dashboards.refresh_figures": {
+        "task": "dashboards.tasks.refresh_figures",
+        "schedule": 30.0,
+        "options": {"expires": 60},
+    },
+    "dashboards.close_the_day": {"task": "dashboards.tasks.close_the_day", "schedule": crontab(hour=23, minute=45)},
 }
 
 # --- people -------------------------------------------------------------------------------------------------------

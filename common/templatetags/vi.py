@@ -140,6 +140,9 @@ def home_path() -> str:
     return localized_path("/")
 
 
+register.simple_tag(localized_path, name="local")
+
+
 @register.simple_tag(takes_context=True)
 def nav_link(context: dict, path: str, text: str) -> str:
     """One item of the main menu; the page where one is carries aria-current."""

@@ -1,0 +1,159 @@
+"""`/api/v1/`: the open data and a device's public way, to read, without sign-in, throttled."""
+
+import itertools
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from common.access import public
+from dashboards import opendata
+from ledger.canon import parse
+from ledger.codes import normalise_code
+from ledger.models import LedgerEntry
+
+LARGEST_PAGE = 1_000
+FIELDS = {
+    "string": serializers.CharField,
+    "integer": serializers.IntegerField,
+    "number": serializers.FloatField,
+    "boolean": serializers.BooleanField,
+    "date": serializers.DateField,
+}
+
+
+def row_serializer(dataset: opendata.Dataset) -> serializers.Serializer:
+    """The shape of one row, for the schema."""
+    fields = {
+        field.name: FIELDS[field.type](help_text=field.description, allow_null=field.is_nullable)
+        for field in dataset.fields
+    }
+    return inline_serializer(f"{dataset.slug.title()}Row", fields, many=True)
+
+
+class DatasetView(APIView):
+    """One set of open data, in pages of `limit` from `offset`."""
+
+    access = public
+    dataset: opendata.Dataset
+
+    def get(self, request: Request) -> Response:
+        limit = self._number(request, "limit", 100, LARGEST_PAGE)
+        offset = self._number(request, "offset", 0, 10_000_000)
+        rows = list(itertools.islice(self.dataset.objects(), offset, offset + limit + 1))
+        return Response(
+            {
+                "dataset": self.dataset.slug,
+                "licence": opendata.LICENCE,
+                "next_offset": offset + limit if len(rows) > limit else None,
+                "rows": rows[:limit],
+            }
+        )
+
+    @staticmethod
+    def _number(request: Request, name: str, default: int, largest: int) -> int:
+        text = request.query_params.get(name, str(default))
+        if not (text.isascii() and text.isdigit() and len(text) <= 8 and int(text) <= largest):
+            raise serializers.ValidationError({name: f"Cần một số nguyên từ 0 đến {largest}."})
+        return int(text)
+
+
+def dataset_view(dataset: opendata.Dataset) -> type[DatasetView]:
+    """A view class for a set, described for OpenAPI from the set's own fields."""
+    name = f"{dataset.slug.title()}View"
+    view = type(name, (DatasetView,), {"dataset": dataset, "__doc__": str(dataset.description)})
+    page = inline_serializer(
+        f"{dataset.slug.title()}Page",
+        {
+            "dataset": serializers.CharField(),
+            "licence": serializers.CharField(),
+            "next_offset": serializers.IntegerField(allow_null=True),
+            "rows": row_serializer(dataset),
+        },
+    )
+    numbers = [
+        OpenApiParameter("limit", OpenApiTypes.INT, description="Số dòng mỗi trang, nhiều nhất 1000"),
+        OpenApiParameter("offset", OpenApiTypes.INT, description="Bỏ qua bao nhiêu dòng đầu"),
+    ]
+    return extend_schema(
+        operation_id=f"list_{dataset.slug}",
+        parameters=numbers,
+        responses=page,
+        summary=str(dataset.title),
+        auth=[],
+    )(view)
+
+
+@extend_schema(
+    operation_id="device_way",
+    summary="Đường đi công khai của một máy",
+    auth=[],
+    responses=inline_serializer(
+        "DeviceWay",
+        {
+            "device": serializers.CharField(),
+            "state": serializers.CharField(),
+            "entries": inline_serializer(
+                "DeviceEntry",
+                {
+                    "index": serializers.IntegerField(),
+                    "leaf_hash": serializers.CharField(),
+                    "body": serializers.DictField(),
+                },
+                many=True,
+            ),
+        },
+    ),
+)
+class DeviceView(APIView):
+    """The entries of one device by its full code, as they stand in the log; never a list of devices."""
+
+    access = public
+
+    def get(self, request: Request, code: str) -> Response:
+        known = normalise_code(code)
+        entries = list(LedgerEntry.objects.filter(dev=known).order_by("n")) if known else []
+        if not entries:
+            raise NotFound("Không có máy nào mang mã này trong sổ cái. Hãy kiểm tra lại từng ký tự trên tem.")
+        return Response(
+            {
+                "device": known,
+                "state": entries[-1].state,
+                "entries": [
+                    {
+                        "index": entry.index,
+                        "leaf_hash": bytes(entry.leaf_hash).hex(),
+                        "body": parse(entry.body.encode()),
+                    }
+                    for entry in entries
+                ],
+            }
+        )
+
+
+@public
+def api_page(request: HttpRequest) -> HttpResponse:
+    """What the API offers, drawn from its own OpenAPI description; no script."""
+    schema = SchemaGenerator().get_schema(request=None, public=True)
+    operations = []
+    for path, methods in sorted(schema["paths"].items()):
+        for method, operation in methods.items():
+            if not path.startswith("/api/v1/") or path.endswith("/schema/"):
+                continue
+            operations.append(
+                {
+                    "method": method.upper(),
+                    "path": path,
+                    "summary": operation.get("summary", ""),
+                    "description": operation.get("description", ""),
+                    "parameters": operation.get("parameters", []),
+                }
+            )
+    return render(request, "dashboards/api.html", {"operations": operations})

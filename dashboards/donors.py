@@ -1,0 +1,58 @@
+"""Donors by what was delivered: pledges beside what arrived and what reached students, without double count."""
+
+from dataclasses import dataclass
+
+from django.db import connection
+
+from dashboards import snapshot
+from dashboards.figures import DONOR_HANDED_OVER, DONOR_RECEIVED
+from dashboards.rules import SMALLEST_PUBLIC
+from donations.models import Donor
+
+# A member's pledge inside an umbrella's is shown with the member and not added to any total.
+PLEDGED = """
+    SELECT donor.id, donor.code, donor.name, donor.kind, umbrella.name,
+           coalesce(sum(pledge.quantity) FILTER (WHERE pledge.kind = 'device'), 0)::bigint,
+           coalesce(sum(receipt.amount), 0)::bigint
+    FROM donations_donor donor
+    JOIN donations_pledge pledge ON pledge.donor_id = donor.id AND pledge.state NOT IN ('draft', 'cancelled')
+    LEFT JOIN (SELECT pledge_id, sum(amount_vnd) AS amount FROM donations_moneyreceipt GROUP BY 1) receipt
+        ON receipt.pledge_id = pledge.id
+    LEFT JOIN donations_donor umbrella ON umbrella.id = donor.umbrella_id
+    WHERE donor.is_named_in_public
+    GROUP BY donor.id, donor.code, donor.name, donor.kind, umbrella.name
+"""
+
+
+@dataclass(frozen=True)
+class DonorRow:
+    """One named donor; `handed_over` is None for 1 to 9 devices."""
+
+    code: str
+    name: str
+    kind: str
+    umbrella: str
+    pledged: int
+    amount_vnd: int
+    received: int
+    handed_over: int | None
+
+
+def delivered(shot: snapshot.Snapshot | None = None) -> list[DonorRow]:
+    """Named donors by devices in students' hands, then received, then money; names in the order of their codes."""
+    shot = shot or snapshot.latest()
+    received, handed = shot.raw.get(DONOR_RECEIVED, {}), shot.raw.get(DONOR_HANDED_OVER, {})
+    labels = dict(Donor.Kind.choices)
+    with connection.cursor() as cursor:
+        cursor.execute(PLEDGED)
+        rows = [
+            DonorRow(
+                code, name, labels[kind], umbrella or "", pledged, amount, received.get(code, 0),
+                None if 0 < handed.get(code, 0) < SMALLEST_PUBLIC else handed.get(code, 0),
+            )
+            for _id, code, name, kind, umbrella, pledged, amount in cursor.fetchall()
+        ]  # fmt: skip
+    return sorted(
+        rows,
+        key=lambda row: (-(row.handed_over or 0), -row.received, -row.amount_vnd, -row.pledged, row.code),
+    )

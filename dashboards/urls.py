@@ -1,0 +1,32 @@
+"""Addresses of the national pages."""
+
+from django.urls import path
+from drf_spectacular.views import SpectacularAPIView
+
+from dashboards import api, opendata
+from dashboards.views import data, public
+
+app_name = "dashboards"
+urlpatterns = [
+    path("", public.home, name="home"),
+    path("tien-do-theo-tinh.csv", public.provinces_csv, name="provinces_csv"),
+    path("tinh/<slug:slug>/", public.province, name="province"),
+    path("cach-tinh/", public.how_counted, name="how_counted"),
+    path("tin-tuc/", public.stories, name="stories"),
+    path("tin-tuc.rss", data.StoriesFeed(), name="stories_rss"),
+    path("tin-tuc/<slug:slug>/", public.story, name="story"),
+    path("nha-tai-tro/", data.donor_list, name="donors"),
+    path("sao-ke/", data.statement_page, name="statement"),
+    path("sao-ke/<slug:ref>/", data.statement_line, name="statement_line"),
+    path("du-lieu-mo/", data.open_data, name="open_data"),
+    path("du-lieu-mo/<slug:slug>.<slug:kind>", data.dataset_file, name="dataset"),
+    path("du-lieu-mo/ban-ngay/<str:on>/<str:name>", data.dump_file, name="dump_file"),
+    path("huy-hieu.svg", data.badge, name="badge"),
+    path("api/v1/", api.api_page, name="api_page"),
+    path("api/v1/schema/", SpectacularAPIView.as_view(), name="api_schema"),
+    path("api/v1/devices/<str:code>/", api.DeviceView.as_view(), name="api_device"),
+    *[
+        path(f"api/v1/{slug}/", api.dataset_view(dataset).as_view(), name=f"api_{slug}")
+        for slug, dataset in opendata.DATASETS.items()
+    ],
+]
