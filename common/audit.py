@@ -5,7 +5,15 @@ statement, so a list of 100,000 rows costs one more INSERT … SELECT. Who acted
 from ``acting()`` in tasks and commands.
 """
 
+import contextlib
+from collections.abc import Iterator
+
 import pghistory
+from django.conf import settings
+from django.db import connection
+from django.http import HttpRequest, HttpResponse
+from pghistory.middleware import HistoryMiddleware
+from psycopg.sql import Composable
 
 # Of what must be erasable or is of no use to an auditor, no image is kept.
 ALWAYS_EXCLUDED = {"password", "last_login", "identity_sealed", "identity_index"}
@@ -30,10 +38,29 @@ def audited(*, exclude: tuple[str, ...] = (), inserts: bool = True):
     return track
 
 
-def acting(by, *, via: str) -> pghistory.context:
+@contextlib.contextmanager
+def acting(by, *, via: str) -> Iterator[None]:
     """Name who acts, and by which task or command, for the changes made in this block.
 
     Before a COPY straight into an audited table send any statement that writes through Django's cursor first: the
     names reach PostgreSQL with it and last until the end of the transaction.
     """
-    return pghistory.context(user=by.pk, url=via)
+    with connection.execute_wrapper(_as_text), pghistory.context(user=by.pk, url=via):
+        yield
+
+
+class ActorMiddleware(HistoryMiddleware):
+    """Names the signed-in person and the address for every change that a request makes."""
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.method not in settings.PGHISTORY_MIDDLEWARE_METHODS:
+            return self.get_response(request)
+        with connection.execute_wrapper(_as_text):
+            return super().__call__(request)
+
+
+def _as_text(execute, sql, params, many, context):
+    """Composed SQL as text: pghistory writes the actor in front of a statement, and knows only text."""
+    if isinstance(sql, Composable):
+        sql = sql.as_string(context["cursor"].connection)
+    return execute(sql, params, many, context)

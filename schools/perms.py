@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from common.access import Access
+from schools.models import Office, StaffRole
 from schools.reach import holds
 
 
@@ -21,3 +22,13 @@ def staff(*roles: str, kinds: Sequence[str] = ()) -> Access:
         return holds(user, *roles, kinds=tuple(kinds))
 
     return Access(f"staff({name})", test, second_factor="always")
+
+
+def can_manage_roles(user, office: Office) -> bool:
+    """The head of the office, or of one above it, invites people and ends roles there."""
+    return holds(user, StaffRole.Role.MANAGER, office=office)
+
+
+def can_manage_offices(user, office: Office) -> bool:
+    """Who closes, merges or moves an office: the head of an office above it, never its own."""
+    return office.parent is not None and holds(user, StaffRole.Role.MANAGER, office=office.parent)

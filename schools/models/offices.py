@@ -76,6 +76,7 @@ class Office(models.Model):
         related_name="predecessors",
         verbose_name="cơ quan tiếp nhận công việc",
     )
+    closing_reason = models.CharField("căn cứ giải thể, sáp nhập", max_length=200, blank=True)
 
     objects = OfficeQuerySet.as_manager()
 
