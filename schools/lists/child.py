@@ -1,0 +1,153 @@
+"""The process that opens a stranger's file: no secrets, no database, little memory, little time.
+
+Started by ``sandbox``: ``python -m schools.lists.child FILE`` with `Options` as JSON on standard input.
+Answers on standard output, one JSON array a line: ``["H", head]``, ``["R", [row, …]]`` many times,
+``["Z", tail]``; or ``["X", {"code", "message", …}]`` when the file is refused.
+"""
+
+import json
+import resource
+import sys
+from pathlib import Path
+
+from schools.lists.columns import ALL_TITLES, TITLES, column_letters, missing_required
+from schools.lists.intake import MAX_ROWS, Refused, examine
+from schools.lists.rows import Options, RowChecker
+from schools.lists.sheets import open_table
+
+MEMORY_BYTES = 950 * 2**20
+CPU_SECONDS = 120
+BATCH = 250
+
+
+def _limit() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 5))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+
+def _say(tag: str, content) -> None:
+    sys.stdout.write(json.dumps([tag, content], ensure_ascii=False, separators=(",", ":")))
+    sys.stdout.write("\n")
+
+
+def read(path: Path, options: Options) -> None:
+    """Read, check and stream one file. Raises `Refused`."""
+    intake = examine(path)
+    table = open_table(path, intake, sheet=options.sheet, learnt=options.mapping)
+    header = table.header
+    for key, twice in header.repeated.items():
+        said = f"Cột “{ALL_TITLES[key]}” xuất hiện hai lần: {' và '.join(twice)}. Đổi tên hoặc xoá một cột rồi gửi lại."
+        raise Refused("repeated_column", said, columns=header.theirs, unknown=header.unknown)
+    missing = missing_required(header.places, {"group": options.group, "school_code": options.school_code})
+    if missing:
+        names = ", ".join(f"“{TITLES[key]}”" for key in missing)
+        hints = []
+        if "group" in missing:
+            hints.append("đối tượng có thể chọn chung cho cả tệp")
+        if "school_code" in missing:
+            hints.append("trường có thể chọn chung cho cả tệp")
+        hint = f" ({'; '.join(hints)})" if hints else ""
+        said = f"Tệp thiếu cột bắt buộc: {names}{hint}. Thêm cột hoặc chỉ ra cột tương ứng rồi kiểm tra lại."
+        raise Refused(
+            "missing_columns",
+            said,
+            missing=missing,
+            columns=header.theirs,
+            unknown=header.unknown,
+            row=header.row,
+        )
+    _say(
+        "H",
+        {
+            "sheet": table.sheet,
+            "header_row": header.row,
+            "columns": {ALL_TITLES[key]: header.theirs[key] for key in ALL_TITLES if key in header.places},
+            "letters": {key: column_letters(place) for key, place in header.places.items()},
+            "unknown": header.unknown,
+            "converted_from": table.encoding,
+            "total_rows": table.total_rows,
+        },
+    )
+    checker = RowChecker(
+        options, header.places, table.encoding, intake.date_1904, table.formulas, header.name_continues
+    )
+    skipped = dict.fromkeys(table.before, "title")
+    rows_read = elsewhere = converted = 0
+    batch: list = []
+    sample: list[tuple[str, str]] = []
+    width = max(header.places.values()) + 1
+    for number, row in table.rows:
+        reason = checker.skip_reason(row) if _odd(row, header.places, width) else None
+        if reason:
+            skipped[number] = reason
+            continue
+        rows_read += 1
+        if rows_read > MAX_ROWS:
+            raise Refused("too_many_rows", f"Tệp có hơn {MAX_ROWS} hàng: tách thành nhiều tệp.")
+        checked = checker.check(number, row)
+        for finding in checked[16] or ():
+            if finding.code == "school_of_other_office":
+                elsewhere += 1
+            elif finding.code.startswith("converted_"):
+                converted += 1
+                if len(sample) < 5 and finding.column == "full_name":
+                    sample.append((finding.value, checked[5]))
+        batch.append(checked)
+        if len(batch) == BATCH:
+            _say("R", batch)
+            batch = []
+    if rows_read == 0:
+        raise Refused("no_rows", "Tệp có hàng tiêu đề nhưng không có học sinh nào.")
+    if elsewhere and elsewhere * 2 > rows_read:
+        said = f"{elsewhere} trong {rows_read} hàng là học sinh của trường thuộc đơn vị khác: kiểm tra xem có nhầm tệp không."
+        raise Refused("other_office", said)
+    _say("R", batch)
+    notices = list(intake.notices)
+    if table.hidden_rows:
+        notices.append(f"Tệp có {table.hidden_rows} hàng đang ẩn; các hàng ẩn vẫn được đọc.")
+    tail = {
+        "rows_read": rows_read,
+        "skipped": sorted(skipped),
+        "skipped_why": skipped,
+        "notices": notices,
+        "converted_from": table.encoding if converted else None,
+        "sample": sample,
+    }
+    _say("Z", tail)
+
+
+def _odd(row, places, width: int) -> bool:
+    """Whether a row may be no data: something of what every data row has is absent, or it looks like an example."""
+    if len(row) < width:
+        return True
+    blank = 0
+    for key in ("full_name", "born_on", "group", "school_code"):
+        place = places.get(key)
+        if place is not None:
+            cell = row[place]
+            if cell == "" or cell is None or not isinstance(cell, str):
+                blank += 1
+            elif key == "full_name" and (cell[0].isdigit() or cell[:1] in "Vv(["):
+                return True
+    first = row[0]
+    return blank > 0 or (isinstance(first, str) and first[:1] in "Vv([")
+
+
+def main() -> int:
+    _limit()
+    sys.stdout.reconfigure(encoding="utf-8", errors="replace")
+    options = Options.loads(sys.stdin.read())
+    try:
+        read(Path(sys.argv[1]), options)
+    except Refused as refused:
+        _say("X", {"code": refused.code, "message": refused.message, **refused.details})
+        return 2
+    except MemoryError:
+        return 3
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

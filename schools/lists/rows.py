@@ -1,0 +1,300 @@
+"""One row each: its cells checked together, its place among the rows before it, its one outcome."""
+
+import datetime as dt
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from common.vietnamese import clean, search_key, sort_key
+from schools.lists import cells
+from schools.lists.cells import Cell, text_of
+from schools.lists.columns import TITLES, column_letters
+from schools.lists.findings import (
+    CORRECTION,
+    DUPLICATE,
+    ERROR,
+    GRAVITY,
+    WARNING,
+    Finding,
+    mask,
+    mask_identity,
+)
+
+# A checked row as it goes through the pipe; `finding_rows` are Finding tuples, `typed` what stood in
+# the cells that have findings.
+FIELDS = (
+    "row", "outcome", "school_code", "class_name", "student_code", "full_name", "search_key", "sort_key",
+    "born_on", "sex", "identity", "identity_typed", "group", "household_code", "commune", "has_device",
+    "findings", "typed",
+)  # fmt: skip
+_FOOTERS = (
+    "nguoi lap", "hieu truong", "thu truong", "noi nhan", "xac nhan cua", "ky ten", "danh sach co", "danh sach gom",
+    "danh sach nay", "t m ", "kt hieu truong", "ghi chu", "can bo", "giao vien chu nhiem", "pho hieu truong",
+    "truong phong", "giam doc", "ky ghi ro ho ten", "nguoi lap bieu",
+)  # fmt: skip
+
+
+@dataclass
+class Options:
+    """What is known beside the file, all plain data.
+
+    ``schools``: code → name of the schools that the office may list; ``other_schools``: codes elsewhere;
+    ``school_code``, ``group``: chosen for the whole file; ``mapping``: header key → our key; ``sheet``.
+    """
+
+    today: dt.date
+    schools: Mapping[str, str] = field(default_factory=dict)
+    other_schools: frozenset[str] = frozenset()
+    school_code: str = ""
+    group: str = ""
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    sheet: str = ""
+
+    def dumps(self) -> str:
+        return json.dumps(
+            self.__dict__ | {"today": self.today.isoformat(), "other_schools": sorted(self.other_schools)}
+        )
+
+    @classmethod
+    def loads(cls, text: str) -> "Options":
+        data = json.loads(text)
+        data |= {
+            "today": dt.date.fromisoformat(data["today"]),
+            "other_schools": frozenset(data["other_schools"]),
+        }
+        return cls(**data)
+
+
+class RowChecker:
+    """Checks rows in the order of the file. Equal cells are looked at once."""
+
+    def __init__(
+        self,
+        options: Options,
+        places: Mapping[str, int],
+        encoding: str | None = None,
+        date_1904: bool = False,
+        formulas: frozenset[tuple[int, int]] = frozenset(),
+        name_continues: bool = False,
+    ):
+        self.options = options
+        self.places = dict(places)
+        self.encoding = encoding
+        self.formulas = formulas
+        self.formula_rows = frozenset(row for row, _ in formulas)
+        self.name_continues = name_continues
+        self._short_codes = {code.lstrip("0"): code for code in options.schools}
+        self._seen_identity: dict[str, int] = {}
+        self._seen_code: dict[str, int] = {}
+        self._seen_person: dict[tuple[str, str, str], tuple[int, str, str, str]] = {}
+        today, enc = options.today, encoding
+        self._checks: list[tuple[str, int | None, Callable, dict]] = [
+            (key, self.places.get(key), check, {})
+            for key, check in (
+                ("school_code", self._school),
+                ("class_name", lambda cell: cells.class_name(cell, enc)),
+                ("born_on", lambda cell: cells.birth_date(cell, today, date_1904=date_1904)),
+                ("sex", lambda cell: cells.sex(cell, enc)),
+                ("group", lambda cell: cells.group(cell, enc)),
+                ("household_code", cells.household_code),
+                ("commune", lambda cell: cells.short_text("commune", cell, cells.COMMUNE_MAX, enc)),
+                ("has_device", lambda cell: cells.has_device(cell, enc)),
+                ("status", lambda cell: cells.status(cell, enc)),
+            )
+        ]
+
+    def _school(self, cell: Cell) -> tuple[str, list[Finding]]:
+        own = self.options.school_code
+        value, findings, _ = cells._code_text("school_code", cell)
+        if any(finding.kind == ERROR for finding in findings):
+            return "", findings
+        if not value:
+            if own:
+                return own, []
+            return "", [Finding("school_code", ERROR, "school_missing", "", "Thiếu mã trường.")]
+        if value in self.options.schools:
+            return value, findings
+        padded = self._short_codes.get(value.lstrip("0"))
+        if padded and value.isdigit():
+            said = f"Đã thêm lại số 0 ở đầu mã trường: {padded}."
+            return padded, [Finding("school_code", CORRECTION, "leading_zero", value, said)]
+        if value in self.options.other_schools:
+            said = f"Trường {mask(value)} không thuộc đơn vị của thầy/cô."
+            return "", [Finding("school_code", ERROR, "school_of_other_office", mask(value), said)]
+        said = f"Không có trường nào mang mã {mask(value)[:30]}: xem mã ở mẫu Excel của đơn vị."
+        return "", [Finding("school_code", ERROR, "school_unknown", mask(value)[:60], said)]
+
+    def skip_reason(self, row: Sequence[Cell]) -> str | None:
+        """Why a row is no data: blank, numbers (row of column numbers), example, total, footer; else None."""
+        own = [row[place] for place in self.places.values() if place < len(row)]
+        filled = [cell for cell in own if cell is not None and (not isinstance(cell, str) or cell.strip())]
+        texts = [cell for cell in row if isinstance(cell, str) and cell.strip()]
+        if not filled:
+            return self._skip_unmatched(texts)
+        place = self.places.get("born_on", self.places.get("born_year"))
+        born = row[place] if place is not None and place < len(row) else None
+        first = search_key(texts[0]) if texts else ""
+        for text in texts[:6]:
+            if text[:1] in "Vv([" and search_key(text).startswith("vi du"):
+                return "example"
+        if len(filled) >= 3 and all(clean(text_of(cell)).strip("()[]").isdigit() for cell in filled):
+            numbers = [int(clean(text_of(cell)).strip("()[]")) for cell in filled]
+            if max(numbers) <= 60 and len(set(numbers)) == len(numbers):
+                return "numbers"
+        if born is None or (isinstance(born, str) and not born.strip()) or len(filled) == 1:
+            said = [clean(text).lower() for text in texts[:3]]
+            if any(text.startswith(("tổng", "cộng")) or search_key(text) in ("tong cong", "tong so", "cong", "tong")
+                   for text in said):  # fmt: skip
+                return "total"
+            if first.startswith(_FOOTERS) or any(_is_signing_date(search_key(text)) for text in texts):
+                return "footer"
+        return None
+
+    def _skip_unmatched(self, texts: list[str]) -> str:
+        if any(clean(text).lower().startswith(("tổng", "cộng")) for text in texts):
+            return "total"
+        return "footer" if any(len(text.strip()) > 3 for text in texts) else "blank"
+
+    def check(self, number: int, row: Sequence[Cell]) -> list:
+        """Return the checked row (`FIELDS`). Raises nothing: what is wrong becomes a finding."""
+        findings: list[Finding] = []
+        typed: dict[str, str] = {}
+        wide = len(row)
+        values: dict[str, str] = {}
+        for key, place, check, memo in self._checks:
+            if place is None:
+                cell: Cell = None
+                if key == "group":
+                    cell = self._group_cell(row)
+                elif key == "born_on" and "born_year" in self.places:
+                    cell = self._born_cell(row)
+                elif key not in ("school_code", "born_on"):
+                    values[key] = "0" if key == "has_device" else ""
+                    continue
+            else:
+                cell = row[place] if place < wide else None
+            try:
+                known = memo.get(cell)
+            except TypeError:
+                known = None
+            if known is None:
+                known = memo[cell] = check(cell)
+            values[key], said = known
+            if said:
+                findings += said
+                typed[key] = text_of(cell)
+        name_cell = self._name_cell(row, wide)
+        name, said = cells.person_name(name_cell, self.encoding)
+        if said:
+            findings += said
+            typed["full_name"] = text_of(name_cell)
+        code = ""
+        if (place := self.places.get("student_code")) is not None and place < wide:
+            code, said = cells.student_code(row[place])
+            if said:
+                findings += said
+                typed["student_code"] = text_of(row[place])
+        place = self.places.get("identity")
+        identity, identity_typed, said = cells.identity(
+            row[place] if place is not None and place < wide else None
+        )
+        if identity and (values["sex"] or values["born_on"]):
+            said = said + cells.identity_agrees(
+                identity, values["sex"], values["born_on"], mask_identity(clean(identity_typed))
+            )
+        findings += said
+        if not values["household_code"] and values["group"] in ("poor", "near_poor"):
+            message = "Chưa có mã hộ: không biết các em cùng một hộ, thứ tự trong hộ tính là em thứ nhất."
+            if not any(finding.column == "household_code" for finding in findings):
+                findings.append(Finding("household_code", WARNING, "household_missing", "", message))
+        if number in self.formula_rows:
+            self._refuse_formulas(number, findings)
+        key = search_key(name) if name else ""
+        self._compare(number, values, key, code, identity, findings)
+        gravest = max([GRAVITY[finding.kind] for finding in findings], default=0)
+        return [
+            number, gravest, values["school_code"], values["class_name"], code, name, key, sort_key(name),
+            values["born_on"], values["sex"], identity, identity_typed, values["group"],
+            values["household_code"], values["commune"], values["has_device"], findings or None, typed or None,
+        ]  # fmt: skip
+
+    def _group_cell(self, row: Sequence[Cell]) -> Cell:
+        """The group from tick columns, or the one chosen for the whole file."""
+        ticked = [
+            group
+            for group in ("poor", "near_poor", "covid_orphan")
+            if (place := self.places.get(f"tick_{group}")) is not None
+            and place < len(row)
+            and search_key(text_of(row[place])) not in ("", "khong", "0", "k")
+        ]
+        if ticked:
+            # Who is in two groups is taken in the earlier one (Plan III.2c).
+            return cells.GROUP_LABELS[ticked[0]]
+        return cells.GROUP_LABELS.get(self.options.group)
+
+    def _born_cell(self, row: Sequence[Cell]) -> str:
+        parts = [
+            clean(text_of(row[place]))
+            if (place := self.places.get(key)) is not None and place < len(row)
+            else ""
+            for key in ("born_day", "born_month", "born_year")
+        ]
+        return "/".join(parts) if any(parts) else ""
+
+    def _name_cell(self, row: Sequence[Cell], wide: int) -> Cell:
+        place = self.places.get("full_name")
+        if place is None:
+            return " ".join(
+                part
+                for key in ("family_name", "given_name")
+                if (at := self.places.get(key)) is not None
+                and at < wide
+                and (part := text_of(row[at]).strip())
+            )
+        if self.name_continues and place + 1 < wide:
+            return " ".join(part for cell in row[place : place + 2] if (part := text_of(cell).strip()))
+        return row[place] if place < wide else None
+
+    def _refuse_formulas(self, number: int, findings: list[Finding]) -> None:
+        for key, place in self.places.items():
+            if (number, place) in self.formulas:
+                said = "Ô này là công thức: dán lại thành giá trị (Paste Values) rồi gửi lại."
+                column = key if key in TITLES else "full_name"
+                findings.append(Finding(column, ERROR, "formula", f"={column_letters(place)}{number}", said))
+
+    def _compare(
+        self, number: int, values: dict[str, str], key: str, code: str, identity: str, findings: list[Finding]
+    ) -> None:
+        """Find the same child in an earlier row of the file."""
+        if identity:
+            first = self._seen_identity.setdefault(identity, number)
+            if first != number:
+                said = f"Trùng số định danh với hàng {first}."
+                shown = mask_identity(identity)
+                findings.append(Finding("identity", DUPLICATE, "same_identity_in_file", shown, said))
+        if code:
+            first = self._seen_code.setdefault(code, number)
+            if first != number:
+                said = f"Trùng mã học sinh với hàng {first}."
+                findings.append(Finding("student_code", DUPLICATE, "same_code_in_file", code, said))
+        born = values["born_on"]
+        if key and born:
+            person = key, born, values["school_code"]
+            first, its_code, its_identity, _its_class = self._seen_person.setdefault(
+                person, (number, code, identity, values["class_name"])
+            )
+            if first != number and not any(finding.kind == DUPLICATE for finding in findings):
+                differs = (code and its_code and code != its_code) or (
+                    identity and its_identity and identity != its_identity
+                )
+                if differs:
+                    said = f"Cùng họ tên và ngày sinh với hàng {first} nhưng khác mã: kiểm tra có phải hai em không."
+                    findings.append(Finding("full_name", WARNING, "same_name_in_file", "", said))
+                else:
+                    said = f"Cùng họ tên, ngày sinh và trường với hàng {first}: có thể là một em được ghi hai lần."
+                    findings.append(Finding("full_name", DUPLICATE, "same_person_in_file", "", said))
+
+
+def _is_signing_date(key: str) -> bool:
+    words = key.split()
+    return "ngay" in words and "thang" in words and "nam" in words and len(words) <= 12
