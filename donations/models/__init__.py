@@ -1,8 +1,8 @@
 """The supply: donors and pledges, money and purchases, lots and devices up to acceptance."""
 
 from donations.models.devices import Device, DeviceCriteria, Inspection, Lot
-from donations.models.donors import Donor, DonorMember, Pledge
-from donations.models.money import BudgetLine, MoneyReceipt, PriceAgreement, PurchaseOrder
+from donations.models.donors import Donor, DonorMember, Pledge, PledgeDraft
+from donations.models.money import BudgetLine, MoneyReceipt, MoneyTransfer, PriceAgreement, PurchaseOrder
 
 __all__ = [
     "BudgetLine",
@@ -13,7 +13,9 @@ __all__ = [
     "Inspection",
     "Lot",
     "MoneyReceipt",
+    "MoneyTransfer",
     "Pledge",
+    "PledgeDraft",
     "PriceAgreement",
     "PurchaseOrder",
 ]

@@ -8,12 +8,15 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from common.audit import audited
 from common.constraints import paired
 from donations.models.donors import Pledge
 from donations.models.money import PurchaseOrder
+from donations.querysets import CriteriaQuerySet, DeviceQuerySet, LotQuerySet
 from schools.models import AdministrativeUnit, Office, School
 
 
+@audited()
 class DeviceCriteria(models.Model):
     """Recommended technical criteria of a device kind, versioned; edited by the ministry (Plan III.1i)."""
 
@@ -34,6 +37,8 @@ class DeviceCriteria(models.Model):
         verbose_name="người công bố",
     )
 
+    objects = CriteriaQuerySet.as_manager()
+
     class Meta:
         verbose_name = "tiêu chí kỹ thuật"
         verbose_name_plural = "tiêu chí kỹ thuật"
@@ -47,9 +52,16 @@ class DeviceCriteria(models.Model):
         ]
 
     def __str__(self):
-        return f"{self.get_device_kind_display()} bản {self.version}"
+        used = " (đã qua sử dụng)" if self.is_used_device else ""
+        return f"{self.get_device_kind_display()}{used}, bản {self.version}"
+
+    @property
+    def code(self) -> str:
+        """How the ledger names it: TC-TABLET-1, TC-LAPTOP-USED-2."""
+        return f"TC-{self.device_kind.upper()}{'-USED' if self.is_used_device else ''}-{self.version}"
 
 
+@audited()
 class Lot(models.Model):
     """A batch of like devices that arrives together: from a pledge, or from an order that money bought."""
 
@@ -69,10 +81,13 @@ class Lot(models.Model):
     device_kind = models.CharField("loại thiết bị", max_length=8, choices=Pledge.DeviceKind)
     model_name = models.CharField("mẫu máy", max_length=80, blank=True)
     is_used = models.BooleanField("máy đã qua sử dụng", default=False)
+    declared_count = models.PositiveIntegerField("số máy theo giấy giao hàng", null=True, blank=True)
     received_at = models.DateTimeField("tiếp nhận lúc")
     received_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", verbose_name="người tiếp nhận"
     )
+
+    objects = LotQuerySet.as_manager()
 
     class Meta:
         verbose_name = "lô thiết bị"
@@ -82,6 +97,7 @@ class Lot(models.Model):
         return self.code
 
 
+@audited(exclude=("serial_number", "serial_key", "imei"), inserts=False)
 class Device(models.Model):
     """One computer, known for ever by its code; the code is on its label and never reused."""
 
@@ -96,10 +112,15 @@ class Device(models.Model):
         (State.RECEIVED, State.ACCEPTED),
         (State.RECEIVED, State.TO_REPAIR),
         (State.RECEIVED, State.REFUSED),
-        (State.TO_REPAIR, State.ACCEPTED),
-        (State.TO_REPAIR, State.REFUSED),
+        # Repaired: it waits for another inspection.
+        (State.TO_REPAIR, State.RECEIVED),
+        (State.TO_REPAIR, State.RETIRED),
+        (State.REFUSED, State.RETIRED),
         (State.ACCEPTED, State.RETIRED),
         (State.ACCEPTED, State.TO_REPAIR),
+        (State.ACCEPTED, State.REFUSED),
+        # Returned or recalled: it waits for another inspection.
+        (State.ACCEPTED, State.RECEIVED),
     ]
 
     code = models.CharField("mã thiết bị", max_length=20, unique=True)
@@ -136,6 +157,8 @@ class Device(models.Model):
         verbose_name="người kiểm định",
     )
 
+    objects = DeviceQuerySet.as_manager()
+
     class Meta:
         verbose_name = "thiết bị"
         verbose_name_plural = "thiết bị"
@@ -158,6 +181,16 @@ class Device(models.Model):
                 violation_error_message="Một máy chỉ dành cho một nơi: địa phương hoặc trường.",
             ),
             paired("device", "accepted"),
+            models.CheckConstraint(
+                name="device_serial_key_plain",
+                condition=Q(serial_key__regex=r"^[0-9A-Z]{3,40}$"),
+                violation_error_message="Số sê-ri cần ít nhất 3 chữ cái hoặc chữ số.",
+            ),
+            models.CheckConstraint(
+                name="device_accepted_is_child_protected",
+                condition=~Q(state="accepted") | Q(is_child_protected=True),
+                violation_error_message="Máy đạt kiểm định phải bật bảo vệ trẻ em trên mạng.",
+            ),
             models.CheckConstraint(
                 name="device_accepted_has_inspector",
                 condition=~Q(state="accepted") | Q(accepted_at__isnull=False),
@@ -197,6 +230,7 @@ class Inspection(models.Model):
     class Meta:
         verbose_name = "lần kiểm định"
         verbose_name_plural = "lần kiểm định"
+        indexes = [models.Index(fields=["device", "-inspected_at"], name="inspection_latest")]
         constraints = [
             models.CheckConstraint(
                 name="inspection_refusal_has_reasons",

@@ -1,0 +1,174 @@
+"""Which rows: scope by office, and the derived numbers of pledges, lots, money and budget lines."""
+
+import datetime as dt
+
+from django.db import models
+from django.db.models import BigIntegerField, Count, F, OuterRef, Q, Subquery, Sum
+from django.db.models.functions import Coalesce
+
+from schools.reach import reach
+
+
+def _sum(queryset, by: str, expression) -> Coalesce:
+    """A correlated sum of its own, so that two sums in one query don't multiply each other."""
+    total = (
+        queryset.order_by()
+        .values(by)
+        .annotate(total=Sum(expression, output_field=BigIntegerField()))
+        .values("total")
+    )
+    return Coalesce(Subquery(total, output_field=BigIntegerField()), 0)
+
+
+def _count(queryset, by: str) -> Coalesce:
+    return Coalesce(
+        Subquery(
+            queryset.order_by().values(by).annotate(n=Count("pk")).values("n"), output_field=BigIntegerField()
+        ),
+        0,
+    )
+
+
+class PledgeQuerySet(models.QuerySet):
+    def for_user(self, user):
+        """Pledges of the offices within reach, and those that a warehouse within reach expects."""
+        managed = reach(user, through="office__")
+        if not managed:  # the whole tree
+            return self
+        return self.filter(managed | reach(user, through="warehouse__"))
+
+    def for_donors_of(self, user):
+        """Pledges of the donors that the person acts for."""
+        return self.filter(donor__people__user=user, donor__people__ended_at=None)
+
+    def live(self):
+        return self.exclude(state="cancelled")
+
+    def counted(self):
+        """What may be added up: top-level pledges; an umbrella's members are inside its own number."""
+        return self.live().filter(umbrella=None)
+
+    def with_progress(self):
+        """Adds `received_count`, `accepted_count`, `refused_count` (devices) and `received_vnd`, `spent_vnd`.
+
+        An umbrella's numbers include those of its members.
+        """
+        device = self.model._meta.apps.get_model("donations", "Device")
+        receipt = self.model._meta.apps.get_model("donations", "MoneyReceipt")
+        transfer = self.model._meta.apps.get_model("donations", "MoneyTransfer")
+        own, within = Q(lot__pledge=OuterRef("pk")), Q(lot__pledge__umbrella=OuterRef("pk"))
+        devices = device.objects.annotate(one=models.Value(1)).filter(own | within)
+        receipts = receipt.objects.annotate(one=models.Value(1)).filter(
+            Q(pledge=OuterRef("pk")) | Q(pledge__umbrella=OuterRef("pk"))
+        )
+        paid = transfer.objects.annotate(one=models.Value(1)).filter(
+            Q(pledge=OuterRef("pk")) | Q(pledge__umbrella=OuterRef("pk")), order__isnull=False
+        )
+        return self.annotate(
+            received_count=_count(devices, "one"),
+            accepted_count=_count(devices.filter(state="accepted"), "one"),
+            refused_count=_count(devices.filter(state="refused"), "one"),
+            received_vnd=_sum(receipts, "one", "amount_vnd"),
+            spent_vnd=_sum(paid, "one", "amount_vnd"),
+        )
+
+
+class LotQuerySet(models.QuerySet):
+    def for_user(self, user):
+        return self.filter(reach(user, through="warehouse__"))
+
+    def with_counts(self):
+        """Adds the number of devices in each intake state: `device_count`, `waiting_count`, `accepted_count`, …"""
+        return self.annotate(
+            device_count=Count("devices"),
+            waiting_count=Count("devices", filter=Q(devices__state="received")),
+            repair_count=Count("devices", filter=Q(devices__state="to_repair")),
+            accepted_count=Count("devices", filter=Q(devices__state="accepted")),
+            refused_count=Count("devices", filter=Q(devices__state="refused")),
+        )
+
+
+class DeviceQuerySet(models.QuerySet):
+    def for_user(self, user):
+        """Devices of the lots that warehouses within reach received."""
+        return self.filter(reach(user, through="lot__warehouse__"))
+
+    def of_lot(self, code: str):
+        """Every device of a lot, wherever it is now: what a recall begins with (feature 18)."""
+        return self.filter(lot__code=code)
+
+    def of_pledge(self, pledge):
+        """Devices that a pledge brought, by itself or by its members."""
+        return self.filter(Q(lot__pledge=pledge) | Q(lot__pledge__umbrella=pledge))
+
+    def bought(self):
+        """Devices that can be traced to the money that bought them (Plan III.1h)."""
+        return self.filter(lot__order__isnull=False)
+
+
+class CriteriaQuerySet(models.QuerySet):
+    def published(self):
+        return self.filter(published_at__isnull=False)
+
+    def in_force(self, *, device_kind: str, is_used: bool):
+        """The newest published criteria of a kind: of its own condition if there are any, else of the other; or None."""
+        return (
+            self.published()
+            .filter(device_kind=device_kind)
+            .annotate(fits=models.Case(models.When(is_used_device=is_used, then=1), default=0))
+            .order_by("-fits", "-version")
+            .first()
+        )
+
+
+class MoneyQuerySet(models.QuerySet):
+    """Receipts and transfers."""
+
+    def for_user(self, user):
+        through = "office__" if self.model._meta.model_name == "moneyreceipt" else "from_office__"
+        return self.filter(reach(user, through=through))
+
+
+class PriceAgreementQuerySet(models.QuerySet):
+    def valid_on(self, day: dt.date):
+        return self.filter(valid_from__lte=day).filter(Q(valid_to__isnull=True) | Q(valid_to__gte=day))
+
+    def for_conversion(self, day: dt.date, device_kind: str = "tablet"):
+        """The agreement by which money of that day is turned into devices: the latest that was valid; or None."""
+        return (
+            self.valid_on(day)
+            .filter(device_kind=device_kind)
+            .order_by("-valid_from", "unit_price_vnd")
+            .first()
+        )
+
+
+class OrderQuerySet(models.QuerySet):
+    def for_user(self, user):
+        return self.filter(reach(user, through="office__"))
+
+    def outstanding(self):
+        """Proposed or ordered and not yet delivered."""
+        return self.filter(state__in=["proposed", "ordered"])
+
+    def with_money(self):
+        """Adds `total_vnd` and `paid_vnd`."""
+        transfer = self.model._meta.apps.get_model("donations", "MoneyTransfer")
+        return self.annotate(
+            total_vnd=F("unit_price_vnd") * F("quantity"),
+            paid_vnd=_sum(transfer.objects.filter(order=OuterRef("pk")), "order", "amount_vnd"),
+        )
+
+
+class BudgetLineQuerySet(models.QuerySet):
+    def with_use(self):
+        """Adds `committed_vnd` (ordered, delivered or not) and `spent_vnd` (paid), derived and never stored."""
+        order = self.model._meta.apps.get_model("donations", "PurchaseOrder")
+        transfer = self.model._meta.apps.get_model("donations", "MoneyTransfer")
+        live = order.objects.filter(budget_line=OuterRef("pk"), state__in=["ordered", "delivered"])
+        return self.annotate(
+            committed_vnd=_sum(live, "budget_line", F("unit_price_vnd") * F("quantity")),
+            spent_vnd=_sum(
+                transfer.objects.filter(order__budget_line=OuterRef("pk")), "order__budget_line", "amount_vnd"
+            ),
+        )

@@ -1,0 +1,61 @@
+"""What happens to the supply; every function is keyword-only, atomic, `by` first."""
+
+from donations.services.devices import (
+    inspect_devices,
+    publish_criteria,
+    receive_devices,
+    receive_lot,
+    repair_devices,
+    write_off_devices,
+)
+from donations.services.money import (
+    agree_price,
+    approve_order,
+    cancel_order,
+    deliver_order,
+    pay_order,
+    propose_order,
+    receive_money,
+    transfer_money,
+)
+from donations.services.pledges import (
+    attach_to_umbrella,
+    cancel_pledge,
+    change_pledge,
+    confirm_pledge,
+    fulfil_infrastructure,
+    grant_membership,
+    make_pledge,
+    register_donor,
+    save_draft,
+    send_draft,
+    start_draft,
+)
+
+__all__ = [
+    "agree_price",
+    "approve_order",
+    "attach_to_umbrella",
+    "cancel_order",
+    "cancel_pledge",
+    "change_pledge",
+    "confirm_pledge",
+    "deliver_order",
+    "fulfil_infrastructure",
+    "grant_membership",
+    "inspect_devices",
+    "make_pledge",
+    "pay_order",
+    "propose_order",
+    "publish_criteria",
+    "receive_devices",
+    "receive_lot",
+    "receive_money",
+    "register_donor",
+    "repair_devices",
+    "save_draft",
+    "send_draft",
+    "start_draft",
+    "transfer_money",
+    "write_off_devices",
+]

@@ -1,0 +1,4 @@
+"""Addresses of donors, the warehouse and money."""
+
+app_name = "donations"
+urlpatterns: list = []
