@@ -136,3 +136,13 @@ def move(state: str, event: str, outcome: str = "") -> str:
 def is_undo(body: dict) -> bool:
     """Whether a correction puts its device back to the state before the entry that it corrects."""
     return body["t"] == "correction" and body["reason"] == "recorded_in_error" and "dev" in body
+
+
+def next_state(way: list[str], body: dict) -> str:
+    """State of a device after an entry about it, given its states so far; raises IllegalMoveError."""
+    state = way[-1] if way else NEW
+    if body["t"] == "correction":
+        if not way:
+            raise IllegalMoveError("correction", "", state)
+        return (way[-2] if len(way) > 1 else NEW) if is_undo(body) else state
+    return move(state, body["t"], body.get("outcome", ""))

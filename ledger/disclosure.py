@@ -1,0 +1,220 @@
+"""What is public: the nine rules of the ledger's design as code. Every public page, API and file goes through here.
+
+Law 91/2025/QH15, Decree 356/2025 and Decree 56/2017 art. 33: what is public identifies no child by construction.
+No Django here: the stand-alone verifier carries this very file, so that published figures can be recomputed.
+"""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ledger.canon import dumps
+
+# Rule 3: an area's recipients in one run are at least this many, and at most half of its roll.
+AREA_MINIMUM = 10
+# Rule 4: counts below this are not shown at province level.
+CELL_MINIMUM = 10
+FEW = "<10"
+NATION = "VN"
+# Words that may never be a key of anything public (rules 1 and 2).
+PERSONAL_KEYS = frozenset(
+    [
+        "name",
+        "full_name",
+        "student",
+        "pupil",
+        "class",
+        "class_name",
+        "grade",
+        "birth_date",
+        "date_of_birth",
+        "dob",
+        "sex",
+        "gender",
+        "ethnicity",
+        "photo",
+        "address",
+        "guardian",
+        "phone",
+        "email",
+        "identity_number",
+        "citizen_id",
+        "cccd",
+        "household",
+        "group",
+        "eligibility_group",
+        "priority",
+    ]
+)
+CITIZEN_NUMBER = re.compile(r"(?<!\d)\d{12}(?!\d)")
+
+
+class DisclosureError(ValueError):
+    """What was about to be published says more than the rules allow."""
+
+
+def choose_area(chain: Sequence[tuple[str, int, int]]) -> str:
+    """Rule 3: the smallest area that may be named as the destination of a handover, fixed at allocation.
+
+    `chain` goes from the school up (school, commune, district, province): (code, recipients of this run in it, roll).
+    The nation is the last resort, so the answer always exists.
+    """
+    for code, recipients, roll in chain:
+        if recipients >= AREA_MINIMUM and 2 * recipients <= roll:
+            return code
+    return NATION
+
+
+def public_place(chain: Sequence[str], area: str | None) -> str:
+    """Rule 3: the finest code that may stand in an entry or on a page for a place of an allocated device.
+
+    `chain` are the codes from the place itself up to the widest (an office, its units, the nation); `area` is the
+    device's. A place inside the area is replaced by the area; one that holds the area, or lies elsewhere, stays.
+    A device without an area (not allocated) keeps its place.
+    """
+    if area is None or not chain or area not in chain:
+        return chain[0] if chain and (area is None or area != NATION) else NATION
+    return area
+
+
+def check_public(value: object, where: str = "answer") -> None:
+    """Rules 1 and 2: raise DisclosureError if a public structure carries a key or number of a person."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if str(key).lower() in PERSONAL_KEYS:
+                raise DisclosureError(f"{where}: «{key}» may not be public")
+            check_public(inner, f"{where}.{key}")
+    elif isinstance(value, list | tuple):
+        for number, inner in enumerate(value):
+            check_public(inner, f"{where}[{number}]")
+    elif isinstance(value, str) and CITIZEN_NUMBER.search(value):
+        raise DisclosureError(f"{where}: looks like a citizen number")
+
+
+def suppress(
+    cells: Mapping[str, int], *, total: int | None = None, sticky: frozenset[str] = frozenset()
+) -> dict[str, int | str]:
+    """Rule 4: counts of one table row whose total is public, with no hidden one derivable from the rest.
+
+    A count of 1 to 9 becomes "<10". When the total is public and just one cell is hidden, or all the hidden ones
+    could add up to less than ten together, the smallest shown cell that isn't zero is hidden with them, as "ẩn".
+    `sticky` names cells hidden in an earlier release: they stay hidden, so that no difference between releases tells
+    more than each release. Zero is shown.
+    """
+    hidden = {key for key, count in cells.items() if 0 < count < CELL_MINIMUM} | (sticky & set(cells))
+    if total is None:
+        total = sum(cells.values())
+    while hidden:
+        mass = sum(cells[key] for key in hidden)
+        if len(hidden) > 1 and mass >= CELL_MINIMUM:
+            break
+        rest = [key for key in cells if key not in hidden and cells[key] > 0] or [
+            key for key in cells if key not in hidden
+        ]
+        if not rest:
+            break
+        hidden.add(min(rest, key=lambda key: (cells[key], key)))
+    return {
+        key: count if key not in hidden else (FEW if count < CELL_MINIMUM else "ẩn")
+        for key, count in cells.items()
+    }
+
+
+def suppress_table(
+    rows: Mapping[str, Mapping[str, int]], *, sticky: frozenset[tuple[str, str]] = frozenset()
+) -> dict[str, dict[str, int | str]]:
+    """Rule 4 for a table (province × group) whose row and column totals are public.
+
+    Hides primary cells, then complements until every row and every column with a hidden cell has at least two, whose
+    sum is at least ten. A complement shows as "ẩn" and says nothing but that it is hidden.
+    """
+    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+    value = {(name, column): rows[name].get(column, 0) for name in rows for column in columns}
+    hidden = {cell for cell, count in value.items() if 0 < count < CELL_MINIMUM} | (sticky & set(value))
+    lines = [[(name, column) for column in columns] for name in rows] + [
+        [(name, column) for name in rows] for column in columns
+    ]
+    changed = True
+    while changed:
+        changed = False
+        for line in lines:
+            inside = [cell for cell in line if cell in hidden]
+            if not inside or (len(inside) > 1 and sum(value[cell] for cell in inside) >= CELL_MINIMUM):
+                continue
+            rest = [cell for cell in line if cell not in hidden and value[cell] > 0] or [
+                cell for cell in line if cell not in hidden
+            ]
+            if rest:
+                hidden.add(min(rest, key=lambda cell: (value[cell], cell)))
+                changed = True
+    return {
+        name: {
+            column: value[name, column]
+            if (name, column) not in hidden
+            else (FEW if value[name, column] < CELL_MINIMUM else "ẩn")
+            for column in columns
+        }
+        for name in rows
+    }
+
+
+def merge_small(
+    counts: Mapping[str, int], parents: Mapping[str, str], minimum: int = CELL_MINIMUM
+) -> dict[str, int]:
+    """Rules 2 and "the draw": cells below `minimum` are added to their parent's, upward, until all are large enough."""
+    merged = Counter({key: count for key, count in counts.items() if count})
+    while True:
+        small = sorted(key for key, count in merged.items() if count < minimum and key in parents)
+        if not small:
+            return dict(merged)
+        for key in small:
+            merged[parents[key]] += merged.pop(key)
+
+
+@dataclass
+class Tally:
+    """Public figures from the entries alone (rules 3 and 4): `figures()` is what a release says of a log."""
+
+    devices: Counter = field(default_factory=Counter)
+    handed: Counter = field(default_factory=Counter)
+    points: Counter = field(default_factory=Counter)
+    area: dict[str, str] = field(default_factory=dict)
+    money_vnd: int = 0
+    pledges: int = 0
+
+    def add(self, body: Mapping) -> None:
+        """Count one entry."""
+        kind = body["t"]
+        if kind == "device.allocated":
+            self.area[body["dev"]] = body["area"]
+        if kind.startswith("device."):
+            self.devices[
+                kind.removeprefix("device.") + (f"_{body['outcome']}" if "outcome" in body else "")
+            ] += 1
+        if kind == "device.handed_over":
+            self.handed[self.area.get(body["dev"], NATION)] += 1
+        elif kind == "point.covered":
+            self.points[body.get("urgency", "regular")] += 1
+        elif kind == "money.received":
+            self.money_vnd += body["amount_vnd"]
+        elif kind == "pledge.made":
+            self.pledges += 1
+
+    def figures(self) -> dict:
+        """National counts of each step, and handovers by the areas of rule 3; small areas are merged upward."""
+        areas = merge_small(
+            self.handed, {code: NATION for code in self.handed if code != NATION}, AREA_MINIMUM
+        )
+        return {
+            "devices": dict(sorted(self.devices.items())),
+            "handed_over_by_area": dict(sorted(areas.items())),
+            "points_covered": dict(sorted(self.points.items())),
+            "money_received_vnd": self.money_vnd,
+            "pledges": self.pledges,
+        }
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical figures: what `figures.published` carries."""
+        return hashlib.sha256(dumps(self.figures())).hexdigest()

@@ -1,0 +1,357 @@
+"""From the log's table to the files that anyone may read: tiles, entry bundles, and the checkpoint last.
+
+Every file is a function of the entries, so writing one again after a crash gives the same bytes; only the
+checkpoint says how much of them counts.
+"""
+
+import datetime
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from ledger.canon import parse
+from ledger.custody import next_state
+from ledger.disk import Disk
+from ledger.events import EVENTS
+from ledger.notes import Note, NoteError, SigningKey, TreeHead, VerifierKey, decode64, open_checkpoint
+from ledger.sequencer import AREA_MINIMUM, log_size, seal, sequencer_lock
+from ledger.signer import Mailbox, SignerRefusedError, SignRequest
+from ledger.tiles import WIDTH, Edge, TileError, Tiles, leaf_hashes, open_edge, read_entries
+from ledger.tree import consistency_proof, leaf_hash
+from ledger.witnesses import cosign
+
+CHECKPOINT, VKEY, POLICY = "checkpoint", "vkey", "policy.json"
+BATCH = 64 * WIDTH
+RESIGN_AFTER = datetime.timedelta(hours=23)
+
+
+class PublishError(Exception):
+    """The log can't be published as it is; the message says why and what to do."""
+
+
+class Signs(Protocol):
+    def sign(self, request: SignRequest, *, at: datetime.datetime) -> str: ...
+
+
+@dataclass(frozen=True)
+class Published:
+    """The signed tree head that lies on the disk."""
+
+    head: TreeHead
+    raw: bytes
+
+    @property
+    def signed_at(self) -> datetime.datetime:
+        return datetime.datetime.fromisoformat(self.head.signed_at or "1970-01-01T00:00:00Z")
+
+
+def signing_keys() -> list[SigningKey]:
+    """The signer's keys from the settings, oldest first; each 32 bytes as URL-safe base64."""
+    return [
+        SigningKey(settings.LEDGER_ORIGIN, _seed(part))
+        for part in settings.LEDGER_SIGNING_KEY.split(",")
+        if part.strip()
+    ]
+
+
+def _seed(text: str) -> bytes:
+    seed = decode64(text.strip().replace("-", "+").replace("_", "/"), "LEDGER_SIGNING_KEY")
+    if len(seed) != 32:
+        raise NoteError("LEDGER_SIGNING_KEY: expected 32 bytes as base64")
+    return seed
+
+
+def public_keys(folder: Path | None = None) -> list[VerifierKey]:
+    """The log's public keys as published, newest first; empty before the signer's first start."""
+    try:
+        lines = ((folder or settings.LEDGER_DIR) / VKEY).read_text().splitlines()
+    except FileNotFoundError:
+        return []
+    return [VerifierKey.parse(line) for line in lines if line.strip()]
+
+
+def published(disk: Disk) -> Published | None:
+    """The checkpoint on the disk, its signature checked; None before the first. Raises PublishError."""
+    try:
+        raw = disk.fetch(CHECKPOINT)
+    except FileNotFoundError:
+        return None
+    for key in public_keys(disk.root):
+        try:
+            head, _ = open_checkpoint(raw, key)
+        except NoteError:
+            continue
+        return Published(head, raw)
+    raise PublishError(f"{disk.root / CHECKPOINT}: not signed by a key of {VKEY}; restore it from a mirror")
+
+
+def publish(
+    *, at: datetime.datetime, signer: Signs | None = None, disk: Disk | None = None, force: bool = False
+) -> Published | None:
+    """Bring the files up to the table and have the tree head signed; the new checkpoint, or None if none is due.
+
+    Call under `sequencer_lock`. A checkpoint is due when entries came, when the last is nearly a day old, or with
+    `force`. Raises PublishError when the table is behind or differs from the files (a restored backup), and
+    SignerRefusedError when the signer doesn't sign; then the old checkpoint stays, and stays true.
+    """
+    disk = disk or Disk(settings.LEDGER_DIR)
+    signer = signer or Mailbox(settings.LEDGER_SIGNER_DIR)
+    last = published(disk)
+    size, start = log_size(), last.head.size if last else 0
+    _must_continue(disk, last, size)
+    if last and size == start and not force and at - last.signed_at < RESIGN_AFTER:
+        return None
+    try:
+        edge = open_edge(disk.fetch, start)
+    except TileError as error:
+        raise PublishError(
+            f"{disk.root}: {error}; run `manage.py ledger rebuild` or copy it from a mirror"
+        ) from error
+    for bodies, leaves in read_table(start, size):
+        disk.put_all(edge.add(bodies, leaves))
+    if size > start:
+        disk.put_all(edge.partials())
+    note = _signed(disk, signer, edge, start, at)
+    note = cosign(note, settings.LEDGER_WITNESSES, Tiles(disk.fetch, edge.size))
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL ROLE ledger_sequencer")
+        cursor.execute(
+            "INSERT INTO ledger_checkpoint (size, root, note, signed_at) VALUES (%s, %s, %s, %s)",
+            [edge.size, edge.root(), note, at],
+        )
+    disk.put(CHECKPOINT, note.encode())
+    return published(disk)
+
+
+def _must_continue(disk: Disk, last: Published | None, size: int) -> None:
+    """Refuse a table that isn't a continuation of what is published."""
+    if last is None or last.head.size == 0:
+        return
+    start = last.head.size
+    if size < start:
+        raise PublishError(
+            f"the table has {size} entries, {start} are published: a restored backup. "
+            "Run `manage.py ledger catch-up`, which takes the missing entries from the files"
+        )
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT leaf_hash FROM ledger_entry WHERE index = %s", [start - 1])
+        ours = bytes(cursor.fetchone()[0])
+    try:
+        theirs = Tiles(disk.fetch, start).node(0, start - 1)
+    except TileError as error:
+        raise PublishError(f"{disk.root}: {error}; run `manage.py ledger rebuild`") from error
+    if ours != theirs:
+        raise PublishError(
+            f"entry {start - 1} of the table is not the published one: the table forked after a restore. "
+            "Restore the backup again and run `manage.py ledger catch-up` before anything else"
+        )
+
+
+def read_table(start: int, end: int) -> Iterator[tuple[list[bytes], list[bytes]]]:
+    """(bodies, leaf hashes) of entries start … end-1 in bounded batches."""
+    connection.ensure_connection()
+    at = start
+    while at < end:
+        stop = min(end, at - at % BATCH + BATCH)
+        # A binary cursor of the driver itself: a million bodies without a detour through hex.
+        with connection.connection.cursor(binary=True) as cursor:
+            rows = cursor.execute(
+                "SELECT convert_to(body, 'UTF8'), leaf_hash FROM ledger_entry"
+                " WHERE index >= %s AND index < %s ORDER BY index",
+                [at, stop],
+            ).fetchall()
+        yield [row[0] for row in rows], [row[1] for row in rows]
+        at = stop
+
+
+def _signed(disk: Disk, signer: Signs, edge: Edge, start: int, at: datetime.datetime) -> str:
+    """The signer's note over the edge's root; asks again when the signer last signed another size."""
+    tiles, old = Tiles(disk.fetch, edge.size), start
+    for last_try in (False, True):
+        proof = tuple(consistency_proof(tiles.node, old, edge.size))
+        try:
+            return signer.sign(SignRequest(old, edge.size, edge.root(), proof), at=at)
+        except SignerRefusedError as error:
+            # Killed between signing and writing: the signer is a step ahead of the files, and says so.
+            if last_try or error.size in (old, -1) or error.size > edge.size:
+                raise
+            old = error.size
+    raise AssertionError("unreachable")
+
+
+def seal_and_publish(
+    *,
+    at: datetime.datetime,
+    today: datetime.date,
+    signer: Signs | None = None,
+    disk: Disk | None = None,
+    at_once: bool | None = None,
+    force: bool = False,
+) -> tuple[int, Published | None] | None:
+    """One turn of the sequencer: (entries sealed, new checkpoint); None when another process is at it."""
+    with sequencer_lock() as held:
+        if not held:
+            return None
+        count = seal(today=today, at_once=at_once)
+        return count, publish(at=at, signer=signer, disk=disk, force=force)
+
+
+def write_public_files(folder: Path, keys: list[SigningKey]) -> None:
+    """The log's public keys and what is promised, beside the checkpoint (by the signer at its start)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    disk = Disk(folder)
+    disk.put(VKEY, "".join(f"{key.verifier}\n" for key in reversed(keys)).encode())
+    disk.put(POLICY, json.dumps(policy(), ensure_ascii=False, indent=1, sort_keys=True).encode())
+
+
+def policy() -> dict:
+    """What this log promises, for machines; the page /so-cai/ says the same in words."""
+    return {
+        "origin": settings.LEDGER_ORIGIN,
+        "formats": {
+            "tree": "RFC 6962, SHA-256",
+            "files": "https://c2sp.org/tlog-tiles",
+            "checkpoint": "https://c2sp.org/tlog-checkpoint",
+            "proof": "https://c2sp.org/tlog-proof",
+            "entry": "RFC 8785 JSON, version 1",
+        },
+        "cadence": {
+            "between_offices_hours": 1,
+            "resigned_hours": 24,
+            "handovers": "at once (demonstration)"
+            if settings.LEDGER_AT_ONCE
+            else "weekly, per area, shuffled",
+            "handover_area_minimum": 1 if settings.LEDGER_AT_ONCE else AREA_MINIMUM,
+        },
+        "witnesses": {
+            "known": [witness["key"] for witness in settings.LEDGER_WITNESSES],
+            "needed": settings.LEDGER_WITNESSES_NEEDED,
+        },
+    }
+
+
+def catch_up(*, disk: Disk | None = None) -> int:
+    """After a restore: take the published entries that the table lacks from the files; return how many.
+
+    Rows of the outbox that were published already are dropped with them. Raises PublishError when the files don't
+    match their own checkpoint or the table isn't a prefix of them.
+    """
+    disk = disk or Disk(settings.LEDGER_DIR)
+    last = published(disk)
+    if last is None:
+        return 0
+    size, end = log_size(), last.head.size
+    if size >= end:
+        _must_continue(disk, last, size)
+        return 0
+    rebuilt = Edge()
+    ours = read_table(0, size)
+    added = 0
+    with transaction.atomic(), connection.cursor() as cursor:
+        table = [leaf for _, leaves in ours for leaf in leaves]
+        cursor.execute("SET LOCAL ROLE ledger_sequencer")
+        for number, bodies in enumerate(read_entries(disk.fetch, end)):
+            leaves = leaf_hashes(bodies)
+            for _ in rebuilt.add(bodies, leaves):
+                pass
+            first = number * WIDTH
+            if table[first : first + WIDTH] != leaves[: max(0, size - first)][:WIDTH]:
+                raise PublishError("the table is not a prefix of the published log: restore an older backup")
+            fresh = bodies[max(0, size - first) :]
+            added += len(fresh)
+            _insert_published(cursor, max(first, size), fresh)
+        if rebuilt.root() != last.head.root:
+            raise PublishError(
+                f"{disk.root}: the files don't match their checkpoint; copy them from a mirror"
+            )
+    return added
+
+
+def rebuild(*, disk: Disk | None = None) -> int:
+    """Write every tile and bundle again from the table, up to the published size; return that size.
+
+    For files that were lost or damaged. The checkpoint isn't touched; raises PublishError when the table's tree isn't
+    the signed one.
+    """
+    disk = disk or Disk(settings.LEDGER_DIR)
+    last = published(disk)
+    if last is None:
+        return 0
+    edge = Edge()
+    for bodies, leaves in read_table(0, last.head.size):
+        disk.put_all(edge.add(bodies, leaves))
+    if (edge.size, edge.root()) != (last.head.size, last.head.root):
+        raise PublishError("the table is not what was signed; copy the files from a mirror instead")
+    disk.put_all(edge.partials())
+    return edge.size
+
+
+def _insert_published(cursor, start: int, bodies: list[bytes]) -> None:
+    """Entries as published, with the columns that follow from their bodies; their outbox rows go."""
+    if not bodies:
+        return
+    parsed = [parse(body) for body in bodies]
+    cursor.execute(
+        "DELETE FROM ledger_outbox WHERE eid = ANY(%s::uuid[])", [[body["eid"] for body in parsed]]
+    )
+    cursor.execute(
+        "SELECT dev, array_agg(state ORDER BY n) FROM ledger_entry WHERE dev = ANY(%s) GROUP BY dev",
+        [[body["dev"] for body in parsed if "dev" in body]],
+    )
+    ways: dict[str, list[str]] = dict(cursor.fetchall())
+    rows = []
+    for index, (body, data) in enumerate(zip(parsed, bodies, strict=True), start):
+        event, n, state = EVENTS[body["t"]], None, ""
+        if "dev" in body:
+            way = ways.setdefault(body["dev"], [])
+            n, state = len(way), next_state(way, body)
+            way.append(state)
+        subject = str(body[event.subject]) if event.subject in body else None
+        rows.append(
+            (
+                index,
+                body["eid"],
+                body["t"],
+                body.get("dev"),
+                n,
+                state,
+                subject,
+                data.decode(),
+                leaf_hash(data),
+            )
+        )
+    with cursor.copy(
+        "COPY ledger_entry (index, eid, event, dev, n, state, subject, body, leaf_hash) FROM STDIN"
+    ) as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+def status(*, at: datetime.datetime) -> dict:
+    """The log's state for pages and metrics: what is published, what waits, how old the promise is."""
+    disk = Disk(settings.LEDGER_DIR)
+    try:
+        last, trouble = published(disk), ""
+    except PublishError as error:
+        last, trouble = None, str(error)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FILTER (WHERE hold IS NULL), count(*) FILTER (WHERE hold IS NOT NULL),"
+            " min(recorded_at) FILTER (WHERE hold IS NULL) FROM ledger_outbox"
+        )
+        waiting, held, oldest = cursor.fetchone()
+    return {
+        "published": last,
+        "trouble": trouble,
+        "waiting": waiting,
+        "held": held,
+        "oldest_waiting_at": oldest,
+        "is_late": bool(oldest and at - oldest > datetime.timedelta(hours=1, minutes=10))
+        or bool(last and at - last.signed_at > datetime.timedelta(hours=24)),
+        "signatures": len(Note.parse(last.raw).signatures) if last else 0,
+    }

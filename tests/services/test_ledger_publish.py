@@ -1,0 +1,144 @@
+"""The way of an entry: recorded with its change, sealed, published, signed, and found wrong when touched."""
+
+import datetime
+
+import pytest
+from django.db import connection, transaction
+
+from ledger.audit import LogError, audit, verify_log
+from ledger.bulk import record_select
+from ledger.models import LedgerEntry, LedgerOutbox
+from ledger.services import LedgerRefusedError, record
+from tests.ledger_log import DAY, empty_tables, make_log, receive
+
+
+@pytest.fixture
+def log(tmp_path, db):
+    return make_log(tmp_path)
+
+
+def walk(device: str, *, hold: str | None = None) -> None:
+    """One device from acceptance to the child."""
+    record(event="device.inspected", on=DAY, device=device, outcome="accepted")
+    record(event="device.allocated", on=DAY, device=device, run="DPB-1", area="VN2021-15")
+    record(event="device.dispatched", on=DAY, device=device, from_="KHO-TU", to="S-15")
+    record(event="device.arrived", on=DAY, device=device, to="S-15")
+    record(event="device.handed_over", on=DAY, device=device, run="DPB-1", hold=hold, commit={"recipient": "A"})
+
+
+@pytest.mark.django_db
+def test_a_device_way_is_sealed_published_and_verified(log):
+    codes = receive(300)
+    walk(codes[0])
+    last = log.turn()
+    assert last.head.size == 305
+    report = verify_log(log.disk.fetch, log.verifiers)
+    assert report["size"] == 305
+    way = list(LedgerEntry.objects.filter(dev=codes[0]).order_by("n").values_list("index", "state"))
+    assert [state for _, state in way] == ["received", "accepted", "allocated", "in_transit", "arrived", "handed_over"]
+    walk(codes[1])
+    assert log.turn().head.size == 310
+    result = audit(log.disk.fetch, log.verifiers)
+    # The only thing missing in this little log is the run itself.
+    assert result["problems"] == ["run DPB-1: 2 devices allocated, never committed"]
+    assert LedgerOutbox.objects.count() == 0
+
+
+@pytest.mark.django_db
+def test_handovers_wait_for_ten_and_are_dated_by_their_monday(log):
+    codes = receive(10)
+    for code in codes[:9]:
+        walk(code, hold="DPB-1/VN2021-15")
+    record(event="device.broken", on=DAY, device=codes[0], reason="screen")
+    week_later = DAY + datetime.timedelta(days=7)
+    log.turn(at_once=False, today=week_later)
+    assert LedgerOutbox.objects.count() == 10
+    walk(codes[9], hold="DPB-1/VN2021-15")
+    log.turn(at_once=False, today=DAY)
+    assert LedgerOutbox.objects.count() == 11, "the week isn't over"
+    log.turn(at_once=False, today=week_later)
+    assert LedgerOutbox.objects.count() == 0
+    bodies = LedgerEntry.objects.filter(event="device.handed_over").values_list("body", flat=True)
+    assert all('"d":"2021-10-04"' in body for body in bodies)
+    order = [body.split('"dev":"')[1][:12] for body in bodies.order_by("index")]
+    assert sorted(order) == sorted(codes)
+    assert audit(log.disk.fetch, log.verifiers)["problem_count"] == 1
+
+
+@pytest.mark.django_db
+def test_refused_entries_roll_the_change_back(log):
+    (code,) = receive(1)
+    bad = [
+        {"event": "device.repaired", "device": code, "at_": "KHO"},
+        {"event": "device.inspected", "device": code, "outcome": "good"},
+        {"event": "device.inspected", "device": code, "outcome": "accepted", "note": "đẹp"},
+        {"event": "pledge.made", "pledge": "CK-1", "kind": "money", "donor": "agency", "org": "Tru\u031bờng"},
+        {"event": "pledge.made", "pledge": "CK-1", "kind": "money", "donor": "agency", "qty": 1.5},
+        {"event": "device.inspected", "device": code, "outcome": "accepted", "on": datetime.date(2099, 1, 1)},
+    ]
+    for fields in bad:
+        with pytest.raises(LedgerRefusedError), transaction.atomic():
+            record(event="pledge.cancelled", on=DAY, pledge="CK-9", reason="error")
+            record(**{"on": DAY} | fields)
+    assert LedgerOutbox.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_record_select_is_the_same_as_one_by_one(log):
+    codes = receive(50)
+    for code in codes:
+        record(event="device.inspected", on=DAY, device=code, outcome="accepted")
+    count = record_select(
+        event="device.allocated",
+        on=DAY,
+        columns=["device", "area"],
+        constants={"run": "DPB-1"},
+        select="SELECT dev AS device, 'VN2021-15' AS area FROM ledger_outbox WHERE state = %s",
+        params=["accepted"],
+    )
+    assert count == 50
+    with pytest.raises(LedgerRefusedError, match="chỉ|không"), transaction.atomic():
+        record_select(
+            event="device.allocated",
+            on=DAY,
+            columns=["device", "area"],
+            constants={"run": "DPB-1"},
+            select="SELECT dev AS device, 'VN2021-15' AS area FROM ledger_outbox WHERE state = 'allocated'",
+        )
+    log.turn()
+    assert audit(log.disk.fetch, log.verifiers)["problems"] == ["run DPB-1: 50 devices allocated, never committed"]
+
+
+@pytest.mark.django_db
+def test_every_flipped_byte_of_a_log_of_300_is_found(log):
+    receive(300)
+    size = log.turn().head.size
+    assert size == 300
+    files = {
+        str(path.relative_to(log.folder)): path.read_bytes()
+        for path in log.folder.rglob("*")
+        if path.is_file() and path.name not in ("vkey", "policy.json")
+    }
+    total = sum(len(data) for data in files.values())
+    found = 0
+    for name, data in files.items():
+        for at in range(0, len(data), 97 if name.startswith("tile/entries") else 1):
+            flipped = bytearray(data)
+            flipped[at] ^= 1 << (at % 8)
+            copy = files | {name: bytes(flipped)}
+            with pytest.raises(LogError):
+                verify_log(lambda path, copy=copy: copy[path], log.verifiers)
+            found += 1
+    print(f"flipped {found} of {total} bytes, all found")
+
+
+def test_tables_are_left_as_found(transactional_db, tmp_path):
+    """The cleaning that transactional tests use works, and the log starts again from nothing."""
+    log = make_log(tmp_path)
+    with transaction.atomic():
+        receive(3)
+    log.turn()
+    empty_tables()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM ledger_entry")
+        assert cursor.fetchone()[0] == 0
