@@ -21,6 +21,10 @@ class Programme(models.Model):
     )
     is_demonstration = models.BooleanField("là bản trình diễn", default=False)
     demonstration_seed = models.BigIntegerField("hạt giống của số liệu minh họa", null=True, blank=True)
+    # What the demonstration is filling in now, and how far it is; 100 when it is whole.
+    demonstration_step = models.CharField("đang nạp số liệu minh họa", max_length=120, blank=True)
+    demonstration_percent = models.PositiveSmallIntegerField("đã nạp (%)", default=0)
+    demonstration_steps_done = models.PositiveSmallIntegerField("số bước đã nạp xong", default=0)
 
     class Meta:
         verbose_name = "thiết lập chương trình"

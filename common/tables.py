@@ -31,7 +31,9 @@ def upsert(model: type[models.Model], *, key: Sequence[str], rows: Iterable[dict
     first = next(rows, None)
     if first is None:
         return Upserted(0, 0, 0)
-    fields = {f.attname: f for f in model._meta.concrete_fields if not f.generated and not f.primary_key}
+    # A key of its own is the database's to give; one that points at another table is the caller's.
+    own_key = model._meta.pk if model._meta.pk.remote_field is None else None
+    fields = {f.attname: f for f in model._meta.concrete_fields if not f.generated and f is not own_key}
     given = list(first)
     defaults = {
         name: field.get_db_prep_save(field.get_default(), connection)
