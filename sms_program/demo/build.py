@@ -16,7 +16,7 @@ from django.utils import timezone
 from accounts.models import User
 from common.models import Programme
 from schools.models import Office
-from sms_program.demo import offices, staff
+from sms_program.demo import offices, staff, supply
 from sms_program.demo.places import DemoSchool
 from sms_program.demo.plan import FIRST_FREEZE, TODAY, Size
 
@@ -114,4 +114,8 @@ def _people(build: Build) -> None:
 STEPS = [
     Step("places", "trường học và kho", 2, _places),
     Step("people", "người dùng và vai trò", 2, _people),
+    Step("criteria", "tiêu chí kỹ thuật", 1, supply.publish_criteria),
+    Step("pledges", "cam kết của nhà tài trợ", 2, supply.make_pledges),
+    Step("money", "tiền ủng hộ", 1, supply.receive_money),
+    Step("intake1", "tiếp nhận và kiểm định, đợt một", 4, supply.first_intake),
 ]
