@@ -48,7 +48,9 @@ def rooms_of(request: HttpRequest) -> list[Room]:
         return []
     user.remembers_roles = True
     return [
-        Room(path, text, is_current=request.path.startswith(path)) for path, text in ROOMS if may_open(user, path)
+        Room(path, text, is_current=request.path.startswith(path))
+        for path, text in ROOMS
+        if may_open(user, path)
     ]
 
 

@@ -6,8 +6,8 @@ from django.db import connection
 
 from dashboards import snapshot
 from dashboards.figures import DONOR_HANDED_OVER, DONOR_RECEIVED
-from dashboards.rules import SMALLEST_PUBLIC
 from donations.models import Donor
+from ledger.disclosure import CELL_MINIMUM
 
 # A member's pledge inside an umbrella's is shown with the member and not added to any total.
 PLEDGED = """
@@ -15,7 +15,7 @@ PLEDGED = """
            coalesce(sum(pledge.quantity) FILTER (WHERE pledge.kind = 'device'), 0)::bigint,
            coalesce(sum(receipt.amount), 0)::bigint
     FROM donations_donor donor
-    JOIN donations_pledge pledge ON pledge.donor_id = donor.id AND pledge.state NOT IN ('draft', 'cancelled')
+    JOIN donations_pledge pledge ON pledge.donor_id = donor.id AND pledge.state NOT IN ('made', 'cancelled')
     LEFT JOIN (SELECT pledge_id, sum(amount_vnd) AS amount FROM donations_moneyreceipt GROUP BY 1) receipt
         ON receipt.pledge_id = pledge.id
     LEFT JOIN donations_donor umbrella ON umbrella.id = donor.umbrella_id
@@ -48,7 +48,7 @@ def delivered(shot: snapshot.Snapshot | None = None) -> list[DonorRow]:
         rows = [
             DonorRow(
                 code, name, labels[kind], umbrella or "", pledged, amount, received.get(code, 0),
-                None if 0 < handed.get(code, 0) < SMALLEST_PUBLIC else handed.get(code, 0),
+                None if 0 < handed.get(code, 0) < CELL_MINIMUM else handed.get(code, 0),
             )
             for _id, code, name, kind, umbrella, pledged, amount in cursor.fetchall()
         ]  # fmt: skip

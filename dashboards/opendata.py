@@ -72,9 +72,9 @@ def province_rows() -> Iterator[tuple]:
     shot = snapshot.latest()
     on = shot.release.on if shot.release else None
     for row in shot.provinces:
+        counts = (row.need, row.allocated, row.in_province, row.handed_over, row.in_use)
         yield (
-            row.unit.public_code, row.unit.name, row.need, row.allocated, row.in_province, row.handed_over,
-            row.in_use, row.points, row.points_covered, on, shot.is_demonstration,
+            row.unit.public_code, row.unit.name, *(None if isinstance(n, str) else n for n in counts), row.points, row.points_covered, on, shot.is_demonstration,
         )  # fmt: skip
 
 
@@ -152,7 +152,7 @@ DATASETS = {
         Dataset("statement", _("Sao kê"), _("Mọi khoản thu và chi, mỗi khoản một dòng."), (
             Field("ref", "string", _("Mã của dòng, là địa chỉ cố định trên trang sao kê")),
             Field("on", "date", _("Ngày")),
-            Field("direction", "string", _("in: thu; out: chi")),
+            Field("direction", "string", _("in: thu; out: chi; move: chuyển từ nơi giữ này sang nơi khác, không đổi tổng")),
             Field("party", "string", _("Bên nộp hoặc bên nhận; để trống tên nếu nhà tài trợ không đồng ý nêu")),
             Field("amount_vnd", "integer", _("Số tiền (đồng)")),
             Field("pledge", "string", _("Mã cam kết")),

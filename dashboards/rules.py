@@ -1,31 +1,7 @@
-"""Pure rules of what is shown: protection of small counts, the pace a target needs, when something is stuck."""
+"""Pure rules of the dashboards: the pace that a target needs, and when something is stuck."""
 
 import datetime as dt
-from collections.abc import Mapping
 from dataclasses import dataclass
-
-SMALLEST_PUBLIC = 10
-
-
-def protect(cells: Mapping[str, int], *, is_total_public: bool = True) -> dict[str, int | None]:
-    """Counts of children per area as the public may see them: 1 to 9 become None ("<10").
-
-    One hidden cell could be derived from a public total, and so could several whose sum says too much, so the
-    smallest other cells are hidden too until at least two are hidden and their sum is 10 or more. (Rule 4 of what
-    is public: cells of 1 to 9 are "<10" and not derivable from totals.)
-    """
-    shown: dict[str, int | None] = {
-        area: (None if 0 < n < SMALLEST_PUBLIC else n) for area, n in cells.items()
-    }
-    hidden = [area for area, n in shown.items() if n is None]
-    if not hidden or not is_total_public:
-        return shown
-    others = sorted((n, area) for area, n in shown.items() if n)
-    while others and (len(hidden) < 2 or sum(cells[area] for area in hidden) < SMALLEST_PUBLIC):
-        _n, area = others.pop(0)
-        shown[area] = None
-        hidden.append(area)
-    return shown
 
 
 @dataclass(frozen=True)

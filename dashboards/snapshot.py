@@ -9,7 +9,7 @@ from django.utils.functional import cached_property
 from common.models import Programme
 from dashboards.figures import CUMULATIVE, DEFINITIONS, NATION
 from dashboards.models import DailyFigure, FigureRelease
-from dashboards.rules import protect
+from ledger.disclosure import suppress
 from schools.models import AdministrativeUnit
 
 # Counts of children below the nation; points and their like are nobody's personal data.
@@ -18,14 +18,14 @@ PROTECTED = ("need", "listed", "allocated", "in_province", "handed_over", "in_us
 
 @dataclass(frozen=True)
 class ProvinceRow:
-    """One province in public: None in a count means "<10" (or hidden beside such a one)."""
+    """One province in public: a count is a number, "<10", or "ẩn" where it is hidden beside such a one."""
 
     unit: AdministrativeUnit
-    need: int | None
-    allocated: int | None
-    in_province: int | None
-    handed_over: int | None
-    in_use: int | None
+    need: int | str
+    allocated: int | str
+    in_province: int | str
+    handed_over: int | str
+    in_use: int | str
     points: int
     points_covered: int
     has_figures: bool
@@ -33,7 +33,7 @@ class ProvinceRow:
     @property
     def share(self) -> float | None:
         """Handed over of the need; None where either is hidden or there is no need yet."""
-        if not self.need or self.handed_over is None:
+        if not self.need or isinstance(self.need, str) or isinstance(self.handed_over, str):
             return None
         return self.handed_over / self.need
 
@@ -55,12 +55,12 @@ class Snapshot:
         return self.nation("provinces_reporting") or 0
 
     @cached_property
-    def shown(self) -> dict[str, dict[str, int | None]]:
+    def shown(self) -> dict[str, dict[str, int | str]]:
         """Per figure and province what the public may see."""
-        result: dict[str, dict[str, int | None]] = {}
+        result: dict[str, dict[str, int | str]] = {}
         for name, cells in self.raw.items():
             below = {area: value for area, value in cells.items() if area != NATION}
-            result[name] = protect(below) if name in PROTECTED else dict(below)
+            result[name] = suppress(below) if name in PROTECTED else dict(below)
         return result
 
     @cached_property
@@ -73,13 +73,13 @@ class Snapshot:
     def _row(self, unit: AdministrativeUnit) -> ProvinceRow:
         area = unit.public_code
 
-        def cell(name: str) -> int | None:
+        def cell(name: str) -> int | str:
             return self.shown.get(name, {}).get(area, 0)
 
         return ProvinceRow(
             unit=unit,
-            points=cell("points") or 0,
-            points_covered=cell("points_covered") or 0,
+            points=cell("points"),
+            points_covered=cell("points_covered"),
             has_figures=any(area in self.raw.get(name, {}) for name in ("need", "allocated")),
             **{name: cell(name) for name in PROTECTED if name != "listed"},
         )

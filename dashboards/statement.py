@@ -1,32 +1,36 @@
-"""The statement (sao kê): every inflow and outflow of mobilised money, one row each, newest first."""
+"""The statement (sao kê): every inflow and outflow of mobilised money, one row each, newest first.
+
+A transfer from one office to another ("move") changes neither sum: the money only lies elsewhere.
+"""
 
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django.db import connection
-from django.utils import timezone
 
-from donations.models import MoneyReceipt, PurchaseOrder
+from common.templatetags.vi import format_moment, format_number, format_vnd
+from donations.models import MoneyReceipt, MoneyTransfer
 
-UNNAMED = "Nhà tài trợ không nêu tên"
 # Both directions in one ordered read; `ref` is the row's permanent address.
 ROWS = """
     SELECT * FROM (
-        SELECT 'thu-' || receipt.id AS ref, receipt.received_on AS day, 'in' AS direction,
-               CASE WHEN donor.is_named_in_public THEN donor.name ELSE '' END AS party,
+        SELECT receipt.code AS ref, receipt.received_on AS day, 'in' AS direction,
+               CASE WHEN donor.is_named_in_public AND pledge.confirmed_at IS NOT NULL THEN donor.name ELSE '' END AS party,
                receipt.amount_vnd AS amount, pledge.code AS pledge, receipt.document_number AS document, '' AS text
         FROM donations_moneyreceipt receipt
         JOIN donations_pledge pledge ON pledge.id = receipt.pledge_id
         JOIN donations_donor donor ON donor.id = pledge.donor_id
         UNION ALL
-        SELECT 'chi-' || purchase.id, (purchase.ordered_at AT TIME ZONE 'Asia/Ho_Chi_Minh')::date, 'out',
-               agreement.supplier, purchase.quantity * purchase.unit_price_vnd, pledge.code, purchase.code,
-               purchase.quantity || ' × ' || agreement.model_name
-        FROM donations_purchaseorder purchase
-        JOIN donations_priceagreement agreement ON agreement.id = purchase.agreement_id
-        JOIN donations_pledge pledge ON pledge.id = purchase.pledge_id
-        WHERE purchase.state <> 'cancelled'
+        SELECT transfer.code, transfer.transferred_on, CASE WHEN transfer.order_id IS NULL THEN 'move' ELSE 'out' END,
+               coalesce(agreement.supplier, destination.name), transfer.amount_vnd, pledge.code,
+               transfer.document_number,
+               coalesce(purchase.code || ': ' || purchase.quantity || ' × ' || agreement.model_name, '')
+        FROM donations_moneytransfer transfer
+        JOIN donations_pledge pledge ON pledge.id = transfer.pledge_id
+        LEFT JOIN donations_purchaseorder purchase ON purchase.id = transfer.order_id
+        LEFT JOIN donations_priceagreement agreement ON agreement.id = purchase.agreement_id
+        LEFT JOIN schools_office destination ON destination.id = transfer.to_office_id
     ) line
     WHERE (%(direction)s = '' OR direction = %(direction)s)
       AND (%(since)s::date IS NULL OR day >= %(since)s) AND (%(until)s::date IS NULL OR day <= %(until)s)
@@ -52,13 +56,15 @@ class Line:
 
 @dataclass(frozen=True)
 class Totals:
+    """Sums of the chosen rows."""
+
     count: int
     received_vnd: int
-    ordered_vnd: int
+    paid_vnd: int
 
     @property
     def balance_vnd(self) -> int:
-        return self.received_vnd - self.ordered_vnd
+        return self.received_vnd - self.paid_vnd
 
 
 def _given(**wanted) -> dict:
@@ -110,21 +116,18 @@ def open_rows() -> Iterator[tuple]:
 
 
 def documents_of(line: Line) -> list[tuple[str, str]]:
-    """What stands behind a row, as (label, value): the receipt or the order, as far as it is public."""
-    number = int(line.ref.partition("-")[2])
+    """What stands behind a row, as (label, value): where the money lies, the order and its price of the day."""
     if line.direction == "in":
-        receipt = MoneyReceipt.objects.select_related("office").get(pk=number)
-        return [
-            ("Số chứng từ", receipt.document_number),
-            ("Nơi giữ tiền", receipt.office.name),
-            ("Ghi nhận lúc", f"{timezone.localtime(receipt.received_at):%H:%M %d/%m/%Y}"),
+        receipt = MoneyReceipt.objects.select_related("office").get(code=line.ref)
+        return [("Nơi giữ tiền", receipt.office.name), ("Ghi nhận lúc", format_moment(receipt.received_at))]
+    transfer = MoneyTransfer.objects.select_related("from_office", "order__agreement").get(code=line.ref)
+    rows = [("Nơi chi", transfer.from_office.name), ("Ghi nhận lúc", format_moment(transfer.transferred_at))]
+    if transfer.order:
+        rows += [
+            ("Đơn mua", transfer.order.code),
+            ("Mẫu máy", transfer.order.agreement.model_name),
+            ("Số lượng", format_number(transfer.order.quantity)),
+            ("Đơn giá của ngày đặt", format_vnd(transfer.order.unit_price_vnd)),
+            ("Trạng thái đơn mua", transfer.order.get_state_display()),
         ]
-    order = PurchaseOrder.objects.select_related("agreement").get(pk=number)
-    return [
-        ("Mã đơn mua", order.code),
-        ("Nhà cung cấp", order.agreement.supplier),
-        ("Mẫu máy", order.agreement.model_name),
-        ("Số lượng", f"{order.quantity:,}".replace(",", ".")),
-        ("Đơn giá của ngày đặt", f"{order.unit_price_vnd:,} đ".replace(",", ".")),
-        ("Trạng thái", order.get_state_display()),
-    ]
+    return rows

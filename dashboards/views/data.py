@@ -35,7 +35,9 @@ class StatementFilter(forms.Form):
     """What a reader of the statement looks for; everything may be left empty."""
 
     direction = forms.ChoiceField(
-        label="Thu hay chi", required=False, choices=[("", "Tất cả"), ("in", "Thu"), ("out", "Chi")]
+        label="Thu hay chi",
+        required=False,
+        choices=[("", "Tất cả"), ("in", "Thu"), ("out", "Chi"), ("move", "Chuyển nơi giữ")],
     )
     words = forms.CharField(label="Tên, mã cam kết hoặc chứng từ", required=False, max_length=80)
     since = forms.DateField(

@@ -24,9 +24,9 @@ FUNNEL = (
 )
 
 
-def count_or_few(value: int | None) -> str:
-    """A protected count as it is shown: 1.234, or <10."""
-    return "<10" if value is None else format_number(value)
+def count_or_few(value: int | str) -> str:
+    """A protected count as it is shown: 1.234, <10, or "ẩn"."""
+    return _(value) if isinstance(value, str) else format_number(value)
 
 
 def share_text(row: snapshot.ProvinceRow) -> str:
@@ -121,9 +121,10 @@ def province(request: HttpRequest, slug: str) -> HttpResponse:
         "shot": shot,
         "row": row,
         "share": share_text(row) if row else "—",
+        "handed_over": count_or_few(row.handed_over) if row else "—",
         "stages": _province_stages(row) if row else [],
         "geography": charts.geographic_map(
-            {unit.code: row.share} if row else {},
+            {unit.code: row.share} if row and unit.vintage == "2021" else {},
             title=_("Vị trí của %(name)s") % {"name": unit.name},
             highlight=unit.code if unit.vintage == "2021" else "",
         ),

@@ -1,0 +1,150 @@
+"""What is stuck, where, since when, with whom: one set-based query per kind of waiting, over the whole way.
+
+Staff see raw numbers here; nothing of this is public. Every row names the office or the organisation that can act.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+
+from django.db import connection
+
+from dashboards.rules import STUCK_AFTER_DAYS
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of waiting: what waits, what is asked of whom, where staff see it."""
+
+    code: str
+    label: str
+    unit: str
+    request: str
+    path: str
+    sql: str
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """So many things wait at one office (or organisation) since the oldest one's day."""
+
+    kind: Kind
+    office: str
+    office_code: str
+    province: str
+    count: int
+    since: dt.date
+    days: int
+
+    @property
+    def is_late(self) -> bool:
+        return self.days > STUCK_AFTER_DAYS.get(self.kind.code, 0)
+
+
+# Every query gives: office name, office code, province code, count, oldest day; and takes %(today)s and %(limit)s
+# (the first day that still counts as stuck).
+LOCAL = "AT TIME ZONE 'Asia/Ho_Chi_Minh'"
+KINDS = {
+    kind.code: kind
+    for kind in (
+        Kind("pledge", "Cam kết chưa được xác nhận", "cam kết", "liên hệ nhà tài trợ và xác nhận cam kết", "/kho/", f"""
+            SELECT 'Văn phòng Chương trình', 'CT', '', count(*), min((made_at {LOCAL})::date) FROM donations_pledge
+            WHERE state = 'made' AND (made_at {LOCAL})::date <= %(limit)s HAVING count(*) > 0"""),
+        Kind("money", "Tiền đã nhận chưa dùng mua máy", "triệu đồng", "lập đơn mua hoặc báo lý do chưa mua", "/sao-ke/", """
+            SELECT office.name, office.code, coalesce(province.public_code, ''),
+                   ((sum(receipt.amount_vnd) - coalesce(sum(spent.amount), 0)) / 1000000)::bigint, min(receipt.received_on)
+            FROM (SELECT office_id, pledge_id, sum(amount_vnd) AS amount_vnd, min(received_on) AS received_on
+                  FROM donations_moneyreceipt GROUP BY 1, 2) receipt
+            JOIN schools_office office ON office.id = receipt.office_id
+            LEFT JOIN schools_administrativeunit unit ON unit.id = office.unit_id
+            LEFT JOIN schools_administrativeunit province ON province.id = coalesce(unit.province_id, unit.id)
+            LEFT JOIN (SELECT pledge_id, sum(quantity * unit_price_vnd) AS amount FROM donations_purchaseorder
+                       WHERE state IN ('ordered', 'delivered') GROUP BY 1) spent ON spent.pledge_id = receipt.pledge_id
+            WHERE receipt.received_on <= %(limit)s AND receipt.amount_vnd - coalesce(spent.amount, 0) >= 2500000
+            GROUP BY 1, 2, 3"""),
+        Kind("order", "Đơn mua chưa giao máy", "máy", "đôn đốc nhà cung cấp giao máy", "/sao-ke/", f"""
+            SELECT agreement.supplier, 'NCC-' || min(agreement.id), '', sum(purchase.quantity)::bigint,
+                   min((purchase.ordered_at {LOCAL})::date)
+            FROM donations_purchaseorder purchase JOIN donations_priceagreement agreement ON agreement.id = purchase.agreement_id
+            WHERE purchase.state = 'ordered' AND (purchase.ordered_at {LOCAL})::date <= %(limit)s
+            GROUP BY agreement.supplier"""),
+        Kind("inspection", "Máy đã nhận chưa kiểm định", "máy", "kiểm định và ghi kết quả", "/kho/", f"""
+            SELECT office.name, office.code, '', count(*), min((lot.received_at {LOCAL})::date)
+            FROM donations_device device JOIN donations_lot lot ON lot.id = device.lot_id
+            JOIN schools_office office ON office.id = lot.warehouse_id
+            WHERE device.state IN ('received', 'to_repair') AND (lot.received_at {LOCAL})::date <= %(limit)s
+            GROUP BY 1, 2"""),
+        Kind("stock", "Máy đạt kiểm định nằm kho, chưa phân bổ", "máy", "mở đợt phân bổ", "/phan-bo/", f"""
+            SELECT office.name, office.code, '', count(*), min((device.accepted_at {LOCAL})::date)
+            FROM donations_device device JOIN donations_lot lot ON lot.id = device.lot_id
+            JOIN schools_office office ON office.id = lot.warehouse_id
+            WHERE device.state = 'accepted' AND (device.accepted_at {LOCAL})::date <= %(limit)s
+              AND NOT EXISTS (SELECT FROM allocation_allocation a WHERE a.device_id = device.id AND a.ended_at IS NULL)
+            GROUP BY 1, 2"""),
+        Kind("shipment", "Lô hàng chưa đến hoặc chưa xác nhận", "máy", "xác nhận đã nhận từng máy, hoặc báo thất lạc", "/van-chuyen/", f"""
+            SELECT office.name, office.code, coalesce(province.public_code, ''), count(item.id),
+                   min((shipment.dispatched_at {LOCAL})::date)
+            FROM delivery_shipment shipment JOIN delivery_shipmentitem item ON item.shipment_id = shipment.id
+            JOIN schools_office office ON office.id = shipment.to_office_id
+            LEFT JOIN schools_administrativeunit unit ON unit.id = office.unit_id
+            LEFT JOIN schools_administrativeunit province ON province.id = coalesce(unit.province_id, unit.id)
+            WHERE shipment.state = 'dispatched' AND (shipment.dispatched_at {LOCAL})::date <= %(limit)s
+            GROUP BY 1, 2, 3"""),
+        Kind("held", "Máy đã có tên học sinh, đang nằm ở cơ quan", "máy", "chuyển tiếp hoặc bàn giao cho học sinh", "/van-chuyen/", f"""
+            SELECT office.name, office.code, coalesce(province.public_code, ''), count(*),
+                   min((custody.from_at {LOCAL})::date)
+            FROM delivery_custody custody JOIN schools_office office ON office.id = custody.office_id
+            JOIN allocation_allocation a ON a.device_id = custody.device_id AND a.ended_at IS NULL
+            LEFT JOIN schools_administrativeunit unit ON unit.id = office.unit_id
+            LEFT JOIN schools_administrativeunit province ON province.id = coalesce(unit.province_id, unit.id)
+            WHERE custody.to_at IS NULL AND (custody.from_at {LOCAL})::date <= %(limit)s
+              AND NOT EXISTS (SELECT FROM delivery_handover h WHERE h.allocation_id = a.id)
+              AND NOT EXISTS (SELECT FROM delivery_shipmentitem i WHERE i.device_id = custody.device_id AND i.is_open)
+            GROUP BY 1, 2, 3"""),
+        Kind("list", "Danh sách chờ thẩm định, phê duyệt", "danh sách", "thẩm định và phê duyệt danh sách", "/danh-sach/", f"""
+            SELECT office.name, office.code, coalesce(province.public_code, ''), count(*),
+                   min((list.submitted_at {LOCAL})::date)
+            FROM schools_studentlist list JOIN schools_office sender ON sender.id = list.office_id
+            JOIN schools_office office ON office.id = coalesce(sender.parent_id, sender.id)
+            LEFT JOIN schools_administrativeunit unit ON unit.id = office.unit_id
+            LEFT JOIN schools_administrativeunit province ON province.id = coalesce(unit.province_id, unit.id)
+            WHERE list.state IN ('submitted', 'verified') AND (list.submitted_at {LOCAL})::date <= %(limit)s
+            GROUP BY 1, 2, 3"""),
+        Kind("point", "Điểm lõm sóng quá hạn", "điểm", "phủ sóng hoặc báo vướng mắc từng điểm", "/diem-song/", """
+            SELECT operator.name, operator.code, '', count(*), min(point.deadline_on)
+            FROM coverage_coveragepoint point JOIN coverage_operator operator ON operator.id = point.operator_id
+            WHERE point.state <> 'covered' AND point.deadline_on < %(today)s GROUP BY 1, 2"""),
+        Kind("grievance", "Phản ánh quá hạn trả lời", "phản ánh", "trả lời người phản ánh", "/phan-anh/", """
+            SELECT coalesce(office.name, 'Văn phòng Chương trình'), coalesce(office.code, 'CT'), '', count(*),
+                   min(grievance.due_on)
+            FROM delivery_grievance grievance LEFT JOIN schools_office office ON office.id = grievance.office_id
+            WHERE grievance.state <> 'answered' AND grievance.due_on < %(today)s GROUP BY 1, 2"""),
+    )
+}  # fmt: skip
+
+
+def waiting(
+    *, today: dt.date, kinds: tuple[str, ...] = (), province: str = "", late_only: bool = True
+) -> list[Waiting]:
+    """What waits longer than its limit, the longest first.
+
+    kinds: codes of KINDS, all if empty. province: public code, the nation if empty. late_only: False counts
+    everything that waits, however short.
+    """
+    rows = []
+    with connection.cursor() as cursor:
+        for kind in KINDS.values():
+            if kinds and kind.code not in kinds:
+                continue
+            grace = STUCK_AFTER_DAYS.get(kind.code, 0) + 1 if late_only else 0
+            cursor.execute(kind.sql, {"today": today, "limit": today - dt.timedelta(days=grace)})
+            rows += [
+                Waiting(kind, name, code, area, count, since, (today - since).days)
+                for name, code, area, count, since in cursor.fetchall()
+                if not province or area == province
+            ]
+    return sorted(rows, key=lambda row: (-row.days, -row.count, row.office))
+
+
+def waiting_at(*, today: dt.date, kind: str, office_code: str) -> Waiting | None:
+    """One row of `waiting`, for its letter; None when nothing waits there any more."""
+    return next((row for row in waiting(today=today, kinds=(kind,)) if row.office_code == office_code), None)
