@@ -4,8 +4,6 @@ import os
 import shutil
 from pathlib import Path
 
-from prometheus_client import multiprocess
-
 from common.pg import VAR_DIR
 
 bind = f"{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT') or 8000}"
@@ -31,6 +29,9 @@ _metrics.mkdir(parents=True, exist_ok=True)
 
 def child_exit(server, worker) -> None:
     """A worker that ended leaves its counters, not its gauges."""
+    # The client looks at PROMETHEUS_MULTIPROC_DIR when it is imported, so not before it is set above.
+    from prometheus_client import multiprocess  # noqa: PLC0415
+
     multiprocess.mark_process_dead(worker.pid)
 
 

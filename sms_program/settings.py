@@ -79,6 +79,13 @@ LEDGER_SIGNING_KEY = (
 )
 # The log's name in checkpoints (a key name of the signed-note format).
 LEDGER_ORIGIN = env.str("LEDGER_ORIGIN", default="may-tinh-cho-em.example/so-cai")
+# The signer's own folder: its state and the mailbox through which the publisher asks. Outside the database.
+LEDGER_SIGNER_DIR = Path(env.str("LEDGER_SIGNER_DIR", default="") or VAR_DIR / "signer")
+# Held handovers go out without waiting for their week or for ten (demonstration; policy.json says so).
+LEDGER_AT_ONCE = env.bool("LEDGER_AT_ONCE", default=not PRODUCTION)
+# Witnesses as JSON: [{"url": "https://…", "key": "<vkey>"}, …], and how many of them must have cosigned.
+LEDGER_WITNESSES = env.json("LEDGER_WITNESSES", default=[])
+LEDGER_WITNESSES_NEEDED = env.int("LEDGER_WITNESSES_NEEDED", default=0)
 
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
@@ -273,6 +280,12 @@ CELERY_TASK_DEFAULT_QUEUE = "viec"
 # What runs by the clock. Every task is safe to run twice and leaves quietly when there is nothing to do.
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat.db")
 CELERY_BEAT_SCHEDULE = {
+    # The log: at once in a demonstration, hourly in production (the promise is "within the hour").
+    "ledger.seal_and_publish_due": {
+        "task": "ledger.tasks.seal_and_publish_due",
+        "schedule": 3.0 if LEDGER_AT_ONCE else 1800.0,
+        "options": {"expires": 60},
+    },
     "common.prove_alive": {"task": "common.tasks.prove_alive", "schedule": 30.0, "options": {"expires": 60}},
     "common.sweep": {"task": "common.tasks.sweep", "schedule": 60.0, "options": {"expires": 120}},
     "common.clear_expired": {"task": "common.tasks.clear_expired", "schedule": crontab(hour=2, minute=40)},
