@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import psycopg
 from django.conf import settings
 from django.db import connection, transaction
 
@@ -19,7 +20,7 @@ from ledger.custody import next_state
 from ledger.disk import Disk
 from ledger.events import EVENTS
 from ledger.notes import Note, NoteError, SigningKey, TreeHead, VerifierKey, decode64, open_checkpoint
-from ledger.sequencer import AREA_MINIMUM, log_size, seal, sequencer_lock
+from ledger.sequencer import AREA_MINIMUM, as_sequencer, log_size, seal, sequencer_lock
 from ledger.signer import Mailbox, SignerRefusedError, SignRequest
 from ledger.tiles import WIDTH, Edge, TileError, Tiles, leaf_hashes, open_edge, read_entries
 from ledger.tree import consistency_proof, leaf_hash
@@ -118,8 +119,7 @@ def publish(
         disk.put_all(edge.partials())
     note = _signed(disk, signer, edge, start, at)
     note = cosign(note, settings.LEDGER_WITNESSES, Tiles(disk.fetch, edge.size))
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET LOCAL ROLE ledger_sequencer")
+    with transaction.atomic(), connection.cursor() as cursor, as_sequencer(cursor):
         cursor.execute(
             "INSERT INTO ledger_checkpoint (size, root, note, signed_at) VALUES (%s, %s, %s, %s)",
             [edge.size, edge.root(), note, at],
@@ -159,11 +159,12 @@ def read_table(start: int, end: int) -> Iterator[tuple[list[bytes], list[bytes]]
     while at < end:
         stop = min(end, at - at % BATCH + BATCH)
         # A binary cursor of the driver itself: a million bodies without a detour through hex.
-        with connection.connection.cursor(binary=True) as cursor:
+        with psycopg.Cursor(connection.connection) as cursor:
             rows = cursor.execute(
                 "SELECT convert_to(body, 'UTF8'), leaf_hash FROM ledger_entry"
                 " WHERE index >= %s AND index < %s ORDER BY index",
                 [at, stop],
+                binary=True,
             ).fetchall()
         yield [row[0] for row in rows], [row[1] for row in rows]
         at = stop
@@ -252,9 +253,8 @@ def catch_up(*, disk: Disk | None = None) -> int:
     rebuilt = Edge()
     ours = read_table(0, size)
     added = 0
-    with transaction.atomic(), connection.cursor() as cursor:
-        table = [leaf for _, leaves in ours for leaf in leaves]
-        cursor.execute("SET LOCAL ROLE ledger_sequencer")
+    table = [leaf for _, leaves in ours for leaf in leaves]
+    with transaction.atomic(), connection.cursor() as cursor, as_sequencer(cursor):
         for number, bodies in enumerate(read_entries(disk.fetch, end)):
             leaves = leaf_hashes(bodies)
             for _ in rebuilt.add(bodies, leaves):

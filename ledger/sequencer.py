@@ -96,8 +96,7 @@ def seal(*, today: datetime.date, at_once: bool | None = None, chunk: int = CHUN
     at_once = settings.LEDGER_AT_ONCE if at_once is None else at_once
     total = 0
     while True:
-        with transaction.atomic(), connection.cursor() as cursor:
-            _become_sequencer(cursor)
+        with transaction.atomic(), connection.cursor() as cursor, as_sequencer(cursor):
             cursor.execute(PLAIN, {"base": _size(cursor), "limit": chunk})
             moved = cursor.rowcount
         total += moved
@@ -110,16 +109,20 @@ def seal(*, today: datetime.date, at_once: bool | None = None, chunk: int = CHUN
             cursor.execute("DROP TABLE IF EXISTS pg_temp.ledger_ready")
             cursor.execute(READY, when)
             cursor.execute("GRANT SELECT ON ledger_ready TO ledger_sequencer")
-            _become_sequencer(cursor)
-            cursor.execute(BATCH, when | {"base": _size(cursor)})
-            total += cursor.rowcount
+            with as_sequencer(cursor):
+                cursor.execute(BATCH, when | {"base": _size(cursor)})
+                total += cursor.rowcount
     return total
 
 
-def _become_sequencer(cursor) -> None:
-    # For this transaction only; the database lets no other role into the log.
+@contextlib.contextmanager
+def as_sequencer(cursor) -> Iterator[None]:
+    """Act as the one role that the database lets into the log, inside the current transaction."""
     cursor.execute("SET LOCAL ROLE ledger_sequencer")
     cursor.execute("SET LOCAL work_mem = '256MB'")
+    yield
+    # After an error the rollback takes the role back.
+    cursor.execute("SET LOCAL ROLE NONE")
 
 
 def _size(cursor) -> int:
