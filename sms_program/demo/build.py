@@ -16,7 +16,7 @@ from django.utils import timezone
 from accounts.models import User
 from common.models import Programme
 from schools.models import Office
-from sms_program.demo import offices, staff, supply
+from sms_program.demo import offices, signal, staff, supply
 from sms_program.demo.places import DemoSchool
 from sms_program.demo.plan import FIRST_FREEZE, TODAY, Size
 
@@ -118,4 +118,8 @@ STEPS = [
     Step("pledges", "cam kết của nhà tài trợ", 2, supply.make_pledges),
     Step("money", "tiền ủng hộ", 1, supply.receive_money),
     Step("intake1", "tiếp nhận và kiểm định, đợt một", 4, supply.first_intake),
+    Step("points", "1.910 điểm chưa có sóng", 2, signal.load_points),
+    Step("coverage", "báo cáo phủ sóng của doanh nghiệp viễn thông", 4, signal.report_points),
+    Step("sims", "SIM và kết nối của trường", 2, signal.stock_sims),
+    Step("connectivity", "khảo sát kết nối Internet của trường", 2, signal.survey_schools),
 ]

@@ -1,0 +1,205 @@
+"""The devices' way in the demonstration: hop by hop to the schools, into pupils' hands, and what happens after.
+
+Some of it stands still on purpose, as it did in reality: two provinces keep what they received, a few items go
+missing, and the second wave is still on its way on the programme's day.
+"""
+
+import datetime as dt
+
+from accounts.models import User
+from allocation.models import AllocationRun
+from coverage.models import Operator
+from delivery.models import DeviceReport, Handover, HandoverRecord, Shipment
+from delivery.services import aftercare, grievances, handovers, shipments
+from schools.models import AdministrativeUnit, School
+from sms_program.demo import staff
+from sms_program.demo.supply import moment
+
+# Provinces that hold on to what they received (the press wrote of money that lay idle there for months).
+STUCK = {"67", "64"}
+
+
+def carry_first_wave(build) -> None:
+    """Warehouse → Sở → Phòng → school, all received but for the provinces that stand still."""
+    run = _run(1)
+    _hop(build, run, leaves=dt.date(2021, 9, 20), arrives=dt.date(2021, 9, 25))
+    _hop(build, run, leaves=dt.date(2021, 9, 29), arrives=dt.date(2021, 10, 2), skip=STUCK)
+    _hop(build, run, leaves=dt.date(2021, 10, 5), arrives=dt.date(2021, 10, 8), skip=STUCK)
+
+
+def carry_second_wave(build) -> None:
+    """On the programme's day one province in five still waits, and the last hops are on their way."""
+    run = _run(2)
+    _hop(build, run, leaves=dt.date(2021, 10, 22), arrives=dt.date(2021, 10, 27), leave_open=0.2)
+    _hop(build, run, leaves=dt.date(2021, 11, 1), arrives=dt.date(2021, 11, 4), skip=STUCK, leave_open=0.2)
+    _hop(build, run, leaves=dt.date(2021, 11, 6), arrives=dt.date(2021, 11, 9), skip=STUCK, leave_open=0.3)
+
+
+def _run(number: int) -> AllocationRun:
+    return AllocationRun.objects.filter(state="committed").order_by("pk")[number - 1]
+
+
+def _hop(
+    build, run, *, leaves: dt.date, arrives: dt.date, skip: frozenset | set = frozenset(), leave_open: float = 0.0
+) -> None:
+    """Plan, dispatch and receive one hop everywhere; a part stays on the road, one item in 300 is missing."""
+    rng = build.rng(f"hop {run.pk} {leaves}")
+    planned = shipments.plan_shipments(
+        by=build.person("dieu-phoi"), at=moment(leaves, 7), run=run, expected_on=arrives
+    )
+    going = Shipment.objects.filter(pk__in=[shipment.pk for shipment in planned]).select_related(
+        "from_office", "to_office"
+    )
+    stays = {f"S-{code}" for code in skip} | {f"P-{code}" for code in _districts(skip)}
+    going = [shipment for shipment in going.order_by("code") if shipment.from_office.code not in stays]
+    by_sender: dict[str, list[Shipment]] = {}
+    for shipment in going:
+        by_sender.setdefault(shipment.from_office.code, []).append(shipment)
+    people = _people({s.from_office.code for s in going} | {s.to_office.code for s in going})
+    for number, (code, sent) in enumerate(sorted(by_sender.items())):
+        shipments.dispatch_shipments(by=people[code], shipments=sent, at=moment(leaves, 8 + number % 9, number % 60))
+    for number, shipment in enumerate(going):
+        build.tell(number, len(going))
+        if rng.random() < leave_open:
+            continue
+        at = moment(arrives + dt.timedelta(days=rng.randrange(3)), 8 + number % 9, number % 60)
+        results: dict[str, str | tuple[str, str]] = {}
+        for device in shipment.items.order_by("device__code").values_list("device__code", flat=True):
+            chance = rng.random()
+            if chance < 0.003:
+                results[device] = "missing"
+            elif chance < 0.006:
+                results[device] = ("damaged", "screen")
+        shipments.receive_shipment(
+            by=people[shipment.to_office.code], shipment=shipment, results=results, at=at, rest="arrived"
+        )
+
+
+def _districts(provinces: set[str] | frozenset) -> list[str]:
+    return list(
+        AdministrativeUnit.objects.filter(
+            vintage="2021", level="district", province__code__in=provinces
+        ).values_list("code", flat=True)
+    )
+
+
+def _people(offices: set[str]) -> dict[str, User]:
+    """Who sends and receives for each office."""
+    address = {code: _address(code) for code in offices}
+    users = {user.email: user for user in User.objects.filter(email__in=address.values())}
+    return {code: users[email] for code, email in address.items()}
+
+
+def _address(office: str) -> str:
+    kind, _, code = office.partition("-")
+    local = {"KHO": "thu-kho", "S": f"so-{code}", "P": f"phong-{code}"}.get(kind, f"truong-{office}")
+    return f"{local}@{staff.DOMAIN}"
+
+
+def hand_over_first_wave(build) -> None:
+    """Nearly every school with devices has held its handover."""
+    _hand_over(build, first=dt.date(2021, 10, 11), days=24, share=0.93)
+
+
+def hand_over_second_wave(build) -> None:
+    """A first part of the schools of the second wave."""
+    _hand_over(build, first=dt.date(2021, 11, 9), days=6, share=0.45)
+
+
+def _hand_over(build, *, first: dt.date, days: int, share: float) -> None:
+    rng = build.rng(f"handover {first}")
+    schools = list(
+        School.objects.filter(office__custodies__to_at__isnull=True, office__custodies__isnull=False)
+        .distinct()
+        .select_related("office", "province")
+        .order_by("code")
+    )
+    people = _people({school.office.code for school in schools})
+    operators = list(Operator.objects.filter(is_mobile=True, code__in=["VIETTEL", "VNPT", "MOBIFONE"]).order_by("pk"))
+    for number, school in enumerate(schools):
+        build.tell(number, len(schools))
+        if rng.random() > share:
+            continue
+        by = people[school.office.code]
+        day = first + dt.timedelta(days=rng.randrange(days))
+        at = moment(day, 8 + number % 8, number % 60)
+        waiting = [row for row in handovers.waiting_rows(school) if row.is_here and not row.problem]
+        if not waiting:
+            continue
+        record = handovers.open_record(
+            by=by,
+            school=school,
+            class_name="",
+            held_on=day,
+            at=at,
+            operator=operators[rng.randrange(len(operators))],
+        )
+        # One in fifteen is ill on the day and gets theirs later.
+        rows = [
+            {"device": row.device}
+            | (
+                {"recipient": Handover.Recipient.GUARDIAN, "guardian_name": "Người giám hộ (minh họa)"}
+                if rng.random() < 0.3
+                else {}
+            )
+            for row in waiting
+            if rng.random() > 1 / 15
+        ]
+        if not rows:
+            continue
+        handovers.hand_over(by=by, record=record, rows=rows, at=at)
+        if rng.random() < 0.9:
+            handovers.sign_record(by=by, record=record, at=at + dt.timedelta(hours=2))
+
+
+def follow_up(build) -> None:
+    """What schools reported after some weeks: mostly in use, a few broken, one in 500 lost."""
+    rng = build.rng("follow up")
+    records = list(
+        HandoverRecord.objects.filter(signed_at__isnull=False, held_on__lt=dt.date(2021, 11, 5))
+        .select_related("school__office")
+        .order_by("pk")
+    )
+    people = _people({record.school.office.code for record in records})
+    kind = DeviceReport.Kind
+    for number, record in enumerate(records):
+        build.tell(number, len(records))
+        office = record.school.office
+        day = dt.date(2021, 11, 8) + dt.timedelta(days=rng.randrange(6))
+        rows = []
+        for device in record.handovers.order_by("pk").values_list("allocation__device__code", flat=True):
+            chance = rng.random()
+            if chance < 0.86:
+                rows.append({"device": device, "kind": kind.IN_USE, "happened_on": day})
+            elif chance < 0.885:
+                rows.append({"device": device, "kind": kind.BROKEN, "happened_on": day, "reason": "screen"})
+            elif chance < 0.887:
+                rows.append({"device": device, "kind": kind.LOST, "happened_on": day, "reason": "with_student"})
+        if rows:
+            aftercare.report_devices(by=people[office.code], office=office, rows=rows, at=moment(day, 15))
+
+
+def open_grievances(build) -> None:
+    """A few problems that families reported, with and without an answer."""
+    texts = [
+        ("device", "Máy sạc không vào pin từ tuần trước, gia đình chưa biết mang đi sửa ở đâu.", "38"),
+        ("not_received", "Gia đình thuộc hộ cận nghèo, con học lớp 7, đã có tên trong danh sách mà chưa thấy máy.", "01"),
+        ("other", "Đề nghị hướng dẫn cách bật chế độ bảo vệ trẻ em trên máy.", "20"),
+        ("misuse", "Nghe nói có máy của Chương trình được rao bán trên mạng.", "79"),
+    ]
+    for number, (kind, text, province) in enumerate(texts):
+        grievance = grievances.open_grievance(
+            by=None,
+            kind=kind,
+            text=text,
+            at=moment(dt.date(2021, 11, 3) + dt.timedelta(days=number * 3), 20),
+            province=AdministrativeUnit.objects.get(vintage="2021", code=province),
+            is_sensitive=kind == "misuse",
+        )
+        if number == 2:
+            grievances.answer_grievance(
+                by=build.person("so-20"),
+                grievance=grievance,
+                answer="Hướng dẫn có ở mục Hướng dẫn cho trường học; thầy cô chủ nhiệm sẽ giúp gia đình bật tại lớp.",
+                at=moment(dt.date(2021, 11, 11), 9),
+            )
