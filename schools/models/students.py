@@ -4,11 +4,23 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from common.audit import audited
 from common.constraints import paired
 from schools.models.offices import School
 from schools.models.units import AdministrativeUnit
+from schools.reach import reach
 
 
+class StudentQuerySet(models.QuerySet):
+    def for_user(self, user):
+        return self.filter(reach(user, through="school__office__"))
+
+    def eligible(self):
+        """Approved, in a group of the plan (every row is), and not recorded as having a computer (Plan I.1a)."""
+        return self.filter(state=Student.State.APPROVED, has_device=False)
+
+
+@audited(inserts=False)
 class Student(models.Model):
     """A pupil or student. Identity number encrypted; found again by blind index only."""
 
@@ -34,8 +46,8 @@ class Student(models.Model):
     class_name = models.CharField("lớp", max_length=20, blank=True)
     grade = models.PositiveSmallIntegerField("khối", null=True, blank=True)
     full_name = models.CharField("họ và tên", max_length=80)
-    search_key = models.CharField("khoá tìm kiếm", max_length=80)
-    sort_key = models.CharField("khoá sắp xếp", max_length=240)
+    search_key = models.CharField("khoá tìm kiếm", max_length=120, db_collation="C")
+    sort_key = models.CharField("khoá sắp xếp", max_length=240, db_collation="C")
     born_on = models.DateField("ngày sinh")
     sex = models.CharField("giới tính", max_length=6, choices=Sex, blank=True)
     group = models.CharField("đối tượng", max_length=12, choices=Group)
@@ -70,6 +82,8 @@ class Student(models.Model):
         related_name="students",
         verbose_name="danh sách gần nhất",
     )
+
+    objects = StudentQuerySet.as_manager()
 
     class Meta:
         verbose_name = "học sinh, sinh viên"
@@ -108,3 +122,46 @@ class Student(models.Model):
 
     def __str__(self):
         return self.full_name
+
+
+class StatusChange(models.Model):
+    """Something that happened to a student after listing, kept for good (append-only)."""
+
+    class Kind(models.TextChoices):
+        MOVED = "moved", "Chuyển trường"
+        LEFT = "left", "Thôi học"
+        OUT_OF_GROUP = "out_of_group", "Không còn thuộc đối tượng"
+        GOT_DEVICE = "got_device", "Đã có máy từ nguồn khác"
+        STILL_HERE = "still_here", "Rà soát lại: vẫn đủ điều kiện"
+
+    student = models.ForeignKey(
+        Student, on_delete=models.PROTECT, related_name="status_changes", verbose_name="học sinh"
+    )
+    kind = models.CharField("thay đổi", max_length=12, choices=Kind)
+    from_school = models.ForeignKey(
+        School, on_delete=models.PROTECT, related_name="+", verbose_name="trường trước đó"
+    )
+    to_school = models.ForeignKey(
+        School, on_delete=models.PROTECT, null=True, blank=True, related_name="+", verbose_name="trường mới"
+    )
+    reason = models.TextField("lý do, căn cứ")
+    changed_at = models.DateTimeField("ghi nhận lúc")
+    changed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", verbose_name="người ghi nhận"
+    )
+
+    class Meta:
+        verbose_name = "thay đổi của học sinh"
+        verbose_name_plural = "thay đổi của học sinh"
+        constraints = [
+            paired("statuschange", "changed"),
+            models.CheckConstraint(
+                name="statuschange_move_has_school",
+                condition=Q(kind="moved", to_school__isnull=False)
+                | (~Q(kind="moved") & Q(to_school__isnull=True)),
+                violation_error_message="Chuyển trường thì phải ghi trường mới.",
+            ),
+        ]
+
+    def __str__(self):
+        return f"{self.get_kind_display()}: {self.student}"

@@ -1,0 +1,61 @@
+"""Identity numbers and uploaded lists at rest: sealed by AES-256-GCM under a ring of keys, found by a blind index.
+
+The keys are settings (files outside the database). A sealed text is one byte with the key's number, a
+nonce of 12 bytes, then ciphertext and tag. The index is HMAC-SHA256 under another key, so that whoever
+holds the database alone can neither read a number nor test a guess.
+"""
+
+import base64
+import hmac
+import os
+from functools import lru_cache
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.conf import settings
+
+_CONTEXT = b"mtce/sealed/v1"
+_NONCE_BYTES = 12
+
+
+class CannotUnseal(Exception):
+    """The text was not sealed by a key of the ring, or was changed since."""
+
+
+def _key(text: str) -> bytes:
+    key = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    if len(key) != 32:
+        raise ValueError("A key is 32 bytes in URL-safe base64.")
+    return key
+
+
+@lru_cache(maxsize=4)
+def _ring(text: str) -> tuple[int, dict[int, AESGCM]]:
+    keys: dict[int, AESGCM] = {}
+    for entry in text.split(","):
+        number, _, key = entry.strip().rpartition(":")
+        keys[int(number or 1)] = AESGCM(_key(key))
+    # The first of the ring seals; all open.
+    return next(iter(keys)), keys
+
+
+def seal(content: bytes) -> bytes:
+    """Encrypt with the ring's first key (`settings.IDENTITY_KEYS`)."""
+    number, keys = _ring(settings.IDENTITY_KEYS)
+    nonce = os.urandom(_NONCE_BYTES)
+    return bytes([number]) + nonce + keys[number].encrypt(nonce, content, _CONTEXT)
+
+
+def unseal(sealed: bytes) -> bytes:
+    """Decrypt what `seal` gave. Raises `CannotUnseal`."""
+    sealed = bytes(sealed)
+    _, keys = _ring(settings.IDENTITY_KEYS)
+    try:
+        return keys[sealed[0]].decrypt(sealed[1:13], sealed[13:], _CONTEXT)
+    except (KeyError, IndexError, InvalidTag) as error:
+        raise CannotUnseal("No key of the ring opens this.") from error
+
+
+def blind_index(text: str) -> bytes:
+    """32 bytes by which equal texts are found without being read (`settings.IDENTITY_INDEX_KEY`)."""
+    return hmac.digest(_key(settings.IDENTITY_INDEX_KEY), text.encode(), "sha256")
