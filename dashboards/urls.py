@@ -4,7 +4,7 @@ from django.urls import path
 from drf_spectacular.views import SpectacularAPIView
 
 from dashboards import api, opendata
-from dashboards.views import data, public
+from dashboards.views import data, ministry, public
 
 app_name = "dashboards"
 urlpatterns = [
@@ -22,6 +22,14 @@ urlpatterns = [
     path("du-lieu-mo/<slug:slug>.<slug:kind>", data.dataset_file, name="dataset"),
     path("du-lieu-mo/ban-ngay/<str:on>/<str:name>", data.dump_file, name="dump_file"),
     path("huy-hieu.svg", data.badge, name="badge"),
+    path("dieu-hanh/", ministry.dashboard, name="ministry"),
+    path("dieu-hanh/tinh/<slug:slug>/", ministry.province, name="ministry_province"),
+    path("dieu-hanh/dang-ket/", ministry.stuck_list, name="stuck"),
+    path("dieu-hanh/don-doc/<slug:kind>/<str:office>/", ministry.letter, name="letter"),
+    path("dieu-hanh/don-doc/<slug:kind>/<str:office>.pdf", ministry.letter_pdf, name="letter_pdf"),
+    path("dieu-hanh/bao-cao/", ministry.report, name="report"),
+    path("dieu-hanh/bao-cao.pdf", ministry.report_pdf, name="report_pdf"),
+    path("dieu-hanh/bao-cao.xlsx", ministry.report_xlsx, name="report_xlsx"),
     path("api/v1/", api.api_page, name="api_page"),
     path("api/v1/schema/", SpectacularAPIView.as_view(), name="api_schema"),
     path("api/v1/devices/<str:code>/", api.DeviceView.as_view(), name="api_device"),

@@ -1,0 +1,206 @@
+"""Pages of the ministries: where the plan stands, what is stuck, letters, the periodic report."""
+
+import datetime as dt
+import tempfile
+
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+
+from common import charts, clock
+from common.exports import XLSX_TYPE, csv_response, write_xlsx
+from common.pdf import pdf_response, render_pdf
+from common.templatetags.vi import format_date, format_number
+from dashboards import ministry, snapshot, stuck
+from schools.models import AdministrativeUnit, Office
+from schools.perms import staff
+
+Kind = Office.Kind
+PROVINCIAL = (Kind.PROVINCE_COMMITTEE, Kind.PROVINCE_DEPARTMENT, Kind.PROVINCE_INFORMATION)
+steering = staff(kinds=[*ministry.NATIONAL_KINDS, *PROVINCIAL])
+national = staff(kinds=list(ministry.NATIONAL_KINDS))
+
+
+@steering
+def dashboard(request: HttpRequest) -> HttpResponse:
+    """The nation for the ministries and the programme; a province's people see their own province."""
+    mine = ministry.provinces_of(request.user)
+    if mine is not None:
+        units = AdministrativeUnit.objects.filter(public_code__in=mine, level="province").order_by("code")
+        if len(units) == 1:
+            return province(request, units[0].slug)
+        return render(request, "dashboards/ministry_choose.html", {"units": units})
+    today = clock.today()
+    shot = snapshot.latest()
+    late = stuck.waiting(today=today)
+    series = [(format_date(on), done) for on, done in snapshot.cumulative()]
+    context = {
+        "shot": shot,
+        "today": today,
+        "targets": ministry.targets(shot=shot, today=today),
+        "late": late[:15],
+        "late_count": len(late),
+        "budgets": ministry.budget_lines(),
+        "gaps": ministry.gaps(),
+        "operators": ministry.operators(today=today),
+        "provinces": ministry.province_rows(shot),
+        "trend": charts.trend(series, title="Máy đã bàn giao, cộng dồn theo tuần công bố", ident="trend"),
+        "series": [[on, format_number(done)] for on, done in series],
+    }
+    return render(request, "dashboards/ministry.html", context)
+
+
+@steering
+def province(request: HttpRequest, slug: str) -> HttpResponse:
+    """One province: raw figures, what is stuck there, the gap to 100%."""
+    unit = get_object_or_404(AdministrativeUnit.objects.provinces(), slug=slug)
+    mine = ministry.provinces_of(request.user)
+    if mine is not None and unit.public_code not in mine:
+        raise Http404
+    today = clock.today()
+    shot = snapshot.latest()
+    rows = ministry.province_rows(shot, only={unit.public_code})
+    context = {
+        "unit": unit,
+        "shot": shot,
+        "row": rows[0] if rows else None,
+        "late": stuck.waiting(today=today, province=unit.public_code),
+        "gaps": ministry.gaps(province=unit.public_code),
+        "late_points": ministry.late_points(today=today, province=unit.public_code),
+        "is_national": mine is None,
+    }
+    return render(request, "dashboards/ministry_province.html", context)
+
+
+@steering
+def stuck_list(request: HttpRequest) -> HttpResponse:
+    """All that is stuck, by kind; as CSV with `?csv=1`."""
+    mine = ministry.provinces_of(request.user)
+    kind = request.GET.get("viec", "")
+    rows = stuck.waiting(today=clock.today(), kinds=(kind,) if kind in stuck.KINDS else ())
+    if mine is not None:
+        rows = [row for row in rows if row.province in mine]
+    if "csv" in request.GET:
+        columns = ["Việc", "Nơi cần làm", "Mã nơi", "Tỉnh", "Số lượng", "Đơn vị", "Từ ngày", "Số ngày"]
+        cells = (
+            [
+                row.kind.label,
+                row.office,
+                row.office_code,
+                row.province,
+                row.count,
+                row.kind.unit,
+                row.since,
+                row.days,
+            ]
+            for row in rows
+        )
+        return csv_response("dang-ket.csv", columns, cells)
+    context = {"rows": rows, "kinds": stuck.KINDS.values(), "chosen": kind, "is_national": mine is None}
+    return render(request, "dashboards/stuck.html", context)
+
+
+def letter_texts(row: stuck.Waiting, *, today: dt.date) -> dict:
+    """The letter to the office where something waits: what, how many, since when, what is asked by when."""
+    due = today + dt.timedelta(days=5)
+    return {
+        "title": "CÔNG VĂN ĐÔN ĐỐC",
+        "subtitle": f"V/v {row.kind.label.lower()}",
+        "place_date": f"Hà Nội, ngày {today.day:02} tháng {today.month:02} năm {today.year}",
+        "office": row.office,
+        "paragraphs": [
+            (
+                "Thực hiện Kế hoạch số 3667/KH-BTTTT-BGDĐT ngày 21/9/2021 về triển khai Chương trình “Sóng và máy tính cho em”, "
+                f"số liệu trên hệ thống đến ngày {format_date(today)} cho thấy:"
+            ),
+            (
+                f"{row.kind.label}: {format_number(row.count)} {row.kind.unit}, từ ngày {format_date(row.since)}, "
+                f"đến nay đã {format_number(row.days)} ngày."
+            ),
+            (
+                f"Đề nghị {row.office} {row.kind.request} trước ngày {format_date(due)}. Nếu có vướng mắc, xin nêu rõ vướng mắc gì, "
+                "ở đâu và cần cơ quan nào phối hợp, để Văn phòng Chương trình cùng tháo gỡ."
+            ),
+            "Mỗi máy đến muộn một tuần là một em nhỏ học thiếu một tuần. Trân trọng cảm ơn thầy cô và các anh chị.",
+        ],
+        "signer": "Văn phòng Chương trình",
+    }
+
+
+@national
+def letter(request: HttpRequest, kind: str, office: str) -> HttpResponse:
+    """A letter to send, to read before it is printed."""
+    row = _waiting_or_404(kind, office)
+    return render(
+        request, "dashboards/letter.html", {"row": row, "letter": letter_texts(row, today=clock.today())}
+    )
+
+
+@national
+def letter_pdf(request: HttpRequest, kind: str, office: str) -> HttpResponse:
+    """The letter to print and sign."""
+    row = _waiting_or_404(kind, office)
+    now = clock.now()
+    content = render_pdf("dashboards/reminder.typ", letter_texts(row, today=clock.today()), at=now)
+    return pdf_response(f"don-doc-{kind}-{office}.pdf", content)
+
+
+def _waiting_or_404(kind: str, office: str) -> stuck.Waiting:
+    row = (
+        stuck.waiting_at(today=clock.today(), kind=kind, office_code=office) if kind in stuck.KINDS else None
+    )
+    if row is None:
+        raise Http404
+    return row
+
+
+@national
+def report(request: HttpRequest) -> HttpResponse:
+    """The periodic report on screen, with its PDF and workbook."""
+    data = ministry.report(today=clock.today(), shot=snapshot.latest())
+    sections = [
+        (title, columns, data[key], reverse("dashboards:report_xlsx"))
+        for key, title, columns in REPORT_TABLES
+    ]
+    return render(request, "dashboards/report.html", {"data": data, "sections": sections})
+
+
+REPORT_TABLES = (
+    ("headline", "Kết quả chính", ["Nội dung", "Giá trị"]),
+    (
+        "targets",
+        "Kế hoạch và thực hiện",
+        ["Chỉ tiêu", "Kế hoạch", "Đã đạt", "Tỷ lệ", "Hạn", "Cần mỗi ngày", "Tình trạng"],
+    ),
+    ("stuck", "Đang kẹt", ["Việc", "Nơi cần làm", "Số lượng", "Từ ngày", "Số ngày"]),
+    ("budgets", "Kinh phí", ["Nội dung", "Kế hoạch", "Đã cam kết chi", "Đã chi"]),
+    ("gaps", "Khoảng cách đến 100%", ["Nội dung", "Tổng số", "Đã đạt", "Còn thiếu", "Tỷ lệ"]),
+    (
+        "operators",
+        "Phủ sóng theo doanh nghiệp",
+        ["Doanh nghiệp", "Số điểm", "Đã có sóng", "Quá hạn", "Đang vướng"],
+    ),
+    (
+        "provinces",
+        "Theo tỉnh, thành phố",
+        ["Tỉnh, thành phố", "Nhu cầu", "Đã phân bổ", "Về tỉnh", "Đã bàn giao", "Đáp ứng"],
+    ),
+)
+
+
+@national
+def report_pdf(request: HttpRequest) -> HttpResponse:
+    """The report to the ministers, ready to print and sign."""
+    now = clock.now()
+    data = ministry.report(today=clock.today(), shot=snapshot.latest())
+    return pdf_response("bao-cao-tien-do.pdf", render_pdf("dashboards/report.typ", data, at=now))
+
+
+@national
+def report_xlsx(request: HttpRequest) -> FileResponse:
+    """The report as a workbook, a sheet per section."""
+    data = ministry.report(today=clock.today(), shot=snapshot.latest())
+    target = tempfile.TemporaryFile()  # noqa: SIM115 - the response closes it
+    write_xlsx(target, [(title, columns, data[key]) for key, title, columns in REPORT_TABLES])
+    target.seek(0)
+    return FileResponse(target, as_attachment=True, filename="bao-cao-tien-do.xlsx", content_type=XLSX_TYPE)
