@@ -1,0 +1,51 @@
+"""What happens to devices on their way into a child's hands and after, split by noun."""
+
+from delivery.services.aftercare import (
+    close_recall,
+    recall_lot,
+    recalled_devices,
+    report_device,
+    report_devices,
+)
+from delivery.services.grievances import answer_grievance, assign_grievance, open_grievance
+from delivery.services.handovers import hand_over, open_record, sign_record, waiting_rows
+from delivery.services.shipments import (
+    Holder,
+    cancel_shipment,
+    dispatch,
+    dispatch_shipments,
+    mark_found,
+    plan_return,
+    plan_shipments,
+    receive_shipment,
+    receive_shipments,
+    remove_items,
+    who_holds,
+)
+
+__all__ = [
+    "Holder",
+    "answer_grievance",
+    "assign_grievance",
+    "cancel_shipment",
+    "close_recall",
+    "dispatch",
+    "dispatch_shipments",
+    "hand_over",
+    "mark_found",
+    "open_grievance",
+    "open_record",
+    "plan_return",
+    "plan_shipments",
+    "recall_lot",
+    "recalled_devices",
+    "receive_shipment",
+    "receive_shipments",
+    "remove_items",
+    "report_device",
+    "report_devices",
+    "sign_record",
+    "substitute",
+    "waiting_rows",
+    "who_holds",
+]

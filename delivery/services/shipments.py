@@ -1,0 +1,586 @@
+"""Hop by hop: programme warehouse → Sở → Phòng → school (Plan I.2d, III.2c), each hop sent and received by item.
+
+Everything is set-based: a shipment of a whole province costs as many statements as one of a single device.
+"""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from django.core.exceptions import ValidationError
+from django.db import connection, transaction
+from django.utils import timezone
+
+from accounts.models import User
+from delivery import rules
+from delivery.models import DeviceReport, Fault, Shipment, ShipmentItem
+from donations.models import Device
+from ledger.bulk import record_many
+from ledger.codes import new_code
+from schools.models import Office
+
+Result = ShipmentItem.Result
+
+# Where each allocated device stands and where it goes next. Only the distinct pairs (holder, target) walk the tree.
+# From an office that is not on the way (a warehouse, the school of a student who was substituted) it goes to the
+# nearest office above that is, else to the first on the way. What a school holds for its own pupils stays there.
+PLAN = """
+CREATE TEMP TABLE delivery_plan ON COMMIT DROP AS
+WITH ready AS (
+    SELECT a.device_id, a.engine_pass, coalesce(c.office_id, l.warehouse_id) AS holder_id, s.school_id AS target_id
+    FROM allocation_allocation a
+    JOIN allocation_allocationrun r ON r.id = a.run_id AND r.state = 'committed'
+    JOIN donations_device d ON d.id = a.device_id AND d.state = 'accepted'
+    JOIN donations_lot l ON l.id = d.lot_id
+    JOIN schools_student s ON s.id = a.student_id
+    LEFT JOIN delivery_custody c ON c.device_id = a.device_id AND c.to_at IS NULL
+    LEFT JOIN LATERAL (
+        SELECT kind FROM delivery_devicereport p WHERE p.device_id = a.device_id ORDER BY id DESC LIMIT 1
+    ) latest ON true
+    WHERE a.ended_at IS NULL
+      AND coalesce(latest.kind, '') = ANY(%(sound)s)
+      AND (%(run)s::bigint IS NULL OR a.run_id = %(run)s)
+      AND NOT EXISTS (SELECT 1 FROM delivery_handover h WHERE h.allocation_id = a.id)
+      AND NOT EXISTS (SELECT 1 FROM delivery_shipmentitem i WHERE i.device_id = a.device_id AND i.is_open)
+), mine AS (
+    SELECT ready.*, o.path AS holder_path FROM ready JOIN schools_office o ON o.id = holder_id
+    WHERE (%(holders)s::bigint[] IS NULL OR holder_id = ANY(%(holders)s))
+      AND (o.kind NOT IN ('school', 'university') OR engine_pass = 'substitute')
+), steps AS (
+    SELECT t.target_id, o.id AS office_id, o.path, c.depth
+    FROM (SELECT DISTINCT target_id FROM mine) t
+    JOIN schools_office leaf ON leaf.id = t.target_id
+    CROSS JOIN LATERAL unnest(string_to_array(trim(BOTH '/' FROM leaf.path), '/')) WITH ORDINALITY AS c (code, depth)
+    JOIN schools_office o ON o.code = c.code
+    WHERE o.kind = ANY(%(passes)s) AND o.valid_from <= %(day)s AND (o.valid_to IS NULL OR o.valid_to > %(day)s)
+), pairs AS (
+    SELECT p.holder_id, p.target_id, CASE
+        WHEN here.depth IS NOT NULL THEN (
+            SELECT s.office_id FROM steps s WHERE s.target_id = p.target_id AND s.depth > here.depth
+            ORDER BY s.depth LIMIT 1)
+        ELSE coalesce(
+            (SELECT s.office_id FROM steps s WHERE s.target_id = p.target_id AND starts_with(p.holder_path, s.path)
+             ORDER BY s.depth DESC LIMIT 1),
+            (SELECT s.office_id FROM steps s WHERE s.target_id = p.target_id ORDER BY s.depth LIMIT 1)) END AS next_id
+    FROM (SELECT DISTINCT holder_id, holder_path, target_id FROM mine) p
+    LEFT JOIN steps here ON here.target_id = p.target_id AND here.office_id = p.holder_id
+)
+SELECT m.device_id, m.holder_id, p.next_id
+FROM mine m JOIN pairs p USING (holder_id, target_id) WHERE p.next_id IS NOT NULL
+"""
+FILL = """
+INSERT INTO delivery_shipmentitem (shipment_id, device_id, result, is_open, fault)
+SELECT s.id, p.device_id, 'expected', true, ''
+FROM delivery_plan p JOIN delivery_shipment s
+  ON s.id = ANY(%(shipments)s) AND s.from_office_id = p.holder_id AND s.to_office_id = p.next_id
+ORDER BY s.id, p.device_id
+"""
+# What the public log may say of each device of some shipments: its area and how fine both offices are.
+PLACES = """
+SELECT i.shipment_id, d.code,
+    f.code, f.kind, fu.level, t.code, t.kind, tu.level, s.code,
+    coalesce(latest.public_area, ''),
+    CASE WHEN latest.public_area IS NULL THEN 4 WHEN latest.public_area = 'VN' THEN 0
+         WHEN u.level = 'province' THEN 1 WHEN u.level = 'district' THEN 2 WHEN u.level = 'commune' THEN 3 ELSE 4 END
+FROM delivery_shipmentitem i
+JOIN delivery_shipment s ON s.id = i.shipment_id
+JOIN donations_device d ON d.id = i.device_id
+JOIN schools_office f ON f.id = s.from_office_id LEFT JOIN schools_administrativeunit fu ON fu.id = f.unit_id
+JOIN schools_office t ON t.id = s.to_office_id LEFT JOIN schools_administrativeunit tu ON tu.id = t.unit_id
+LEFT JOIN LATERAL (
+    SELECT public_area FROM allocation_allocation a WHERE a.device_id = i.device_id ORDER BY id DESC LIMIT 1
+) latest ON true
+LEFT JOIN schools_administrativeunit u ON u.public_code = latest.public_area
+WHERE i.id = ANY(%(items)s)
+ORDER BY d.code
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A device on a hop in the words of the public log: codes never finer than the device's area."""
+
+    shipment_id: int
+    device: str
+    from_: str
+    to: str
+    lot: str | None
+
+
+@transaction.atomic
+def plan_shipments(
+    *,
+    by: User,
+    at: dt.datetime,
+    offices: Iterable[Office] | None = None,
+    run=None,
+    expected_on: dt.date | None = None,
+) -> list[Shipment]:
+    """Draft one shipment per hop for every allocated device that can go on (Plan I.2d).
+
+    A device goes from who holds it (before its first shipment: the lot's warehouse) to the next office on the way
+    to its student's school. Devices that are missing, damaged, recalled, under way or handed over stay.
+
+    Args:
+        offices: plan only what these hold; all if None (the whole programme).
+        run: only the allocations of this committed run.
+
+    Returns the drafts, by sender and receiver; empty when nothing can go on.
+    """
+    holders = [office.pk for office in offices] if offices is not None else None
+    with connection.cursor() as cursor:
+        # Two people planning at once would draft the same devices: the second waits, then finds them taken.
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('delivery.plan'))")
+        cursor.execute("DROP TABLE IF EXISTS pg_temp.delivery_plan")
+        cursor.execute(
+            PLAN,
+            {
+                "sound": list(rules.SOUND),
+                "run": run.pk if run else None,
+                "holders": holders,
+                "passes": list(rules.PASSES),
+                "day": timezone.localdate(at),
+            },
+        )
+        cursor.execute("SELECT DISTINCT holder_id, next_id FROM delivery_plan ORDER BY 1, 2")
+        hops = cursor.fetchall()
+        shipments = _new_shipments(hops, by=by, at=at, expected_on=expected_on)
+        cursor.execute(FILL, {"shipments": [shipment.pk for shipment in shipments]})
+    return shipments
+
+
+def _new_shipments(
+    hops: Sequence[tuple[int, int]],
+    *,
+    by: User,
+    at: dt.datetime,
+    expected_on: dt.date | None,
+    is_return: bool = False,
+) -> list[Shipment]:
+    return Shipment.objects.bulk_create(
+        [
+            Shipment(
+                code=new_code("VC"),
+                from_office_id=sender,
+                to_office_id=receiver,
+                created_at=at,
+                created_by=by,
+                expected_on=expected_on,
+                is_return=is_return,
+            )
+            for sender, receiver in hops
+        ]
+    )
+
+
+@transaction.atomic
+def plan_return(
+    *, by: User, from_office: Office, to_office: Office, device_codes: Collection[str], at: dt.datetime
+) -> Shipment:
+    """Draft a shipment back up the tree: returned, recalled or faulty devices to a warehouse or an office above.
+
+    Raises ValidationError unless the sender holds every device and none is allocated, missing or under way.
+    """
+    codes = sorted(set(device_codes))
+    devices = dict(
+        Device.objects.filter(
+            code__in=codes, custodies__office=from_office, custodies__to_at__isnull=True
+        ).values_list("code", "pk")
+    )
+    _refuse(set(codes) - devices.keys(), f"không phải {from_office} đang giữ, không gửi trả được")
+    busy = ShipmentItem.objects.filter(device__in=devices.values(), is_open=True)
+    _refuse(busy.values_list("device__code", flat=True), "đang nằm trong một lô hàng khác")
+    live = Device.objects.filter(pk__in=devices.values(), allocations__ended_at__isnull=True).filter(
+        allocations__isnull=False
+    )
+    _refuse(live.values_list("code", flat=True), "đang được phân bổ cho học sinh; hãy huỷ phân bổ trước")
+    if not devices:
+        raise ValidationError("Chưa chọn máy nào để gửi trả.", code="empty")
+    shipment = _new_shipments(
+        [(from_office.pk, to_office.pk)], by=by, at=at, expected_on=None, is_return=True
+    )[0]
+    ShipmentItem.objects.bulk_create(
+        [ShipmentItem(shipment=shipment, device_id=pk) for pk in sorted(devices.values())]
+    )
+    return shipment
+
+
+@transaction.atomic
+def remove_items(*, by: User, shipment: Shipment, device_codes: Collection[str]) -> int:
+    """Take devices out of a draft; returns how many. Raises ValidationError when it is no draft any more."""
+    shipment = Shipment.objects.select_for_update().get(pk=shipment.pk)
+    _must_be(shipment, Shipment.State.DRAFT, "bỏ máy ra")
+    count, _ = shipment.items.filter(device__code__in=list(device_codes)).delete()
+    return count
+
+
+@transaction.atomic
+def cancel_shipment(*, by: User, shipment: Shipment, at: dt.datetime) -> None:
+    """Give up a draft; its devices can be planned again. Raises ValidationError when it has left."""
+    shipment = Shipment.objects.select_for_update().get(pk=shipment.pk)
+    _must_be(shipment, Shipment.State.DRAFT, "huỷ")
+    shipment.items.all().delete()
+    Shipment.objects.filter(pk=shipment.pk).update(
+        state=Shipment.State.CANCELLED, cancelled_at=at, cancelled_by=by
+    )
+
+
+def dispatch(*, by: User, shipment: Shipment, at: dt.datetime) -> None:
+    """Send one shipment on its way; see `dispatch_shipments`."""
+    dispatch_shipments(by=by, shipments=[shipment], at=at)
+    shipment.refresh_from_db()
+
+
+@transaction.atomic
+def dispatch_shipments(*, by: User, shipments: Iterable[Shipment], at: dt.datetime) -> int:
+    """Send drafts on their way: the sender still answers for the devices until the receiver has them.
+
+    Records `device.dispatched` for each device. Raises ValidationError naming the devices that may not leave
+    (allocation ended, no longer with the sender, not sound); returns how many devices left.
+    """
+    ids = [shipment.pk for shipment in shipments]
+    locked = list(Shipment.objects.select_for_update().filter(pk__in=ids).order_by("pk"))
+    for shipment in locked:
+        _must_be(shipment, Shipment.State.DRAFT, "gửi")
+    _refuse_unfit(ids)
+    items = list(ShipmentItem.objects.filter(shipment__in=ids).values_list("pk", flat=True))
+    empty = [shipment.code for shipment in locked if not shipment.items.exists()] if len(locked) == 1 else []
+    if empty or not items:
+        raise ValidationError("Lô hàng không có máy nào. Hãy huỷ lô này.", code="empty")
+    with connection.cursor() as cursor:
+        # The first hop: until now the lot's warehouse has held the device, from when it passed inspection.
+        cursor.execute(
+            """
+            INSERT INTO delivery_custody (device_id, office_id, from_at)
+            SELECT i.device_id, s.from_office_id, least(coalesce(d.accepted_at, %(at)s), %(at)s)
+            FROM delivery_shipmentitem i JOIN delivery_shipment s ON s.id = i.shipment_id
+            JOIN donations_device d ON d.id = i.device_id
+            WHERE i.id = ANY(%(items)s)
+              AND NOT EXISTS (SELECT 1 FROM delivery_custody c WHERE c.device_id = i.device_id AND c.to_at IS NULL)
+            """,
+            {"at": at, "items": items},
+        )
+    Shipment.objects.filter(pk__in=ids).update(
+        state=Shipment.State.DISPATCHED, dispatched_at=at, dispatched_by=by
+    )
+    places = _places(items)
+    day = timezone.localdate(at)
+    record_many(
+        event="device.dispatched",
+        on=day,
+        rows=[{"device": p.device, "from_": p.from_, "to": p.to, "lot": p.lot} for p in places],
+    )
+    _record_lots("lot.dispatched", day, places)
+    return len(items)
+
+
+def _refuse_unfit(ids: list[int]) -> None:
+    """Raise ValidationError for devices that must not leave in these shipments."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT d.code,
+                CASE
+                WHEN coalesce(c.office_id, l.warehouse_id) <> s.from_office_id
+                    THEN 'không còn ở nơi gửi'
+                WHEN NOT s.is_return AND d.state <> 'accepted' THEN 'không còn đạt kiểm định'
+                WHEN NOT s.is_return AND coalesce(latest.kind, '') <> ALL(%(sound)s) THEN 'đang hỏng, mất hoặc bị thu hồi'
+                WHEN NOT s.is_return AND live.id IS NULL THEN 'không còn được phân bổ cho học sinh nào'
+                WHEN s.is_return AND live.id IS NOT NULL THEN 'đang được phân bổ cho học sinh'
+                WHEN s.is_return AND latest.kind = 'missing' THEN 'đang thất lạc' END AS why
+            FROM delivery_shipmentitem i
+            JOIN delivery_shipment s ON s.id = i.shipment_id
+            JOIN donations_device d ON d.id = i.device_id JOIN donations_lot l ON l.id = d.lot_id
+            LEFT JOIN delivery_custody c ON c.device_id = d.id AND c.to_at IS NULL
+            LEFT JOIN allocation_allocation live ON live.device_id = d.id AND live.ended_at IS NULL
+            LEFT JOIN LATERAL (
+                SELECT kind FROM delivery_devicereport p WHERE p.device_id = d.id ORDER BY id DESC LIMIT 1
+            ) latest ON true
+            WHERE i.shipment_id = ANY(%(ids)s)
+            """,
+            {"ids": ids, "sound": list(rules.SOUND)},
+        )
+        unfit = [(code, why) for code, why in cursor if why]
+    if unfit:
+        code, why = unfit[0]
+        more = f" Còn {len(unfit) - 1} máy khác cũng vậy." if len(unfit) > 1 else ""
+        raise ValidationError(
+            f"Máy {code} {why}: hãy bỏ máy này ra khỏi lô rồi gửi.{more}",
+            code="unfit",
+            params={"devices": [code for code, _ in unfit]},
+        )
+
+
+def receive_shipments(*, by: User, shipments: Iterable[Shipment], at: dt.datetime) -> int:
+    """Receive several shipments whole ("nhận đủ"); returns how many devices arrived."""
+    return _receive(by=by, shipment_ids=[s.pk for s in shipments], at=at, results={}, rest=Result.ARRIVED)
+
+
+def receive_shipment(
+    *,
+    by: User,
+    shipment: Shipment,
+    results: Mapping[str, str | tuple[str, str]],
+    at: dt.datetime,
+    rest: str | None = None,
+) -> int:
+    """Receive one shipment item by item; what arrives changes hands, what is missing stays with the sender.
+
+    Args:
+        results: device code → `arrived`, `missing` or (`damaged`, fault).
+        rest: the result of devices that `results` does not name; None: every device must be named.
+
+    Returns how many devices arrived whole. Raises ValidationError for a shipment that is not under way, a device
+    that is not in it, a device left out, or a person who sent it themselves.
+    """
+    count = _receive(by=by, shipment_ids=[shipment.pk], at=at, results=results, rest=rest)
+    shipment.refresh_from_db()
+    return count
+
+
+@transaction.atomic
+def _receive(
+    *,
+    by: User,
+    shipment_ids: list[int],
+    at: dt.datetime,
+    results: Mapping[str, str | tuple[str, str]],
+    rest: str | None,
+) -> int:
+    for shipment in Shipment.objects.select_for_update().filter(pk__in=shipment_ids).order_by("pk"):
+        _must_be(shipment, Shipment.State.DISPATCHED, "nhận")
+        if shipment.dispatched_by_id == by.pk:
+            raise ValidationError(
+                f"Lô {shipment.code} do chính thầy/cô gửi. Người khác ở nơi nhận phải xác nhận.",
+                code="two_sided",
+            )
+        if shipment.dispatched_at > at:
+            raise ValidationError("Thời điểm nhận không được trước thời điểm gửi.", code="order")
+    items = dict(
+        ShipmentItem.objects.filter(shipment__in=shipment_ids, result=Result.EXPECTED).values_list(
+            "device__code", "pk"
+        )
+    )
+    _refuse(set(results) - items.keys(), "không có trong lô hàng này hoặc đã nhận rồi")
+    settled = {code: _result(code, results.get(code, rest)) for code in items}
+    groups: dict[str, list[int]] = {}
+    for code, (result, _) in settled.items():
+        groups.setdefault(result, []).append(items[code])
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE delivery_shipmentitem i SET result = r.result, fault = r.fault, is_open = false
+            FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS r (id, result, fault) WHERE i.id = r.id
+            """,
+            [
+                [items[code] for code in settled],
+                [result for result, _ in settled.values()],
+                [fault for _, fault in settled.values()],
+            ],
+        )
+    Shipment.objects.filter(pk__in=shipment_ids).update(
+        state=Shipment.State.ARRIVED, arrived_at=at, arrived_by=by
+    )
+    arrived, missing, damaged = (groups.get(r, []) for r in (Result.ARRIVED, Result.MISSING, Result.DAMAGED))
+    _change_hands([*arrived, *damaged], at=at)
+    _note_conditions([*missing, *damaged], by=by, at=at)
+    _record_arrivals(arrived, missing, damaged, settled, timezone.localdate(at))
+    return len(arrived)
+
+
+def _result(code: str, given: str | tuple[str, str] | None) -> tuple[str, str]:
+    """(result, fault) of one device; raises ValidationError when none is given or it makes no sense."""
+    result, fault = given if isinstance(given, tuple) else (given, "")
+    if result is None:
+        raise ValidationError(f"Máy {code} chưa có kết quả: đã nhận, thiếu hay hư hại?", code="left_out")
+    if result not in (Result.ARRIVED, Result.MISSING, Result.DAMAGED):
+        raise ValidationError(f"Máy {code}: không có kết quả «{result}».", code="result")
+    if (result == Result.DAMAGED) != (fault in Fault.values):
+        raise ValidationError(f"Máy {code} hư hại thì phải chọn hư hại gì.", code="fault")
+    return str(result), fault
+
+
+def _change_hands(items: list[int], *, at: dt.datetime) -> None:
+    """Custody of the items' devices goes from sender to receiver."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE delivery_custody c SET to_at = %s FROM delivery_shipmentitem i
+            WHERE i.id = ANY(%s) AND c.device_id = i.device_id AND c.to_at IS NULL
+            """,
+            [at, items],
+        )
+        cursor.execute(
+            """
+            INSERT INTO delivery_custody (device_id, office_id, from_at)
+            SELECT i.device_id, s.to_office_id, %s
+            FROM delivery_shipmentitem i JOIN delivery_shipment s ON s.id = i.shipment_id WHERE i.id = ANY(%s)
+            """,
+            [at, items],
+        )
+
+
+def _note_conditions(items: list[int], *, by: User, at: dt.datetime) -> None:
+    """Missing and damaged devices get a report, so that their latest report says their condition."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO delivery_devicereport
+                (device_id, kind, reason, office_id, happened_on, note, reported_at, reported_by_id)
+            SELECT i.device_id, i.result, CASE i.result WHEN 'missing' THEN 'in_transit' ELSE i.fault END,
+                s.to_office_id, %(day)s, '', %(at)s, %(by)s
+            FROM delivery_shipmentitem i JOIN delivery_shipment s ON s.id = i.shipment_id
+            WHERE i.id = ANY(%(items)s) ORDER BY i.id
+            """,
+            {"day": timezone.localdate(at), "at": at, "by": by.pk, "items": items},
+        )
+
+
+def _record_arrivals(
+    arrived: list[int],
+    missing: list[int],
+    damaged: list[int],
+    settled: Mapping[str, tuple[str, str]],
+    day: dt.date,
+) -> None:
+    there = _places(arrived)
+    if there:
+        record_many(
+            event="device.arrived",
+            on=day,
+            rows=[{"device": p.device, "to": p.to, "lot": p.lot} for p in there],
+        )
+    lost, broken = _places(missing), _places(damaged)
+    if lost:
+        record_many(
+            event="device.missing",
+            on=day,
+            rows=[{"device": p.device, "reason": "in_transit", "lot": p.lot} for p in lost],
+        )
+    if broken:
+        record_many(
+            event="device.damaged",
+            on=day,
+            rows=[
+                {"device": p.device, "reason": settled[p.device][1], "lot": p.lot, "at_": p.to}
+                for p in broken
+            ],
+        )
+    _record_lots("lot.arrived", day, there, missing=lost, damaged=broken)
+
+
+def _record_lots(
+    event: str,
+    day: dt.date,
+    places: list[Place],
+    *,
+    missing: Sequence[Place] = (),
+    damaged: Sequence[Place] = (),
+) -> None:
+    """One entry per shipment whose every device may be named with it: counts below that would place children."""
+    shipments: dict[int, list[Place]] = {}
+    for place in [*places, *missing, *damaged]:
+        shipments.setdefault(place.shipment_id, []).append(place)
+    whole, lost, broken = (
+        Counter(place.shipment_id for place in group) for group in (places, missing, damaged)
+    )
+    rows = []
+    for pk, members in sorted(shipments.items()):
+        if any(place.lot is None for place in members):
+            continue
+        row = {"lot": members[0].lot, "to": members[0].to}
+        if event == "lot.dispatched":
+            row |= {"from_": members[0].from_, "qty": len(members)}
+        else:
+            row |= {
+                "qty": whole[pk],
+                "missing": lost[pk] or None,
+                "damaged": broken[pk] or None,
+            }
+        rows.append(row)
+    if rows:
+        record_many(event=event, on=day, rows=rows)
+
+
+def _places(items: list[int]) -> list[Place]:
+    """The public words for each item's device, in the order of device codes, which are random."""
+    if not items:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(PLACES, {"items": items})
+        rows = cursor.fetchall()
+    places = []
+    for shipment, device, f_code, f_kind, f_level, t_code, t_kind, t_level, lot, area, area_rank in rows:
+        f_rank, t_rank = rules.office_rank(f_kind, f_level), rules.office_rank(t_kind, t_level)
+        # A shipment's code ties its devices together, so it is told only where both ends may be.
+        open_lot = lot if max(f_rank, t_rank) <= area_rank else None
+        places.append(
+            Place(
+                shipment,
+                device,
+                rules.public_place(office=f_code, rank=f_rank, area=area, area_rank=area_rank),
+                rules.public_place(office=t_code, rank=t_rank, area=area, area_rank=area_rank),
+                open_lot,
+            )
+        )
+    return places
+
+
+@transaction.atomic
+def mark_found(*, by: User, item: ShipmentItem, at: dt.datetime) -> None:
+    """A missing device has turned up at the receiver: it changes hands now (later than the rest of its shipment).
+
+    Raises ValidationError unless it is missing.
+    """
+    item = ShipmentItem.objects.select_for_update().select_related("shipment", "device").get(pk=item.pk)
+    if item.result != Result.MISSING:
+        raise ValidationError(f"Máy {item.device.code} không ở tình trạng thiếu.", code="state")
+    ShipmentItem.objects.filter(pk=item.pk).update(result=Result.FOUND, found_at=at, found_by=by)
+    _change_hands([item.pk], at=at)
+    day = timezone.localdate(at)
+    DeviceReport.objects.create(
+        device=item.device,
+        kind=DeviceReport.Kind.FOUND,
+        office=item.shipment.to_office,
+        happened_on=day,
+        reported_at=at,
+        reported_by=by,
+    )
+    place = _places([item.pk])[0]
+    record_many(event="device.found", on=day, rows=[{"device": place.device, "at_": place.to}])
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a device: an office (perhaps while it is under way), a student, or nobody any more."""
+
+    office: Office | None
+    since: dt.datetime | None
+    shipment: Shipment | None = None
+    with_student: bool = False
+
+
+def who_holds(device: Device) -> Holder:
+    """Answer the auditor's first question for one device."""
+    custody = device.custodies.open().select_related("office").first()
+    item = device.shipment_items.filter(is_open=True, shipment__state=Shipment.State.DISPATCHED).first()
+    if custody:
+        return Holder(custody.office, custody.from_at, item.shipment if item else None)
+    last = device.custodies.order_by("-to_at").first()
+    if last:
+        return Holder(None, last.to_at, with_student=True)
+    return Holder(device.lot.warehouse, device.accepted_at)
+
+
+def _must_be(shipment: Shipment, state: str, verb: str) -> None:
+    if shipment.state != state:
+        label = shipment.get_state_display().lower()
+        raise ValidationError(f"Lô {shipment.code} {label}, không {verb} được nữa.", code="state")
+
+
+def _refuse(codes: Iterable[str], why: str) -> None:
+    """Raise ValidationError naming the first of these devices, if any."""
+    if codes := sorted(codes):
+        more = f" (và {len(codes) - 1} máy khác)" if len(codes) > 1 else ""
+        raise ValidationError(f"Máy {codes[0]}{more} {why}.", code="devices", params={"devices": codes})
