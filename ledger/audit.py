@@ -8,9 +8,10 @@ No Django here: the stand-alone verifier carries this very file.
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from ledger.canon import CanonError, parse
-from ledger.commitments import draw_seed, party_commitment
+from ledger.commitments import draw_seed
 from ledger.custody import NEW, IllegalMoveError, next_state
 from ledger.disclosure import Tally
 from ledger.events import EventError, check_entry
@@ -200,9 +201,8 @@ class Audit:
         if self.seeds.setdefault(frozen["root"], body["seed"]) != body["seed"]:
             self.wrong(index, f"run {body['run']}: the same inputs were drawn again with another seed")
         if frozen["source"] == "three_parties":
-            parts = [randomness[at : at + 32] for at in range(0, 96, 32)]
             promised = [frozen.get(f"party{number}") for number in (1, 2, 3)]
-            if len(randomness) != 96 or [party_commitment(part).hex() for part in parts] != promised:
+            if [sha256(part).hexdigest() for part in randomness.split(b"\n")] != promised:
                 self.wrong(index, f"run {body['run']}: a party revealed another value than it promised")
 
     def _figures(self, index: int, body: dict) -> None:
@@ -262,6 +262,19 @@ def audit(fetch: Fetch, keys: list[VerifierKey]) -> dict:
         "problem_count": len(problems),
         "problems": problems[:SHOWN],
     }
+
+
+def run_entries(fetch: Fetch, keys: list[VerifierKey], run: str) -> dict[str, dict]:
+    """The run's entries by their step (frozen, seeded, approved, committed, rejected), from the checked log."""
+    head, _ = read_checkpoint(fetch, keys)
+    found: dict[str, dict] = {}
+    needle = f'"run":"{run}"'.encode()
+    for bodies in checked_entries(fetch, head):
+        for data in bodies:
+            if needle in data and b'"t":"run.' in data:
+                body = parse(data)
+                found.setdefault(body["t"].removeprefix("run."), body)
+    return found
 
 
 def figure_sizes(fetch: Fetch, head: TreeHead) -> set[int]:

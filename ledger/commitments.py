@@ -9,7 +9,6 @@ SALT_BYTES = 32
 COMMIT_PREFIX = b"mtce/commit/v1\0"
 SEED_PREFIX = b"mtce/seed/v1\0"
 LOT_PREFIX = b"mtce/lot/v1\0"
-PARTY_PREFIX = b"mtce/party/v1\0"
 
 
 def new_salt() -> bytes:
@@ -32,8 +31,3 @@ def draw_seed(frozen_root: bytes, randomness: bytes) -> bytes:
 def lot_number(seed: bytes, applicant: str) -> bytes:
     """SHA-256("mtce/lot/v1\\0" ‖ seed ‖ applicant), compared as bytes, ascending: the order inside a tie."""
     return hashlib.sha256(LOT_PREFIX + seed + applicant.encode()).digest()
-
-
-def party_commitment(value: bytes) -> bytes:
-    """What one of three parties publishes at the freeze for the value that it reveals afterwards."""
-    return hashlib.sha256(PARTY_PREFIX + value).digest()

@@ -210,6 +210,11 @@ def write_public_files(folder: Path, keys: list[SigningKey]) -> None:
     disk.put(POLICY, json.dumps(policy(), ensure_ascii=False, indent=1, sort_keys=True).encode())
 
 
+def put_draw_file(*, run: str, data: bytes) -> None:
+    """Publish a run's draw file (`ledger.draw.draw_file`) beside the log; its hash goes into `run.committed`."""
+    Disk(settings.LEDGER_DIR).put(f"runs/{run}.csv", data)
+
+
 def policy() -> dict:
     """What this log promises, for machines; the page /so-cai/ says the same in words."""
     return {

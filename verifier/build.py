@@ -1,0 +1,74 @@
+"""Put the pure modules of `ledger/` and the command line together into one file: `python -m verifier.build`.
+
+The one file is the published verifier. It is committed, and a test compares it with what this makes.
+"""
+
+import ast
+import sys
+from pathlib import Path
+
+BASE = Path(__file__).resolve().parent.parent
+TARGET = Path(__file__).with_name("mtce_verify.py")
+MODULES = [
+    "canon",
+    "codes",
+    "events",
+    "custody",
+    "commitments",
+    "tree",
+    "tiles",
+    "notes",
+    "receipts",
+    "disclosure",
+    "draw",
+    "audit",
+]
+TOP = """#!/usr/bin/env python3
+# Made by `python -m verifier.build` from ledger/ and verifier/cli.py; do not edit.
+# ruff: noqa
+"""
+
+
+def build() -> str:
+    """Text of the one file; raises ValueError if two modules use the same name."""
+    sources = [BASE / "ledger" / f"{name}.py" for name in MODULES] + [BASE / "verifier" / "cli.py"]
+    doc, imports, bodies, owner = "", set(), [], {}
+    for path in sources:
+        text = path.read_text()
+        tree, lines = ast.parse(text), text.splitlines()
+        drop: set[int] = set()
+        for node in tree.body:
+            span = set(range(node.lineno - 1, (node.end_lineno or node.lineno)))
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                drop |= span
+                module = getattr(node, "module", None) or ""
+                if not module.startswith("ledger"):
+                    imports.add("\n".join(lines[at] for at in sorted(span)))
+            elif isinstance(node, ast.Expr) and node is tree.body[0]:
+                drop |= span
+                doc = ast.get_docstring(tree, clean=False) or ""
+            for name in defined(node):
+                if owner.setdefault(name, path.name) != path.name:
+                    raise ValueError(f"{name} is in {owner[name]} and in {path.name}")
+        kept = "\n".join(line for at, line in enumerate(lines) if at not in drop).strip("\n")
+        bodies.append(f"# --- {path.parent.name}/{path.name} ---\n\n{kept}\n")
+    return f'{TOP}"""{doc}"""\n\n' + "\n".join(sorted(imports)) + "\n\n\n" + "\n\n".join(bodies)
+
+
+def defined(node: ast.stmt) -> list[str]:
+    """Names that a top-level statement defines."""
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return [node.name]
+    targets = (
+        node.targets
+        if isinstance(node, ast.Assign)
+        else [node.target]
+        if isinstance(node, ast.AnnAssign)
+        else []
+    )
+    return [name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)]
+
+
+if __name__ == "__main__":
+    TARGET.write_text(build())
+    sys.stderr.write(f"{TARGET} written\n")

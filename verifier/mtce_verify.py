@@ -1,0 +1,2372 @@
+#!/usr/bin/env python3
+# Made by `python -m verifier.build` from ledger/ and verifier/cli.py; do not edit.
+# ruff: noqa
+"""Stand-alone verifier of the public ledger of the programme «Sóng và máy tính cho em».
+
+Runs with Python 3.11 and the package `cryptography` alone; trusts nothing but the log's public key.
+
+    verify-log DIR|URL        every byte of the log is what was signed
+    verify-device CODE        the way of one device, from the checked log          (--log DIR|URL)
+    verify-receipt FILE       a receipt (.tlog-proof), offline
+    verify-run RUN            the draw of an allocation run, recomputed             (--log DIR|URL)
+    audit                     every rule of the programme over the whole log        (--log DIR|URL)
+
+Options: --key VKEY (or a file with one per line; default: `vkey` beside the log, which only shows that the log
+agrees with itself), --witness VKEY (repeat), --witnesses-needed N, --json.
+Exit codes: 0 holds; 1 does not hold; 2 wrong use; 3 the log, receipt or key can't be read.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Sequence
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from dataclasses import dataclass
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+import argparse
+import base64
+import binascii
+import datetime
+import hashlib
+import itertools
+import json
+import os
+import re
+import secrets
+import struct
+import sys
+import unicodedata
+import urllib.error
+import urllib.parse
+import urllib.request
+
+
+# --- ledger/canon.py ---
+
+MAX_BODY_BYTES = 4096
+# I-JSON (RFC 7493): integers that every JSON reader keeps exactly.
+MAX_INTEGER = 2**53 - 1
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+class CanonError(ValueError):
+    """The value has no canonical form in this log; the message says which part and why."""
+
+
+def check_text(text: str, where: str) -> None:
+    """Raise CanonError unless `text` is NFC and free of control characters."""
+    if CONTROL.search(text):
+        raise CanonError(f"{where}: control character in text")
+    if not text.isascii() and unicodedata.normalize("NFC", text) != text:
+        raise CanonError(f"{where}: text is not NFC")
+
+
+def check_value(value: object, where: str) -> None:
+    """Raise CanonError unless `value` is made of integers, NFC strings and objects of those."""
+    if isinstance(value, bool) or not isinstance(value, int | str | dict):
+        raise CanonError(f"{where}: {type(value).__name__} is not allowed, only integers and strings")
+    if isinstance(value, int):
+        if abs(value) > MAX_INTEGER:
+            raise CanonError(f"{where}: integer beyond 2^53 - 1")
+    elif isinstance(value, str):
+        check_text(value, where)
+    else:
+        for key, inner in value.items():
+            if not isinstance(key, str) or not key.isascii():
+                raise CanonError(f"{where}: key is not an ASCII string")
+            check_value(inner, f"{where}.{key}")
+
+
+def dumps(value: object) -> bytes:
+    """RFC 8785 bytes of a value made of ASCII-keyed objects, lists, strings and integers."""
+    return json.dumps(
+        value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
+    ).encode()
+
+
+def canonical(body: dict) -> bytes:
+    """Canonical bytes of an entry's body; raises CanonError if it can't be an entry."""
+    check_value(body, "entry")
+    data = dumps(body)
+    if len(data) > MAX_BODY_BYTES:
+        raise CanonError(f"entry: {len(data)} bytes, at most {MAX_BODY_BYTES} are allowed")
+    return data
+
+
+def refuse_duplicates(pairs: list[tuple[str, object]]) -> dict:
+    """`object_pairs_hook` that refuses an object with the same key twice."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise CanonError("the same key twice")
+    return found
+
+
+def parse(data: bytes) -> dict:
+    """Read an entry back; raises CanonError unless `data` is exactly its canonical form."""
+    if len(data) > MAX_BODY_BYTES:
+        raise CanonError(f"entry: {len(data)} bytes, at most {MAX_BODY_BYTES} are allowed")
+    try:
+        body = json.loads(data.decode(), object_pairs_hook=refuse_duplicates)
+    except CanonError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise CanonError(f"entry: not JSON ({error})") from error
+    if not isinstance(body, dict):
+        raise CanonError("entry: not an object")
+    if canonical(body) != data:
+        raise CanonError("entry: not in canonical form")
+    return body
+
+
+# --- ledger/codes.py ---
+
+ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+RANDOM_SYMBOLS = 11
+LENGTH = RANDOM_SYMBOLS + 1
+VALUE = {symbol: value for value, symbol in enumerate(ALPHABET)}
+# What people read wrongly on a label; U is in no code.
+LOOKALIKE = str.maketrans({"I": "1", "L": "1", "O": "0", "-": "", " ": ""})
+
+
+def powers() -> tuple[list[int], dict[int, int]]:
+    """Powers and logarithms of x in GF(32) = GF(2)[x] / (x^5 + x^2 + 1), where x is a generator."""
+    exponent, value = [], 1
+    for _ in range(31):
+        exponent.append(value)
+        value <<= 1
+        if value & 32:
+            value ^= 0b100101
+    return exponent, {power: index for index, power in enumerate(exponent)}
+
+
+EXP, LOG = powers()
+# WEIGHTED[i][s]: value of symbol s times x^(i+1); distinct nonzero weights find swaps.
+WEIGHTED = [[0] + [EXP[(LOG[v] + place + 1) % 31] for v in range(1, 32)] for place in range(RANDOM_SYMBOLS)]
+
+
+def check_symbol(symbols: str) -> str:
+    """Check symbol of at most 11 symbols."""
+    total = 0
+    for row, symbol in zip(WEIGHTED, symbols, strict=False):
+        total ^= row[VALUE[symbol]]
+    return ALPHABET[total]
+
+
+def new_device_code() -> str:
+    """A fresh device code of 55 random bits from the operating system."""
+    return new_device_codes(1)[0]
+
+
+def new_device_codes(count: int) -> list[str]:
+    """`count` fresh device codes, all different."""
+    codes: dict[str, None] = {}
+    while len(codes) < count:
+        bits = int.from_bytes(secrets.token_bytes(7), "big")
+        symbols = "".join([ALPHABET[(bits >> shift) & 31] for shift in range(0, 55, 5)])
+        codes[symbols + check_symbol(symbols)] = None
+    return list(codes)
+
+
+def normalise_code(typed: str) -> str | None:
+    """The code that a person typed or scanned, in stored form; None if it can't be one."""
+    code = typed.strip().upper().translate(LOOKALIKE)
+    if len(code) != LENGTH or any(symbol not in VALUE for symbol in code):
+        return None
+    return code if check_symbol(code[:-1]) == code[-1] else None
+
+
+def is_device_code(code: str) -> bool:
+    """Whether `code` is a device code in stored form."""
+    return normalise_code(code) == code
+
+
+def spell(code: str) -> str:
+    """Groups of four, as printed on the label."""
+    return "-".join(code[start : start + 4] for start in range(0, len(code), 4))
+
+
+def new_code(prefix: str, *, symbols: int = 8) -> str:
+    """A random human code such as `CK-7K3QF9XWM`: `symbols` random symbols (5 bits each) and a check symbol."""
+    bits = int.from_bytes(secrets.token_bytes(7), "big")
+    drawn = "".join(
+        [ALPHABET[(bits >> shift) & 31] for shift in range(0, 5 * min(symbols, RANDOM_SYMBOLS), 5)]
+    )
+    return f"{prefix}-{drawn}{check_symbol(drawn)}"
+
+
+def normalise(typed: str) -> str | None:
+    """A human code as typed (any case, look-alikes, spaces), in stored form; None if it can't be one."""
+    prefix, hyphen, rest = typed.strip().upper().rpartition("-")
+    drawn = rest.translate(LOOKALIKE)
+    if not hyphen or len(drawn) < 2 or len(drawn) > LENGTH or any(symbol not in VALUE for symbol in drawn):
+        return None
+    return f"{prefix}-{drawn}" if check_symbol(drawn[:-1]) == drawn[-1] else None
+
+
+# --- ledger/events.py ---
+
+VERSION = 1
+EARLIEST = "2020-01-01"
+CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,63}")
+PROVINCE = re.compile(r"VN[0-9]{4}-[0-9]{2}")
+EID = re.compile(r"[0-9a-f]{32}")
+HEX256 = re.compile(r"[0-9a-f]{64}")
+DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+KIND = ("tablet", "laptop", "desktop", "phone", "other")
+DONOR = ("ministry", "agency", "organisation", "enterprise", "school", "staff", "individual", "union")
+PLEDGE_KIND = ("devices", "money", "infrastructure", "data_plan")
+FUND = ("donation", "state_budget", "local_budget", "telecom_fund", "enterprise")
+OUTCOME = ("accepted", "to_repair", "refused")
+FAULT = (
+    "below_specification",
+    "battery",
+    "screen",
+    "no_power",
+    "not_wiped",
+    "malware",
+    "missing_part",
+    "no_child_protection",
+    "duplicate_serial",
+    "other_fault",
+)
+LOSS = ("in_transit", "in_storage", "with_student", "theft", "disaster", "unknown")
+REVOKE = (
+    "not_eligible",
+    "already_has_device",
+    "moved_away",
+    "withdrawn",
+    "declined",
+    "duplicate",
+    "device_unfit",
+    "supply_reduced",
+    "substitution",
+)
+RETURN = (
+    "left_school",
+    "no_longer_eligible",
+    "declined",
+    "unused",
+    "repair",
+    "recall",
+    "end_of_use",
+    "replaced",
+)
+RECALL = ("security", "malware", "battery_safety", "defect", "administrative")
+WRITE_OFF = ("beyond_repair", "lost", "stolen", "end_of_life", "returned_to_donor", "recycled")
+CORRECTION = (
+    "recorded_in_error",
+    "wrong_device",
+    "wrong_date",
+    "wrong_office",
+    "wrong_quantity",
+    "wrong_value",
+)
+ERASURE = ("family_request", "donor_request", "retention_over", "court_order")
+REJECT = ("error_in_inputs", "policy_changed", "supply_changed", "seed_not_revealed", "legal", "other_ground")
+SOURCE = ("public_draw", "beacon", "three_parties")
+CHANGE = ("donor_request", "partial_delivery", "price_change", "merged", "error")
+POINT_URGENCY = ("urgent", "regular")
+KEY_ROLE = ("signer", "witness")
+
+
+@dataclass(frozen=True)
+class Event:
+    """Keys of one type: `required` and `optional` map key → kind, `commits` are the names `c` may hold.
+
+    A kind is a tuple (one of these words), or the name of a function in `KINDS`.
+    `subject` is the key by which the entry is found when it isn't about a device.
+    """
+
+    required: dict
+    optional: dict = field(default_factory=dict)
+    commits: tuple[str, ...] = ()
+    subject: str | None = None
+    example: dict = field(default_factory=dict)
+
+
+def device(
+    required: dict | None = None, optional: dict | None = None, *, commits=(), subject=None, **example
+) -> Event:
+    """A type about one device."""
+    return Event({"dev": "device", **(required or {})}, optional or {}, tuple(commits), subject, example)
+
+
+def other(
+    subject: str | None, required: dict, optional: dict | None = None, *, commits=(), **example
+) -> Event:
+    """A type about something else, found by the key `subject`."""
+    return Event(required, optional or {}, tuple(commits), subject, example)
+
+
+DEV = "7K3QF9XW2MDC"
+EVENTS: dict[str, Event] = {
+    # --- pledges (numbers only; `org` only with the organisation's consent) --------------------------
+    "pledge.made": other(
+        "pledge",
+        {"pledge": "code", "kind": PLEDGE_KIND, "donor": DONOR},
+        {"qty": "count", "amount_vnd": "count", "earmark": "province", "org": "name", "umbrella": "code"},
+        commits=("donor",),
+        pledge="CK-2021-000123",
+        kind="devices",
+        donor="enterprise",
+        qty=20,
+        org="Công ty Ánh Dương",
+    ),
+    "pledge.changed": other(
+        "pledge",
+        {"pledge": "code", "reason": CHANGE},
+        {"qty": "count", "amount_vnd": "count"},
+        pledge="CK-2021-000123",
+        reason="donor_request",
+        qty=15,
+    ),
+    "pledge.cancelled": other(
+        "pledge", {"pledge": "code", "reason": CHANGE}, pledge="CK-2021-000123", reason="donor_request"
+    ),
+    # --- money and purchase ---------------------------------------------------------------------------
+    "money.received": other(
+        "ref",
+        {"ref": "code", "amount_vnd": "count", "fund": FUND},
+        {"pledge": "code", "org": "name"},
+        commits=("donor",),
+        ref="THU-000045",
+        amount_vnd=2500000000,
+        fund="donation",
+        pledge="CK-2021-000124",
+    ),
+    "money.transferred": other(
+        "ref",
+        {"ref": "code", "amount_vnd": "count"},
+        {"to": "place", "order": "code", "fund": FUND},
+        ref="CHI-000012",
+        amount_vnd=500000000,
+        order="DM-0007",
+    ),
+    "purchase.ordered": other(
+        "order",
+        {"order": "code", "qty": "count", "amount_vnd": "count"},
+        {"unit_price_vnd": "count", "kind": KIND, "org": "name"},
+        order="DM-0007",
+        qty=200,
+        amount_vnd=500000000,
+        unit_price_vnd=2500000,
+        kind="tablet",
+    ),
+    "purchase.delivered": other(
+        "order",
+        {"order": "code", "qty": "count"},
+        {"lot": "code", "to": "place"},
+        order="DM-0007",
+        qty=200,
+        lot="LO-0031",
+        to="KHO-TU",
+    ),
+    # --- a device's way ---------------------------------------------------------------------------------
+    # `from`/`to` are codes of offices, never finer than the device's `area`.
+    "device.received": device(
+        {"to": "place", "kind": KIND},
+        {"lot": "code", "pledge": "code", "order": "code", "earmark": "province"},
+        commits=("serial", "imei"),
+        subject="pledge",
+        to="KHO-TU",
+        kind="tablet",
+        pledge="CK-2021-000123",
+        lot="LO-0031",
+    ),
+    "device.inspected": device(
+        {"outcome": OUTCOME},
+        {"reason": FAULT, "criteria": "code", "protection": "flag"},
+        commits=("report",),
+        outcome="accepted",
+        criteria="TC-TABLET-1",
+        protection=1,
+    ),
+    "device.repaired": device(optional={"at": "place"}, at="KHO-TU"),
+    "device.allocated": device(
+        {"run": "code", "area": "place"},
+        {"lot": "code"},
+        commits=("recipient",),
+        run="DPB-2021-01",
+        area="VN2021-15",
+    ),
+    "device.allocation_revoked": device(
+        {"run": "code", "reason": REVOKE}, run="DPB-2021-01", reason="moved_away"
+    ),
+    "device.dispatched": device(
+        {"from": "place", "to": "place"}, {"lot": "code"}, **{"from": "KHO-TU"}, to="SGD-15", lot="CH-000211"
+    ),
+    "device.arrived": device({"to": "place"}, {"lot": "code"}, to="SGD-15", lot="CH-000211"),
+    "device.missing": device(
+        {"reason": LOSS}, {"lot": "code", "at": "place"}, reason="in_transit", lot="CH-000211"
+    ),
+    "device.damaged": device(
+        {"reason": FAULT}, {"lot": "code", "at": "place"}, reason="screen", lot="CH-000211"
+    ),
+    "device.found": device(optional={"at": "place"}, at="SGD-15"),
+    # `d` of these two becomes the Monday of the published batch; no place is given: it is the `area`.
+    "device.handed_over": device(
+        {"run": "code"},
+        commits=("recipient", "school", "date", "record", "photo", "guardian"),
+        run="DPB-2021-01",
+    ),
+    "device.handover_confirmed": device(commits=("recipient", "record", "date", "guardian")),
+    "device.broken": device({"reason": FAULT}, commits=("report",), reason="screen"),
+    "device.lost": device({"reason": LOSS}, commits=("report",), reason="with_student"),
+    "device.stolen": device(optional={"reason": LOSS}, commits=("report",), reason="theft"),
+    "device.returned": device({"reason": RETURN}, {"to": "place"}, reason="left_school", to="VN2021-15"),
+    "device.replaced": device(optional={"by": "device"}, by="0123456789AX"),
+    "device.recalled": device({"reason": RECALL}, {"lot": "code"}, reason="malware", lot="LO-0031"),
+    "device.written_off": device({"reason": WRITE_OFF}, reason="beyond_repair"),
+    # --- lots ------------------------------------------------------------------------------------------
+    "lot.dispatched": other(
+        "lot",
+        {"lot": "code", "from": "place", "to": "place", "qty": "count"},
+        lot="CH-000211",
+        **{"from": "KHO-TU"},
+        to="SGD-15",
+        qty=120,
+    ),
+    "lot.arrived": other(
+        "lot",
+        {"lot": "code", "to": "place", "qty": "count"},
+        {"missing": "count", "damaged": "count"},
+        lot="CH-000211",
+        to="SGD-15",
+        qty=119,
+        missing=1,
+    ),
+    "lot.recalled": other(
+        "lot", {"lot": "code", "reason": RECALL, "qty": "count"}, lot="LO-0031", reason="malware", qty=119
+    ),
+    # --- an allocation run -------------------------------------------------------------------------------
+    "run.frozen": other(
+        "run",
+        {
+            "run": "code",
+            "root": "hash",
+            "applicants": "count",
+            "supply": "count",
+            "policy": "hash",
+            "engine": "hash",
+            "source": SOURCE,
+            "draw_on": "date",
+        },
+        {"draw": "code", "party1": "hash", "party2": "hash", "party3": "hash", "scope": "place"},
+        run="DPB-2021-01",
+        root="0" * 64,
+        applicants=20000,
+        supply=5000,
+        policy="1" * 64,
+        engine="2" * 64,
+        source="public_draw",
+        draw="XSMB-2021-10-05",
+        draw_on="2021-10-05",
+    ),
+    "run.seeded": other(
+        "run",
+        {"run": "code", "randomness": "hexbytes", "seed": "hash"},
+        run="DPB-2021-01",
+        randomness="313233",
+        seed="3" * 64,
+    ),
+    "run.approved": other(
+        "run",
+        {"run": "code", "proposal": "hash", "served": "count"},
+        run="DPB-2021-01",
+        proposal="4" * 64,
+        served=5000,
+    ),
+    "run.rejected": other(
+        "run", {"run": "code", "reason": REJECT}, run="DPB-2021-01", reason="error_in_inputs"
+    ),
+    "run.committed": other(
+        "run",
+        {"run": "code", "served": "count", "unserved": "count", "result": "hash", "draw_file": "hash"},
+        {"voided": "flag"},
+        run="DPB-2021-01",
+        served=5000,
+        unserved=15000,
+        result="5" * 64,
+        draw_file="6" * 64,
+    ),
+    # --- what is published ---------------------------------------------------------------------------------
+    "policy.published": other("policy", {"policy": "code", "hash": "hash"}, policy="CS-1", hash="1" * 64),
+    "criteria.published": other(
+        "criteria", {"criteria": "code", "hash": "hash"}, criteria="TC-TABLET-1", hash="1" * 64
+    ),
+    "figures.published": other(
+        "figures",
+        {"figures": "code", "hash": "hash", "size": "count"},
+        figures="2021-10-11",
+        hash="1" * 64,
+        size=120034,
+    ),
+    "point.covered": other(
+        "point",
+        {"point": "code", "operator": "code"},
+        {"unit": "place", "urgency": POINT_URGENCY},
+        commits=("evidence",),
+        point="DLS-00017",
+        operator="VTL",
+        unit="VN2021-15",
+        urgency="urgent",
+    ),
+    # --- units: codes carry their vintage ------------------------------------------------------------------
+    "unit.registered": other(
+        "unit", {"unit": "place", "name": "name"}, unit="VN2025-15", name="Tỉnh Lào Cai"
+    ),
+    "unit.renamed": other("unit", {"unit": "place", "name": "name"}, unit="VN2025-15", name="Tỉnh Lào Cai"),
+    "unit.merged": other("unit", {"unit": "place", "into": "place"}, unit="VN2021-10", into="VN2025-15"),
+    # --- the log about itself --------------------------------------------------------------------------------
+    # A correction of a device's latest entry with `recorded_in_error` puts the device back to its state before.
+    "correction": other(
+        "corrects",
+        {"corrects": "eid", "reason": CORRECTION},
+        {"dev": "device", "to": "place", "on": "date", "qty": "count", "amount_vnd": "count"},
+        commits=("serial", "imei", "recipient", "donor"),
+        corrects="0" * 32,
+        reason="wrong_office",
+        dev=DEV,
+        to="SGD-15",
+    ),
+    "commitment.erased": other(
+        "erases",
+        {
+            "erases": "eid",
+            "field": (
+                "serial",
+                "imei",
+                "donor",
+                "recipient",
+                "school",
+                "date",
+                "record",
+                "photo",
+                "guardian",
+                "report",
+                "evidence",
+            ),
+            "reason": ERASURE,
+        },
+        erases="0" * 32,
+        field="recipient",
+        reason="family_request",
+    ),
+    "key.rotated": other(
+        "key",
+        {"role": KEY_ROLE, "key": "keyname", "old": "hash", "new": "hash"},
+        role="signer",
+        key="so-cai.songvamaytinh.example+2021",
+        old="1" * 64,
+        new="2" * 64,
+    ),
+}
+
+# Held until their batch is out, and dated by its Monday.
+BATCHED = ("device.handed_over", "device.handover_confirmed")
+COMMON = {"v", "t", "eid", "d"}
+
+
+def is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
+
+
+def is_text(pattern: re.Pattern):
+    def matches(value: object) -> bool:
+        return isinstance(value, str) and pattern.fullmatch(value) is not None
+
+    return matches
+
+
+def is_date(value: object) -> bool:
+    if not isinstance(value, str) or not DATE.fullmatch(value) or value < EARLIEST:
+        return False
+    try:
+        datetime.date.fromisoformat(value)
+    except ValueError:
+        return False
+    return True
+
+
+def is_name(value: object) -> bool:
+    """An organisation's or a unit's name: NFC, one line, at most 200 characters."""
+    if not isinstance(value, str) or not 0 < len(value) <= 200 or value != value.strip():
+        return False
+    try:
+        check_text(value, "name")
+    except CanonError:
+        return False
+    return True
+
+
+KINDS = {
+    "code": (is_text(CODE), "a code of letters, digits and . _ / -, at most 64 characters"),
+    "place": (is_text(CODE), "the code of an office or area"),
+    "province": (is_text(PROVINCE), "the code of a province (VN2021-15)"),
+    "device": (lambda value: isinstance(value, str) and is_device_code(value), "a device code"),
+    "count": (is_count, "an integer from 0"),
+    "flag": (lambda value: is_count(value) and value in (0, 1), "0 or 1"),
+    "hash": (is_text(HEX256), "64 hex digits"),
+    "hexbytes": (is_text(re.compile(r"(?:[0-9a-f]{2}){1,512}")), "bytes as hex"),
+    "eid": (is_text(EID), "32 hex digits"),
+    "date": (is_date, "a date, YYYY-MM-DD"),
+    "name": (is_name, "a name in NFC, one line, at most 200 characters"),
+    "keyname": (is_text(re.compile(r"[^\s+]{1,100}(?:\+[^\s+]{1,100})?")), "the name of a key"),
+}
+
+
+class EventError(ValueError):
+    """The entry breaks the format; `field` says where."""
+
+    def __init__(self, where: str, message: str):
+        super().__init__(f"{where}: {message}")
+        self.where = where
+
+
+def check_kind(key: str, value: object, kind: str | tuple) -> None:
+    """Raise EventError unless `value` is of `kind`."""
+    if isinstance(kind, tuple):
+        if value not in kind or not isinstance(value, str):
+            raise EventError(key, f"expected one of {', '.join(kind)}")
+        return
+    accepts, expected = KINDS[kind]
+    if not accepts(value):
+        raise EventError(key, f"expected {expected}")
+
+
+def check_entry(body: dict) -> Event:
+    """Raise EventError unless `body` (with or without `prev`) has exactly the keys and kinds of its type."""
+    name = body.get("t")
+    event = EVENTS.get(name) if isinstance(name, str) else None
+    if event is None:
+        raise EventError("t", f"unknown type {name!r}")
+    if body.get("v") != VERSION or isinstance(body.get("v"), bool):
+        raise EventError("v", f"expected {VERSION}")
+    check_kind("eid", body.get("eid"), "eid")
+    check_kind("d", body.get("d"), "date")
+    for key, kind in event.required.items():
+        if key not in body:
+            raise EventError(key, f"missing in {name}")
+        check_kind(key, body[key], kind)
+    for key, value in body.items():
+        if key in event.optional:
+            check_kind(key, value, event.optional[key])
+        elif key == "prev" and "dev" in body:
+            check_kind(key, value, "count")
+        elif key == "c":
+            check_commits(name, event, value)
+        elif key not in COMMON and key not in event.required:
+            raise EventError(key, f"not a key of {name}")
+    return event
+
+
+def check_commits(name: str, event: Event, value: object) -> None:
+    """Raise EventError unless `value` maps names that the type allows to hashes."""
+    if not isinstance(value, dict) or not value:
+        raise EventError("c", "expected an object of commitments")
+    for key, digest in value.items():
+        if key not in event.commits:
+            raise EventError(f"c.{key}", f"not a commitment of {name}")
+        check_kind(f"c.{key}", digest, "hash")
+
+
+def encode(body: dict) -> tuple[bytes, Event]:
+    """Canonical bytes of a checked entry and its type; raises EventError or CanonError."""
+    event = check_entry(body)
+    return canonical(body), event
+
+
+def monday(day: datetime.date) -> datetime.date:
+    """Monday of the week of `day`: the date of a batch of handovers."""
+    return day - datetime.timedelta(days=day.weekday())
+
+
+# --- ledger/custody.py ---
+
+NEW = ""
+LABEL = {
+    NEW: "chưa có trong sổ cái",
+    "received": "Đã tiếp nhận, chờ kiểm định",
+    "accepted": "Đạt kiểm định, sẵn sàng phân bổ",
+    "to_repair": "Chờ sửa chữa",
+    "repaired": "Đã sửa, chờ kiểm định lại",
+    "refused": "Không đạt kiểm định",
+    "allocated": "Đã phân bổ, chờ chuyển đi",
+    "in_transit": "Đang vận chuyển",
+    "arrived": "Đã đến nơi, chờ chuyển tiếp hoặc bàn giao",
+    "missing": "Thất lạc, đang tìm",
+    "damaged": "Hư hỏng trên đường",
+    "handed_over": "Đã bàn giao cho học sinh",
+    "in_use": "Đang sử dụng, gia đình đã xác nhận",
+    "broken": "Hỏng khi đang sử dụng",
+    "lost": "Mất",
+    "stolen": "Bị lấy cắp",
+    "returned": "Đã thu về, chờ kiểm định lại",
+    "recalled": "Có lệnh thu hồi, máy đang ở cơ quan",
+    "recalled_out": "Có lệnh thu hồi, máy đang ở học sinh",
+    "replaced": "Đã được thay bằng máy khác",
+    "transfer": "Đang chuyển kho",
+    "sent_back": "Đang trên đường trả về",
+    "missing_free": "Thất lạc, không còn phân bổ",
+    "written_off": "Đã thanh lý",
+}
+WITH_STUDENT = ("handed_over", "in_use", "broken", "recalled_out")
+IN_OFFICE = ("received", "accepted", "to_repair", "repaired", "allocated", "arrived", "damaged", "returned")
+# A device in these states is bound to one allocation.
+ALLOCATED = ("allocated", "in_transit", "arrived", "missing", "damaged", "handed_over", "in_use", "broken")
+
+# (event, outcome or "") → {state before: state after}
+TRANSITIONS: dict[tuple[str, str], dict[str, str]] = {
+    ("device.received", ""): {NEW: "received"},
+    ("device.inspected", "accepted"): dict.fromkeys(("received", "repaired", "returned", "recalled"), "accepted"),
+    ("device.inspected", "to_repair"): dict.fromkeys(
+        ("received", "repaired", "returned", "recalled", "accepted"), "to_repair"
+    ),
+    ("device.inspected", "refused"): dict.fromkeys(
+        ("received", "repaired", "returned", "recalled", "accepted"), "refused"
+    ),
+    ("device.repaired", ""): {
+        "to_repair": "repaired",
+        "recalled": "repaired",
+        "damaged": "arrived",
+        "broken": "in_use",
+        "recalled_out": "in_use",
+    },
+    ("device.allocated", ""): {"accepted": "allocated"},
+    ("device.allocation_revoked", ""): {
+        "allocated": "accepted",
+        "arrived": "accepted",
+        "in_transit": "transfer",
+        "missing": "missing_free",
+        "damaged": "to_repair",
+    },
+    ("device.dispatched", ""): {
+        "allocated": "in_transit",
+        "arrived": "in_transit",
+        "accepted": "transfer",
+        **dict.fromkeys(("returned", "recalled", "to_repair", "refused", "replaced"), "sent_back"),
+    },
+    ("device.arrived", ""): {"in_transit": "arrived", "transfer": "accepted", "sent_back": "returned"},
+    ("device.missing", ""): {
+        **dict.fromkeys(("allocated", "in_transit", "arrived", "damaged"), "missing"),
+        **dict.fromkeys(
+            ("received", "accepted", "to_repair", "repaired", "refused", "returned", "recalled", "transfer", "sent_back"),
+            "missing_free",
+        ),
+    },
+    ("device.damaged", ""): dict.fromkeys(("allocated", "in_transit", "arrived"), "damaged")
+    | dict.fromkeys(("received", "accepted", "transfer", "sent_back", "returned"), "to_repair"),
+    ("device.found", ""): {
+        "missing": "arrived",
+        "missing_free": "returned",
+        "lost": "in_use",
+        "stolen": "in_use",
+        "replaced": "returned",
+    },
+    ("device.handed_over", ""): {"arrived": "handed_over", "allocated": "handed_over"},
+    ("device.handover_confirmed", ""): {"handed_over": "in_use"},
+    ("device.broken", ""): dict.fromkeys(("handed_over", "in_use"), "broken"),
+    ("device.lost", ""): dict.fromkeys(("handed_over", "in_use", "broken", "recalled_out"), "lost"),
+    ("device.stolen", ""): dict.fromkeys(("handed_over", "in_use", "broken", "recalled_out"), "stolen"),
+    ("device.returned", ""): dict.fromkeys(
+        ("handed_over", "in_use", "broken", "recalled_out", "lost", "stolen", "replaced"), "returned"
+    ),
+    ("device.replaced", ""): dict.fromkeys(
+        ("broken", "lost", "stolen", "damaged", "missing", "recalled", "recalled_out", "returned"), "replaced"
+    ),
+    ("device.recalled", ""): {
+        **dict.fromkeys(IN_OFFICE, "recalled"),
+        **dict.fromkeys(("in_transit", "transfer", "sent_back"), "recalled"),
+        **dict.fromkeys(("handed_over", "in_use", "broken"), "recalled_out"),
+    },
+    ("device.written_off", ""): dict.fromkeys(
+        ("to_repair", "refused", "damaged", "missing", "missing_free", "broken", "lost", "stolen", "returned",
+         "recalled", "recalled_out", "replaced"),
+        "written_off",
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class IllegalMoveError(ValueError):
+    """The device may not make this move from where it is."""
+
+    event: str
+    outcome: str
+    state: str
+
+    def __str__(self) -> str:
+        what = f"{self.event} ({self.outcome})" if self.outcome else self.event
+        return f"{what} is not allowed when the device is {self.state or 'unknown to the log'}"
+
+
+def move(state: str, event: str, outcome: str = "") -> str:
+    """State after `event` in `state`; raises IllegalMoveError."""
+    after = TRANSITIONS.get((event, outcome), {}).get(state)
+    if after is None:
+        raise IllegalMoveError(event, outcome, state)
+    return after
+
+
+def is_undo(body: dict) -> bool:
+    """Whether a correction puts its device back to the state before the entry that it corrects."""
+    return body["t"] == "correction" and body["reason"] == "recorded_in_error" and "dev" in body
+
+
+def next_state(way: list[str], body: dict) -> str:
+    """State of a device after an entry about it, given its states so far; raises IllegalMoveError."""
+    state = way[-1] if way else NEW
+    if body["t"] == "correction":
+        if not way:
+            raise IllegalMoveError("correction", "", state)
+        return (way[-2] if len(way) > 1 else NEW) if is_undo(body) else state
+    return move(state, body["t"], body.get("outcome", ""))
+
+
+# --- ledger/commitments.py ---
+
+SALT_BYTES = 32
+COMMIT_PREFIX = b"mtce/commit/v1\0"
+SEED_PREFIX = b"mtce/seed/v1\0"
+LOT_PREFIX = b"mtce/lot/v1\0"
+
+
+def new_salt() -> bytes:
+    """32 random bytes of the operating system; one per field per event."""
+    return secrets.token_bytes(SALT_BYTES)
+
+
+def commitment(field: str, value: str, salt: bytes) -> bytes:
+    """SHA-256("mtce/commit/v1\\0" ‖ salt ‖ JCS([field, value])); raises ValueError if the salt isn't 32 bytes."""
+    if len(salt) != SALT_BYTES:
+        raise ValueError(f"salt: {len(salt)} bytes, expected {SALT_BYTES}")
+    return hashlib.sha256(COMMIT_PREFIX + salt + dumps([field, value])).digest()
+
+
+def draw_seed(frozen_root: bytes, randomness: bytes) -> bytes:
+    """SHA-256("mtce/seed/v1\\0" ‖ frozen_root ‖ randomness): fixed by the freeze and by what nobody here can steer."""
+    return hashlib.sha256(SEED_PREFIX + frozen_root + randomness).digest()
+
+
+def lot_number(seed: bytes, applicant: str) -> bytes:
+    """SHA-256("mtce/lot/v1\\0" ‖ seed ‖ applicant), compared as bytes, ascending: the order inside a tie."""
+    return hashlib.sha256(LOT_PREFIX + seed + applicant.encode()).digest()
+
+
+# --- ledger/tree.py ---
+
+HASH_BYTES = 32
+EMPTY_ROOT = sha256(b"").digest()
+# A complete subtree: (level, index) is the hash of entries index·2^level … (index+1)·2^level - 1.
+NodeReader = Callable[[int, int], bytes]
+
+
+class ProofError(ValueError):
+    """A proof doesn't show what it should."""
+
+
+def leaf_hash(data: bytes) -> bytes:
+    """SHA-256(0x00 ‖ entry), RFC 6962 section 2.1."""
+    return sha256(b"\x00" + data).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """SHA-256(0x01 ‖ left ‖ right)."""
+    return sha256(b"\x01" + left + right).digest()
+
+
+def next_level(hashes: bytes) -> bytes:
+    """Parents of a concatenation of hashes, pairwise; an odd last hash is left out."""
+    return b"".join(
+        [sha256(b"\x01" + hashes[at : at + 64]).digest() for at in range(0, len(hashes) - 63, 64)]
+    )
+
+
+def perfect_root(hashes: bytes) -> bytes:
+    """Root over 2^k concatenated hashes."""
+    while len(hashes) > HASH_BYTES:
+        hashes = next_level(hashes)
+    return hashes
+
+
+def root_of(leaves: Sequence[bytes]) -> bytes:
+    """Root over leaf hashes; for small trees and as the plain statement of the definition."""
+    if not leaves:
+        return EMPTY_ROOT
+    if len(leaves) == 1:
+        return leaves[0]
+    split = 1 << (len(leaves) - 1).bit_length() - 1
+    return node_hash(root_of(leaves[:split]), root_of(leaves[split:]))
+
+
+def range_hash(node: NodeReader, low: int, high: int) -> bytes:
+    """Hash of entries low … high-1, where `low` is a multiple of the smallest power of two ≥ the length."""
+    count = high - low
+    if count == 0:
+        return EMPTY_ROOT
+    level = count.bit_length() - 1
+    if count == 1 << level:
+        return node(level, low >> level)
+    return node_hash(node(level, low >> level), range_hash(node, low + (1 << level), high))
+
+
+def inclusion_proof(node: NodeReader, index: int, size: int) -> list[bytes]:
+    """Audit path of entry `index` in the tree of `size`, leaf's sibling first (RFC 6962 section 2.1.1)."""
+    if not 0 <= index < size:
+        raise ProofError(f"entry {index} is not in a tree of {size}")
+    path, low, high = [], 0, size
+    while high - low > 1:
+        split = low + (1 << (high - low - 1).bit_length() - 1)
+        if index < split:
+            path.append(range_hash(node, split, high))
+            high = split
+        else:
+            path.append(range_hash(node, low, split))
+            low = split
+    return path[::-1]
+
+
+def consistency_proof(node: NodeReader, old: int, new: int) -> list[bytes]:
+    """Proof that the tree of `old` entries is a prefix of the tree of `new` (RFC 6962 section 2.1.2)."""
+    if not 0 <= old <= new:
+        raise ProofError(f"{old} is not a size before {new}")
+    if old in (0, new):
+        return []
+    path, low, high, whole = [], 0, new, True
+    while old != high:
+        split = low + (1 << (high - low - 1).bit_length() - 1)
+        if old <= split:
+            path.append(range_hash(node, split, high))
+            high = split
+        else:
+            path.append(range_hash(node, low, split))
+            low, whole = split, False
+    if not whole:
+        path.append(range_hash(node, low, high))
+    return path[::-1]
+
+
+def root_from_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes:
+    """Root that the audit path leads to (RFC 9162 section 2.1.3.2); raises ProofError on a wrong length."""
+    if not 0 <= index < size:
+        raise ProofError(f"entry {index} is not in a tree of {size}")
+    at, last, root = index, size - 1, leaf
+    for step in path:
+        if last == 0:
+            raise ProofError("inclusion proof is too long")
+        if at & 1 or at == last:
+            root = node_hash(step, root)
+            while not at & 1 and at:
+                at >>= 1
+                last >>= 1
+        else:
+            root = node_hash(root, step)
+        at >>= 1
+        last >>= 1
+    if last:
+        raise ProofError("inclusion proof is too short")
+    return root
+
+
+def check_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: bytes) -> None:
+    """Raise ProofError unless `path` shows `leaf` at `index` under `root`."""
+    if root_from_inclusion(leaf, index, size, path) != root:
+        raise ProofError("inclusion proof leads to another root")
+
+
+def check_consistency(old: int, new: int, path: Sequence[bytes], old_root: bytes, new_root: bytes) -> None:
+    """Raise ProofError unless `path` shows that the old tree is a prefix of the new one (RFC 9162 2.1.4.2)."""
+    if old > new:
+        raise ProofError("the new tree is smaller than the old one")
+    if old in (0, new):
+        if path or (old == new and old_root != new_root) or (old == 0 and old_root != EMPTY_ROOT):
+            raise ProofError(
+                "trees of the same size differ" if old == new else "proof from an empty tree isn't empty"
+            )
+        return
+    steps = list(path)
+    if not steps:
+        raise ProofError("consistency proof is empty")
+    if old & (old - 1) == 0:
+        steps.insert(0, old_root)
+    at, last = old - 1, new - 1
+    while at & 1:
+        at >>= 1
+        last >>= 1
+    first = second = steps[0]
+    for step in steps[1:]:
+        if last == 0:
+            raise ProofError("consistency proof is too long")
+        if at & 1 or at == last:
+            first, second = node_hash(step, first), node_hash(step, second)
+            while not at & 1 and at:
+                at >>= 1
+                last >>= 1
+        else:
+            second = node_hash(second, step)
+        at >>= 1
+        last >>= 1
+    if last or first != old_root or second != new_root:
+        raise ProofError("consistency proof leads to other roots")
+
+
+# --- ledger/tiles.py ---
+
+WIDTH = 256
+FULL_TILE = WIDTH * HASH_BYTES
+ENTRIES = "entries"
+# Reads one file of the log by its path; raises FileNotFoundError when it isn't there.
+Fetch = Callable[[str], bytes]
+
+
+class TileError(ValueError):
+    """A file of the log is missing, cut or of the wrong size; the message names it."""
+
+
+def tile_path(level: int | str, number: int, width: int = WIDTH) -> str:
+    """Path of a tile (`level` 0…) or of an entry bundle (`level` = "entries")."""
+    parts = [f"{number % 1000:03d}"]
+    while number := number // 1000:
+        parts.append(f"x{number % 1000:03d}")
+    path = f"tile/{level}/{'/'.join(reversed(parts))}"
+    return path if width == WIDTH else f"{path}.p/{width}"
+
+
+def partial_width(level: int, size: int) -> int:
+    """Hashes in the partial tile at `level` of a tree of `size`; 0 when there is none."""
+    return (size >> 8 * level) % WIDTH
+
+
+def fetch_tile(fetch: Fetch, level: int | str, number: int, width: int) -> bytes:
+    """A tile or bundle of at least `width`: the partial file that the size promises, else the full one."""
+    path = tile_path(level, number, width)
+    try:
+        return fetch(path)
+    except FileNotFoundError:
+        if width == WIDTH:
+            raise TileError(f"{path}: missing") from None
+    full = tile_path(level, number)
+    try:
+        return fetch(full)
+    except FileNotFoundError:
+        raise TileError(f"{path}: missing, and so is {full}") from None
+
+
+class Tiles:
+    """Subtree hashes of a tree of `size`, read from tiles with a small cache; `node` is a tree.NodeReader."""
+
+    def __init__(self, fetch: Fetch, size: int, *, cached: int = 64):
+        self.fetch, self.size, self.cached = fetch, size, cached
+        self.tiles: dict[tuple[int, int], bytes] = {}
+
+    def tile(self, level: int, number: int) -> bytes:
+        """All hashes of a tile that a tree of this size has."""
+        held = self.tiles.get((level, number))
+        if held is None:
+            width = min((self.size >> 8 * level) - number * WIDTH, WIDTH)
+            if width <= 0:
+                raise TileError(f"{tile_path(level, number)}: beyond a tree of {self.size}")
+            held = fetch_tile(self.fetch, level, number, width)
+            if len(held) < width * HASH_BYTES or len(held) > FULL_TILE or len(held) % HASH_BYTES:
+                raise TileError(
+                    f"{tile_path(level, number, width)}: {len(held)} bytes, expected {width * HASH_BYTES}"
+                )
+            if len(self.tiles) >= self.cached:
+                self.tiles.pop(next(iter(self.tiles)))
+            held = self.tiles[level, number] = held[: width * HASH_BYTES]
+        return held
+
+    def node(self, level: int, index: int) -> bytes:
+        """Hash of the complete subtree of 2^level entries at `index`."""
+        row, height = divmod(level, 8)
+        first = index << height
+        number, at = divmod(first, WIDTH)
+        hashes = self.tile(row, number)[at * HASH_BYTES : (at + (1 << height)) * HASH_BYTES]
+        if len(hashes) != HASH_BYTES << height:
+            raise TileError(f"{tile_path(row, number)}: no hash {at}")
+        return perfect_root(hashes)
+
+    def root(self) -> bytes:
+        """Root of the tree, from its right edge."""
+        return edge_root([self.edge(level) for level in range(levels(self.size))])
+
+    def edge(self, level: int) -> bytes:
+        """Hashes of the partial tile at `level`; empty when the tree has none."""
+        width = partial_width(level, self.size)
+        return self.tile(level, self.size >> 8 * (level + 1))[: width * HASH_BYTES] if width else b""
+
+
+def levels(size: int) -> int:
+    """How many tile levels a tree of `size` has."""
+    count = 0
+    while size >> 8 * count:
+        count += 1
+    return count
+
+
+def edge_root(edges: list[bytes]) -> bytes:
+    """Root of a tree from the partial tiles of its right edge, level 0 first."""
+    root = b""
+    for edge in edges:
+        hashes = edge
+        while hashes:
+            odd = len(hashes) // HASH_BYTES % 2
+            if odd:
+                root = node_hash(hashes[-HASH_BYTES:], root) if root else hashes[-HASH_BYTES:]
+            hashes = next_level(hashes)
+    return root or EMPTY_ROOT
+
+
+def pack(entries: Iterable[bytes]) -> bytes:
+    """Bytes of an entry bundle."""
+    return b"".join([struct.pack(">H", len(entry)) + entry for entry in entries])
+
+
+def unpack(data: bytes, where: str) -> list[bytes]:
+    """Entries of a bundle; raises TileError when it is cut."""
+    entries, at, end = [], 0, len(data)
+    while at < end:
+        start = at + 2
+        at = start + int.from_bytes(data[at:start], "big")
+        if start > end or at > end:
+            raise TileError(f"{where}: cut in entry {len(entries)}")
+        entries.append(data[start:at])
+    return entries
+
+
+def read_entries(fetch: Fetch, size: int, start: int = 0) -> Iterator[list[bytes]]:
+    """Entries start … size-1 bundle by bundle, `start` being a multiple of 256."""
+    for number in range(start // WIDTH, (size + WIDTH - 1) // WIDTH):
+        width = min(size - number * WIDTH, WIDTH)
+        path = tile_path(ENTRIES, number, width)
+        entries = unpack(fetch_tile(fetch, ENTRIES, number, width), path)
+        if not width <= len(entries) <= WIDTH:
+            raise TileError(f"{path}: {len(entries)} entries, expected {width}")
+        yield entries[:width]
+
+
+class Edge:
+    """The growing right edge of a log: feeds on entries, gives the files that are complete.
+
+    Start with the partial tiles and the partial bundle of a tree of `size`. Its memory is one partial tile per
+    level, whatever the size of the log.
+    """
+
+    def __init__(self, size: int = 0, edges: list[bytes] | None = None, bundle: list[bytes] | None = None):
+        self.size, self.edges, self.bundle = size, edges or [], bundle or []
+
+    def add(self, bodies: list[bytes], leaves: list[bytes]) -> Iterator[tuple[str, bytes]]:
+        """Append entries with their leaf hashes; yield (path, data) of every tile and bundle that became full."""
+        first = self.size // WIDTH
+        self.bundle += bodies
+        full = len(self.bundle) // WIDTH
+        for number in range(full):
+            yield tile_path(ENTRIES, first + number), pack(self.bundle[number * WIDTH : (number + 1) * WIDTH])
+        del self.bundle[: full * WIDTH]
+        fresh, level, before = b"".join(leaves), 0, self.size
+        self.size += len(bodies)
+        while fresh:
+            if level == len(self.edges):
+                self.edges.append(b"")
+            hashes, number, above = self.edges[level] + fresh, before >> 8 * (level + 1), []
+            cut = len(hashes) - len(hashes) % FULL_TILE
+            for at in range(0, cut, FULL_TILE):
+                tile = hashes[at : at + FULL_TILE]
+                yield tile_path(level, number + at // FULL_TILE), tile
+                above.append(perfect_root(tile))
+            self.edges[level] = hashes[cut:]
+            fresh, level = b"".join(above), level + 1
+
+    def partials(self) -> Iterator[tuple[str, bytes]]:
+        """(path, data) of the partial tiles and the partial bundle that a checkpoint of this size needs."""
+        if self.bundle:
+            yield tile_path(ENTRIES, self.size // WIDTH, len(self.bundle)), pack(self.bundle)
+        for level, edge in enumerate(self.edges):
+            if edge:
+                yield tile_path(level, self.size >> 8 * (level + 1), len(edge) // HASH_BYTES), edge
+
+    def root(self) -> bytes:
+        return edge_root(self.edges)
+
+
+def leaf_hashes(bodies: Iterable[bytes]) -> list[bytes]:
+    """RFC 6962 leaf hash of each entry."""
+    return [sha256(b"\x00" + body).digest() for body in bodies]
+
+
+def open_edge(fetch: Fetch, size: int) -> Edge:
+    """The right edge of the published log of `size`, from its files."""
+    tiles = Tiles(fetch, size)
+    bundle: list[bytes] = []
+    if size % WIDTH:
+        for entries in read_entries(fetch, size, size - size % WIDTH):
+            bundle = entries
+    return Edge(size, [tiles.edge(level) for level in range(levels(size))], bundle)
+
+
+def log_files(size: int) -> Iterator[str]:
+    """Paths of every file that a checkpoint of `size` commits to."""
+    for number in range((size + WIDTH - 1) // WIDTH):
+        yield tile_path(ENTRIES, number, min(size - number * WIDTH, WIDTH))
+    for level in range(levels(size)):
+        count = size >> 8 * level
+        for number in range((count + WIDTH - 1) // WIDTH):
+            yield tile_path(level, number, min(count - number * WIDTH, WIDTH))
+
+
+def copy_log(fetch: Fetch, put_all: Callable[[Iterable[tuple[str, bytes]]], None]) -> int:
+    """Copy a log that may grow meanwhile; the copy verifies at every moment. Returns how many files.
+
+    The checkpoint is read first and written last: what it commits to is there before it is.
+    """
+    checkpoint = fetch("checkpoint")
+    size = int(checkpoint.split(b"\n")[1])
+    count, some = 0, []
+    for path in log_files(size):
+        bare, _, width = path.partition(".p/")
+        try:
+            data = fetch(path)
+        except FileNotFoundError:
+            if not width:
+                raise TileError(f"{path}: missing") from None
+            # The log grew past this partial file and tidied it up; the full one serves.
+            path, data = bare, fetch(bare)
+        some.append((path, data))
+        if len(some) == 512:
+            put_all(some)
+            count, some = count + len(some), []
+    put_all(some)
+    extra = []
+    for path in ("vkey", "policy.json"):
+        try:
+            extra.append((path, fetch(path)))
+        except FileNotFoundError:
+            continue
+    put_all(extra)
+    put_all([("checkpoint", checkpoint)])
+    return count + len(some) + len(extra) + 1
+
+
+# --- ledger/notes.py ---
+
+ED25519, COSIGNATURE = 1, 4
+MARK = "— "
+DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}")
+KEY_NAME = re.compile(r"[^\s+]+")
+MAX_NOTE_BYTES = 64 * 1024
+
+
+class NoteError(ValueError):
+    """A note, checkpoint or key is malformed or isn't signed as it should be."""
+
+
+def decode64(text: str, what: str) -> bytes:
+    """Strict standard base64; the one text form per value is required, so no two texts mean the same."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise NoteError(f"{what}: not base64") from error
+    if base64.b64encode(data).decode() != text:
+        raise NoteError(f"{what}: not canonical base64")
+    return data
+
+
+def encode64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+@dataclass(frozen=True)
+class VerifierKey:
+    """A public key with its name; `kind` says whether it signs checkpoints or cosigns them as a witness."""
+
+    name: str
+    kind: int
+    public: bytes
+
+    @classmethod
+    def parse(cls, text: str) -> "VerifierKey":
+        """Read `name+hex id+base64`; raises NoteError."""
+        name, _, rest = text.strip().partition("+")
+        shown, _, encoded = rest.partition("+")
+        data = decode64(encoded, "key")
+        if not KEY_NAME.fullmatch(name) or len(data) != 33 or data[0] not in (ED25519, COSIGNATURE):
+            raise NoteError("key: expected name+id+base64 of an Ed25519 key")
+        key = cls(name, data[0], data[1:])
+        if key.key_id.hex() != shown:
+            raise NoteError("key: its id doesn't fit its name and bytes")
+        return key
+
+    @property
+    def key_id(self) -> bytes:
+        return hashlib.sha256(self.name.encode() + b"\n" + bytes([self.kind]) + self.public).digest()[:4]
+
+    def __str__(self) -> str:
+        return f"{self.name}+{self.key_id.hex()}+{encode64(bytes([self.kind]) + self.public)}"
+
+    def check(self, text: str, signature: bytes) -> int | None:
+        """Raise NoteError unless `signature` is this key's over `text`; a cosignature's time in Unix seconds."""
+        message, moment = text.encode(), None
+        if self.kind == COSIGNATURE:
+            if len(signature) != 72:
+                raise NoteError(f"cosignature of {self.name}: wrong length")
+            (moment,) = struct.unpack(">Q", signature[:8])
+            message, signature = b"cosignature/v1\ntime %d\n" % moment + message, signature[8:]
+        try:
+            Ed25519PublicKey.from_public_bytes(self.public).verify(signature, message)
+        except InvalidSignature as error:
+            raise NoteError(f"signature of {self.name} is wrong") from error
+        return moment
+
+
+@dataclass(frozen=True)
+class SigningKey:
+    """A private key with its name; made of 32 seed bytes."""
+
+    name: str
+    seed: bytes
+    kind: int = ED25519
+
+    @property
+    def verifier(self) -> VerifierKey:
+        public = Ed25519PrivateKey.from_private_bytes(self.seed).public_key()
+        return VerifierKey(self.name, self.kind, public.public_bytes(Encoding.Raw, PublicFormat.Raw))
+
+    def signature_line(self, text: str, *, at: int = 0) -> str:
+        """The signature line over a note's text; `at` is the Unix time of a cosignature."""
+        key, message, stamp = Ed25519PrivateKey.from_private_bytes(self.seed), text.encode(), b""
+        if self.kind == COSIGNATURE:
+            message, stamp = b"cosignature/v1\ntime %d\n" % at + message, struct.pack(">Q", at)
+        return f"{MARK}{self.name} {encode64(self.verifier.key_id + stamp + key.sign(message))}\n"
+
+
+@dataclass(frozen=True)
+class Note:
+    """A signed note: its text (ends with a newline) and signature lines as (name, key id, signature)."""
+
+    text: str
+    signatures: tuple[tuple[str, bytes, bytes], ...]
+
+    @classmethod
+    def parse(cls, raw: bytes) -> "Note":
+        """Read a signed note; raises NoteError."""
+        if len(raw) > MAX_NOTE_BYTES:
+            raise NoteError("note: too long")
+        try:
+            content = raw.decode()
+        except UnicodeDecodeError as error:
+            raise NoteError("note: not UTF-8") from error
+        text, separator, lines = content.rpartition("\n\n")
+        if not separator or not lines.endswith("\n") or any(ord(c) < 32 and c != "\n" for c in content):
+            raise NoteError("note: expected a text, an empty line and signature lines")
+        return cls(text + "\n", tuple(cls.parse_signature(line) for line in lines[:-1].split("\n")))
+
+    @staticmethod
+    def parse_signature(line: str) -> tuple[str, bytes, bytes]:
+        name, space, encoded = line.removeprefix(MARK).partition(" ")
+        data = decode64(encoded, "signature")
+        if not line.startswith(MARK) or not space or not KEY_NAME.fullmatch(name) or len(data) < 5:
+            raise NoteError("note: malformed signature line")
+        return name, data[:4], data[4:]
+
+    def signed_by(self, key: VerifierKey) -> int | None:
+        """Raise NoteError unless `key` signed; the time of a cosignature."""
+        for name, key_id, signature in self.signatures:
+            if name == key.name and key_id == key.key_id:
+                return key.check(self.text, signature)
+        raise NoteError(f"not signed by {key.name}+{key.key_id.hex()}")
+
+
+@dataclass(frozen=True)
+class TreeHead:
+    """What a checkpoint says: this log had `size` entries under `root`; `extra` lines carry the time of signing."""
+
+    origin: str
+    size: int
+    root: bytes
+    extra: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        return "".join(
+            f"{line}\n" for line in (self.origin, str(self.size), encode64(self.root), *self.extra)
+        )
+
+    @classmethod
+    def parse(cls, text: str) -> "TreeHead":
+        """Read a checkpoint's text; raises NoteError."""
+        lines = text.split("\n")
+        if len(lines) < 4 or lines[-1] or any(not line for line in lines[:-1]):
+            raise NoteError("checkpoint: expected origin, size and root")
+        if not DECIMAL.fullmatch(lines[1]):
+            raise NoteError("checkpoint: size is not a number")
+        root = decode64(lines[2], "checkpoint: root")
+        if len(root) != HASH_BYTES:
+            raise NoteError("checkpoint: root is not 32 bytes")
+        return cls(lines[0], int(lines[1]), root, tuple(lines[3:-1]))
+
+    @property
+    def signed_at(self) -> str | None:
+        """Moment of signing (`time 2021-10-05T09:00:00Z` in the extra lines), as text."""
+        return next((line.removeprefix("time ") for line in self.extra if line.startswith("time ")), None)
+
+
+def open_checkpoint(raw: bytes, key: VerifierKey) -> tuple[TreeHead, Note]:
+    """The tree head in a checkpoint that `key` signed; raises NoteError."""
+    note = Note.parse(raw)
+    head = TreeHead.parse(note.text)
+    if head.origin != key.name:
+        raise NoteError(f"checkpoint: of the log {head.origin}, expected {key.name}")
+    note.signed_by(key)
+    return head, note
+
+
+def witnesses_of(note: Note, keys: list[VerifierKey]) -> list[tuple[str, int]]:
+    """(name, Unix time) of each trusted witness with a valid cosignature; a wrong one raises NoteError."""
+    found = []
+    for key in keys:
+        if any((name, key_id) == (key.name, key.key_id) for name, key_id, _ in note.signatures):
+            found.append((key.name, note.signed_by(key) or 0))
+    return found
+
+
+# --- ledger/receipts.py ---
+
+FIRST_LINE = "c2sp.org/tlog-proof@v1"
+MAX_PATH = 63
+HEX_SALT = re.compile(rf"[0-9a-f]{{{2 * SALT_BYTES}}}")
+
+
+class ReceiptError(ValueError):
+    """The receipt doesn't prove what it claims; the message says which part."""
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """One entry, its place in the log, and the signed tree head it is under."""
+
+    body: dict
+    index: int
+    path: tuple[bytes, ...]
+    checkpoint: bytes
+    openings: tuple[tuple[str, str, str], ...] = ()
+
+    def dumps(self) -> str:
+        """Text of the .tlog-proof file."""
+        extra: dict = {"entry": self.body}
+        if self.openings:
+            extra["open"] = {field: {"salt": salt, "value": value} for field, value, salt in self.openings}
+        lines = [
+            FIRST_LINE,
+            f"extra {encode64(dumps(extra))}",
+            f"index {self.index}",
+            *map(encode64, self.path),
+            "",
+        ]
+        return "\n".join(lines) + "\n" + self.checkpoint.decode()
+
+
+def make_receipt(
+    body: bytes,
+    index: int,
+    path: Sequence[bytes],
+    checkpoint: bytes,
+    openings: Sequence[tuple[str, str, bytes]] = (),
+) -> str:
+    """Text of a receipt; `openings` are (field, value, salt)."""
+    opened = tuple((field, value, salt.hex()) for field, value, salt in openings)
+    return Receipt(parse(body), index, tuple(path), checkpoint, opened).dumps()
+
+
+def read_receipt(raw: bytes) -> Receipt:
+    """Read a .tlog-proof file; raises ReceiptError."""
+    try:
+        return _read(raw)
+    except (NoteError, CanonError, EventError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ReceiptError(f"receipt: {error}") from error
+
+
+def _read(raw: bytes) -> Receipt:
+    head, _, checkpoint = raw.decode().partition("\n\n")
+    lines = head.split("\n")
+    if lines[0] != FIRST_LINE or len(lines) < 3 or not lines[1].startswith("extra "):
+        raise ReceiptError(f"receipt: expected the lines {FIRST_LINE}, extra and index")
+    extra_bytes = decode64(lines[1].removeprefix("extra "), "extra")
+    extra = json.loads(extra_bytes, object_pairs_hook=refuse_duplicates)
+    if (
+        not isinstance(extra, dict)
+        or set(extra) - {"entry", "open"}
+        or not isinstance(extra.get("entry"), dict)
+    ):
+        raise ReceiptError("receipt: the extra line has no entry")
+    if dumps(extra) != extra_bytes:
+        raise ReceiptError("receipt: the extra line is not canonical")
+    body = extra["entry"]
+    canonical(body)
+    check_entry(body)
+    index = lines[2].removeprefix("index ")
+    if not lines[2].startswith("index ") or not DECIMAL.fullmatch(index):
+        raise ReceiptError("receipt: no index")
+    path = tuple(decode64(line, "proof") for line in lines[3:])
+    if len(path) > MAX_PATH or any(len(step) != HASH_BYTES for step in path):
+        raise ReceiptError("receipt: malformed proof")
+    openings = extra.get("open", {})
+    if not isinstance(openings, dict):
+        raise ReceiptError("receipt: malformed openings")
+    opened = []
+    for field, value in openings.items():
+        if (
+            not isinstance(value, dict)
+            or set(value) != {"salt", "value"}
+            or not isinstance(value["value"], str)
+            or not isinstance(value["salt"], str)
+            or not HEX_SALT.fullmatch(value["salt"])
+        ):
+            raise ReceiptError(f"receipt: malformed opening of {field}")
+        opened.append((field, value["value"], value["salt"]))
+    return Receipt(body, int(index), path, checkpoint.encode(), tuple(opened))
+
+
+def check_receipt(raw: bytes, key: VerifierKey) -> tuple[Receipt, TreeHead, Note]:
+    """The receipt, the tree head it is under and its note; raises ReceiptError unless every part holds."""
+    receipt = read_receipt(raw)
+    try:
+        head, note = open_checkpoint(receipt.checkpoint, key)
+        check_inclusion(leaf_hash(canonical(receipt.body)), receipt.index, head.size, receipt.path, head.root)
+    except (NoteError, ProofError, CanonError) as error:
+        raise ReceiptError(f"receipt: {error}") from error
+    for field, value, salt in receipt.openings:
+        committed = receipt.body.get("c", {}).get(field)
+        if committed is None or commitment(field, value, bytes.fromhex(salt)).hex() != committed:
+            raise ReceiptError(f"receipt: the opening of «{field}» doesn't fit the entry's commitment")
+    return receipt, head, note
+
+
+# --- ledger/disclosure.py ---
+
+# Rule 3: an area's recipients in one run are at least this many, and at most half of its roll.
+AREA_MINIMUM = 10
+# Rule 4: counts below this are not shown at province level.
+CELL_MINIMUM = 10
+FEW = "<10"
+NATION = "VN"
+# Words that may never be a key of anything public (rules 1 and 2).
+PERSONAL_KEYS = frozenset(
+    [
+        "name",
+        "full_name",
+        "student",
+        "pupil",
+        "class",
+        "class_name",
+        "grade",
+        "birth_date",
+        "date_of_birth",
+        "dob",
+        "sex",
+        "gender",
+        "ethnicity",
+        "photo",
+        "address",
+        "guardian",
+        "phone",
+        "email",
+        "identity_number",
+        "citizen_id",
+        "cccd",
+        "household",
+        "group",
+        "eligibility_group",
+        "priority",
+    ]
+)
+CITIZEN_NUMBER = re.compile(r"(?<!\d)\d{12}(?!\d)")
+
+
+class DisclosureError(ValueError):
+    """What was about to be published says more than the rules allow."""
+
+
+def choose_area(chain: Sequence[tuple[str, int, int]]) -> str:
+    """Rule 3: the smallest area that may be named as the destination of a handover, fixed at allocation.
+
+    `chain` goes from the school up (school, commune, district, province): (code, recipients of this run in it, roll).
+    The nation is the last resort, so the answer always exists.
+    """
+    for code, recipients, roll in chain:
+        if recipients >= AREA_MINIMUM and 2 * recipients <= roll:
+            return code
+    return NATION
+
+
+def public_place(chain: Sequence[str], area: str | None) -> str:
+    """Rule 3: the finest code that may stand in an entry or on a page for a place of an allocated device.
+
+    `chain` are the codes from the place itself up to the widest (an office, its units, the nation); `area` is the
+    device's. A place inside the area is replaced by the area; one that holds the area, or lies elsewhere, stays.
+    A device without an area (not allocated) keeps its place.
+    """
+    if area is None or not chain or area not in chain:
+        return chain[0] if chain and (area is None or area != NATION) else NATION
+    return area
+
+
+def check_public(value: object, where: str = "answer") -> None:
+    """Rules 1 and 2: raise DisclosureError if a public structure carries a key or number of a person."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if str(key).lower() in PERSONAL_KEYS:
+                raise DisclosureError(f"{where}: «{key}» may not be public")
+            check_public(inner, f"{where}.{key}")
+    elif isinstance(value, list | tuple):
+        for number, inner in enumerate(value):
+            check_public(inner, f"{where}[{number}]")
+    elif isinstance(value, str) and CITIZEN_NUMBER.search(value):
+        raise DisclosureError(f"{where}: looks like a citizen number")
+
+
+def suppress(
+    cells: Mapping[str, int], *, total: int | None = None, sticky: frozenset[str] = frozenset()
+) -> dict[str, int | str]:
+    """Rule 4: counts of one table row whose total is public, with no hidden one derivable from the rest.
+
+    A count of 1 to 9 becomes "<10". When the total is public and just one cell is hidden, or all the hidden ones
+    could add up to less than ten together, the smallest shown cell that isn't zero is hidden with them, as "ẩn".
+    `sticky` names cells hidden in an earlier release: they stay hidden, so that no difference between releases tells
+    more than each release. Zero is shown.
+    """
+    hidden = {key for key, count in cells.items() if 0 < count < CELL_MINIMUM} | (sticky & set(cells))
+    if total is None:
+        total = sum(cells.values())
+    while hidden:
+        mass = sum(cells[key] for key in hidden)
+        if len(hidden) > 1 and mass >= CELL_MINIMUM:
+            break
+        rest = [key for key in cells if key not in hidden and cells[key] > 0] or [
+            key for key in cells if key not in hidden
+        ]
+        if not rest:
+            break
+        hidden.add(min(rest, key=lambda key: (cells[key], key)))
+    return {
+        key: count if key not in hidden else (FEW if count < CELL_MINIMUM else "ẩn")
+        for key, count in cells.items()
+    }
+
+
+def suppress_table(
+    rows: Mapping[str, Mapping[str, int]], *, sticky: frozenset[tuple[str, str]] = frozenset()
+) -> dict[str, dict[str, int | str]]:
+    """Rule 4 for a table (province × group) whose row and column totals are public.
+
+    Hides primary cells, then complements until every row and every column with a hidden cell has at least two, whose
+    sum is at least ten. A complement shows as "ẩn" and says nothing but that it is hidden.
+    """
+    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+    value = {(name, column): rows[name].get(column, 0) for name in rows for column in columns}
+    hidden = {cell for cell, count in value.items() if 0 < count < CELL_MINIMUM} | (sticky & set(value))
+    lines = [[(name, column) for column in columns] for name in rows] + [
+        [(name, column) for name in rows] for column in columns
+    ]
+    changed = True
+    while changed:
+        changed = False
+        for line in lines:
+            inside = [cell for cell in line if cell in hidden]
+            if not inside or (len(inside) > 1 and sum(value[cell] for cell in inside) >= CELL_MINIMUM):
+                continue
+            rest = [cell for cell in line if cell not in hidden and value[cell] > 0] or [
+                cell for cell in line if cell not in hidden
+            ]
+            if rest:
+                hidden.add(min(rest, key=lambda cell: (value[cell], cell)))
+                changed = True
+    return {
+        name: {
+            column: value[name, column]
+            if (name, column) not in hidden
+            else (FEW if value[name, column] < CELL_MINIMUM else "ẩn")
+            for column in columns
+        }
+        for name in rows
+    }
+
+
+def merge_small(
+    counts: Mapping[str, int], parents: Mapping[str, str], minimum: int = CELL_MINIMUM
+) -> dict[str, int]:
+    """Rules 2 and "the draw": cells below `minimum` are added to their parent's, upward, until all are large enough."""
+    merged = Counter({key: count for key, count in counts.items() if count})
+    while True:
+        small = sorted(key for key, count in merged.items() if count < minimum and key in parents)
+        if not small:
+            return dict(merged)
+        for key in small:
+            merged[parents[key]] += merged.pop(key)
+
+
+@dataclass
+class Tally:
+    """Public figures from the entries alone (rules 3 and 4): `figures()` is what a release says of a log."""
+
+    devices: Counter = field(default_factory=Counter)
+    handed: Counter = field(default_factory=Counter)
+    points: Counter = field(default_factory=Counter)
+    area: dict[str, str] = field(default_factory=dict)
+    money_vnd: int = 0
+    pledges: int = 0
+
+    def add(self, body: Mapping) -> None:
+        """Count one entry."""
+        kind = body["t"]
+        if kind == "device.allocated":
+            self.area[body["dev"]] = body["area"]
+        if kind.startswith("device."):
+            self.devices[
+                kind.removeprefix("device.") + (f"_{body['outcome']}" if "outcome" in body else "")
+            ] += 1
+        if kind == "device.handed_over":
+            self.handed[self.area.get(body["dev"], NATION)] += 1
+        elif kind == "point.covered":
+            self.points[body.get("urgency", "regular")] += 1
+        elif kind == "money.received":
+            self.money_vnd += body["amount_vnd"]
+        elif kind == "pledge.made":
+            self.pledges += 1
+
+    def figures(self) -> dict:
+        """National counts of each step, and handovers by the areas of rule 3; small areas are merged upward."""
+        areas = merge_small(
+            self.handed, {code: NATION for code in self.handed if code != NATION}, AREA_MINIMUM
+        )
+        return {
+            "devices": dict(sorted(self.devices.items())),
+            "handed_over_by_area": dict(sorted(areas.items())),
+            "points_covered": dict(sorted(self.points.items())),
+            "money_received_vnd": self.money_vnd,
+            "pledges": self.pledges,
+        }
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical figures: what `figures.published` carries."""
+        return hashlib.sha256(dumps(self.figures())).hexdigest()
+
+
+# --- ledger/draw.py ---
+
+HEADER = "applicant,cell,served"
+SERVED = ("no", "draw", "earmark")
+LINE = re.compile(r"([A-Za-z0-9._-]{1,40}),(\*?[A-Za-z0-9._/-]{1,60}),(no|draw|earmark)")
+DRAW_CELL_MINIMUM = 10
+
+
+class DrawError(ValueError):
+    """The draw file is malformed or doesn't agree with the log."""
+
+
+def draw_file(rows: Iterable[tuple[str, str, str]]) -> bytes:
+    """Bytes of the draw file of (applicant, cell, served) rows; raises DrawError on a cell under ten."""
+    lines = sorted(rows, key=lambda row: row[0].encode())
+    for row in lines:
+        if not LINE.fullmatch(",".join(row)):
+            raise DrawError(f"draw file: malformed line {','.join(row)}")
+    small = [cell for cell, count in Counter(row[1] for row in lines).items() if count < DRAW_CELL_MINIMUM]
+    if small and len(lines) >= DRAW_CELL_MINIMUM:
+        raise DrawError(f"draw file: {len(small)} cells have fewer than {DRAW_CELL_MINIMUM} applicants")
+    return "".join(f"{line}\n" for line in [HEADER, *(",".join(row) for row in lines)]).encode()
+
+
+def read_draw_file(data: bytes) -> list[tuple[str, str, str]]:
+    """Rows of a draw file; raises DrawError naming the line."""
+    try:
+        lines = data.decode().split("\n")
+    except UnicodeDecodeError as error:
+        raise DrawError("draw file: not UTF-8") from error
+    if lines[0] != HEADER or lines[-1]:
+        raise DrawError(f"draw file: expected the header {HEADER} and a last line end")
+    rows = []
+    for number, line in enumerate(lines[1:-1], 2):
+        match = LINE.fullmatch(line)
+        if match is None:
+            raise DrawError(f"draw file: line {number} is malformed")
+        rows.append((match[1], match[2], match[3]))
+    codes = [row[0].encode() for row in rows]
+    if any(one >= other for one, other in itertools.pairwise(codes)):
+        raise DrawError("draw file: not sorted by applicant, or an applicant twice")
+    return rows
+
+
+def check_draw(data: bytes, frozen: dict, seeded: dict, committed: dict) -> dict:
+    """Prove a run's file against its entries: counts, seed, order of the draw. Raises DrawError.
+
+    Returns counts per cell: {"applicants", "served", "cells": {cell: [applicants, served]}, "ordered_cells"}.
+    """
+    if hashlib.sha256(data).hexdigest() != committed["draw_file"]:
+        raise DrawError("draw file: not the file whose hash was committed")
+    rows = read_draw_file(data)
+    if len(rows) != frozen["applicants"]:
+        raise DrawError(f"draw file: {len(rows)} applicants, {frozen['applicants']} were frozen")
+    served = sum(row[2] != "no" for row in rows)
+    if served != committed["served"] or len(rows) - served != committed["unserved"]:
+        raise DrawError(f"draw file: {served} served, the run says {committed['served']}")
+    seed = draw_seed(bytes.fromhex(frozen["root"]), bytes.fromhex(seeded["randomness"]))
+    if seed.hex() != seeded["seed"]:
+        raise DrawError("the seed doesn't follow from the freeze and the randomness")
+    cells: dict[str, list[int]] = {}
+    last_served: dict[str, bytes] = {}
+    first_unserved: dict[str, bytes] = {}
+    for applicant, cell, how in rows:
+        count = cells.setdefault(cell, [0, 0])
+        count[0] += 1
+        count[1] += how != "no"
+        if cell.startswith("*") or how == "earmark":
+            continue
+        lot = lot_number(seed, applicant)
+        if how == "draw":
+            last_served[cell] = max(last_served.get(cell, lot), lot)
+        else:
+            first_unserved[cell] = min(first_unserved.get(cell, lot), lot)
+    for cell, lot in last_served.items():
+        if cell in first_unserved and first_unserved[cell] < lot:
+            raise DrawError(f"draw file: cell {cell} was not served in the order of the draw")
+    return {
+        "applicants": len(rows),
+        "served": served,
+        "cells": {cell: cells[cell] for cell in sorted(cells)},
+        "ordered_cells": sum(not cell.startswith("*") for cell in cells),
+        "seed": seed.hex(),
+    }
+
+
+# --- ledger/audit.py ---
+
+SHOWN = 20
+
+
+class LogError(Exception):
+    """The log doesn't hold what it promises; the message says what and where."""
+
+
+def read_checkpoint(fetch: Fetch, keys: list[VerifierKey]) -> tuple[TreeHead, Note]:
+    """The signed tree head, by any of the trusted keys; raises LogError."""
+    try:
+        raw = fetch("checkpoint")
+    except FileNotFoundError:
+        raise LogError("checkpoint: missing") from None
+    trouble = "no key to check it with"
+    for key in keys:
+        try:
+            return open_checkpoint(raw, key)
+        except NoteError as error:
+            trouble = str(error)
+    raise LogError(f"checkpoint: {trouble}")
+
+
+def verify_log(
+    fetch: Fetch, keys: list[VerifierKey], *, witnesses: list[VerifierKey] | None = None, needed: int = 0
+) -> dict:
+    """Recompute every hash of the log and compare with every tile and the signed root.
+
+    Returns {"size", "root", "signed_at", "witnesses"}. Raises LogError naming the file. `needed` of the `witnesses`
+    must have cosigned.
+    """
+    head, note = read_checkpoint(fetch, keys)
+    for _ in checked_entries(fetch, head):
+        pass
+    try:
+        seen = witnesses_of(note, witnesses or [])
+    except NoteError as error:
+        raise LogError(f"checkpoint: {error}") from error
+    if len(seen) < needed:
+        raise LogError(f"checkpoint: {len(seen)} of the {needed} needed witnesses cosigned")
+    return {
+        "origin": head.origin,
+        "size": head.size,
+        "root": head.root.hex(),
+        "signed_at": head.signed_at,
+        "witnesses": [name for name, _ in seen],
+    }
+
+
+def checked_entries(fetch: Fetch, head: TreeHead) -> Iterator[list[bytes]]:
+    """Bundles of entries, each compared with the tiles; after the last one the root. Raises LogError."""
+    edge = Edge()
+    try:
+        for bodies in read_entries(fetch, head.size):
+            for path, data in edge.add(bodies, leaf_hashes(bodies)):
+                if path.startswith("tile/entries/"):
+                    # The bundle is what was just read; packing it again gives the same bytes or it wasn't canonical.
+                    continue
+                if fetch(path) != data:
+                    raise LogError(f"{path}: not the hashes of the entries")
+            yield bodies
+        for path, data in edge.partials():
+            if not path.startswith("tile/entries/"):
+                level, number = int(path.split("/")[1]), edge.size >> 8 * (int(path.split("/")[1]) + 1)
+                if fetch_tile(fetch, level, number, len(data) // HASH_BYTES)[: len(data)] != data:
+                    raise LogError(f"{path}: not the hashes of the entries")
+    except TileError as error:
+        raise LogError(str(error)) from error
+    except FileNotFoundError as error:
+        raise LogError(f"{error.filename or error}: missing") from None
+    if edge.root() != head.root:
+        raise LogError("the entries don't lead to the signed root")
+
+
+@dataclass
+class Run:
+    """What the log says about one allocation run."""
+
+    frozen: dict | None = None
+    seeded: dict | None = None
+    approved: dict | None = None
+    committed: dict | None = None
+    rejected: dict | None = None
+    allocated: int = 0
+    revoked: int = 0
+
+
+@dataclass
+class Audit:
+    """All rules over a whole log, one entry at a time; `problems` are the broken ones, in order."""
+
+    problems: list[str] = field(default_factory=list)
+    events: Counter = field(default_factory=Counter)
+    # Device → its states so far, the index of its last entry, the run it is allocated in.
+    ways: dict[str, list[str]] = field(default_factory=dict)
+    last: dict[str, int] = field(default_factory=dict)
+    run_of: dict[str, str] = field(default_factory=dict)
+    runs: dict[str, Run] = field(default_factory=dict)
+    commitments: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    seeds: dict[str, str] = field(default_factory=dict)
+    tally: Tally = field(default_factory=Tally)
+    figures: dict[int, str] = field(default_factory=dict)
+    size: int = 0
+
+    def wrong(self, index: int, what: str) -> None:
+        self.problems.append(f"entry {index}: {what}")
+
+    def add(self, data: bytes) -> None:
+        """Check the next entry."""
+        index, self.size = self.size, self.size + 1
+        try:
+            body = parse(data)
+            check_entry(body)
+        except (CanonError, EventError) as error:
+            self.wrong(index, str(error))
+            return
+        kind = body["t"]
+        self.events[kind] += 1
+        if body["eid"] in self.commitments:
+            self.wrong(index, f"event id {body['eid']} was used before")
+        self.commitments[body["eid"]] = tuple(body.get("c", ()))
+        if "dev" in body:
+            self._device(index, body)
+        if kind.startswith("run."):
+            self._run(index, body)
+        elif kind == "correction" and body["corrects"] not in self.commitments:
+            self.wrong(index, f"corrects {body['corrects']}, which is not before it")
+        elif kind == "commitment.erased" and body["field"] not in self.commitments.get(body["erases"], ()):
+            self.wrong(index, f"erases {body['field']} of {body['erases']}, which has no such commitment")
+        elif kind == "figures.published":
+            self._figures(index, body)
+        self.tally.add(body)
+
+    def _device(self, index: int, body: dict) -> None:
+        device = body["dev"]
+        if body.get("prev") != self.last.get(device):
+            self.wrong(
+                index, f"prev is {body.get('prev')}, the device's last entry is {self.last.get(device)}"
+            )
+        self.last[device] = index
+        way = self.ways.setdefault(device, [])
+        try:
+            way.append(next_state(way, body))
+        except IllegalMoveError as error:
+            self.wrong(index, f"device {device}: {error}")
+            way.append(way[-1] if way else NEW)
+        if body["t"] == "device.allocated":
+            self.run_of[device] = body["run"]
+            self.runs.setdefault(body["run"], Run()).allocated += 1
+        elif body["t"] == "device.allocation_revoked":
+            self.runs.setdefault(body["run"], Run()).revoked += 1
+        elif body["t"] == "device.handed_over" and self.run_of.get(device) != body["run"]:
+            self.wrong(index, f"handed over in run {body['run']}, allocated in {self.run_of.get(device)}")
+
+    def _run(self, index: int, body: dict) -> None:
+        run, step = self.runs.setdefault(body["run"], Run()), body["t"].removeprefix("run.")
+        needs = {
+            "seeded": run.frozen,
+            "approved": run.seeded,
+            "committed": run.approved,
+            "rejected": run.frozen,
+        }
+        if step in needs and needs[step] is None:
+            self.wrong(index, f"run {body['run']}: {step} before its time")
+        if getattr(run, step) is not None:
+            self.wrong(index, f"run {body['run']}: {step} twice")
+        setattr(run, step, body)
+        if step == "frozen" and body["draw_on"] < body["d"]:
+            self.wrong(
+                index, f"run {body['run']}: the randomness of {body['draw_on']} was known at the freeze"
+            )
+        if step == "seeded" and run.frozen is not None:
+            self._seed(index, body, run.frozen)
+
+    def _seed(self, index: int, body: dict, frozen: dict) -> None:
+        randomness = bytes.fromhex(body["randomness"])
+        if draw_seed(bytes.fromhex(frozen["root"]), randomness).hex() != body["seed"]:
+            self.wrong(
+                index, f"run {body['run']}: the seed doesn't follow from the freeze and the randomness"
+            )
+        if self.seeds.setdefault(frozen["root"], body["seed"]) != body["seed"]:
+            self.wrong(index, f"run {body['run']}: the same inputs were drawn again with another seed")
+        if frozen["source"] == "three_parties":
+            promised = [frozen.get(f"party{number}") for number in (1, 2, 3)]
+            if [sha256(part).hexdigest() for part in randomness.split(b"\n")] != promised:
+                self.wrong(index, f"run {body['run']}: a party revealed another value than it promised")
+
+    def _figures(self, index: int, body: dict) -> None:
+        expected = self.figures.pop(body["size"], None)
+        if expected is None:
+            self.wrong(index, f"figures over {body['size']} entries, more than there were")
+        elif expected != body["hash"]:
+            self.wrong(index, "the published figures don't follow from the entries")
+
+    def mark_figures(self) -> None:
+        """Note the figures over the entries so far; a later `figures.published` may claim them."""
+        self.figures[self.size] = self.tally.digest()
+
+    def finish(self) -> list[str]:
+        """The rules about the whole; all problems."""
+        for name, run in self.runs.items():
+            if run.committed is None:
+                if run.allocated:
+                    self.problems.append(f"run {name}: {run.allocated} devices allocated, never committed")
+                continue
+            served = run.committed["served"]
+            if run.allocated < served or run.allocated - run.revoked > served:
+                self.problems.append(
+                    f"run {name}: says {served} served, has {run.allocated} allocations and {run.revoked} revocations"
+                )
+        return self.problems
+
+
+def audit(fetch: Fetch, keys: list[VerifierKey]) -> dict:
+    """Check the files and every rule; {"size", "events", "devices", "runs", "problems", …}. Raises LogError."""
+    head, _ = read_checkpoint(fetch, keys)
+    claims = figure_sizes(fetch, head)
+    state = Audit()
+    for bodies in checked_entries(fetch, head):
+        for data in bodies:
+            if state.size in claims:
+                state.mark_figures()
+            state.add(data)
+    problems = state.finish()
+    return {
+        "origin": head.origin,
+        "size": head.size,
+        "root": head.root.hex(),
+        "signed_at": head.signed_at,
+        "events": dict(sorted(state.events.items())),
+        "devices": len(state.ways),
+        "states": dict(sorted(Counter(way[-1] for way in state.ways.values() if way).items())),
+        "runs": {
+            name: {
+                "allocated": run.allocated,
+                "revoked": run.revoked,
+                "served": run.committed["served"] if run.committed else None,
+                "seed_checked": run.seeded is not None and run.frozen is not None,
+            }
+            for name, run in sorted(state.runs.items())
+        },
+        "problem_count": len(problems),
+        "problems": problems[:SHOWN],
+    }
+
+
+def run_entries(fetch: Fetch, keys: list[VerifierKey], run: str) -> dict[str, dict]:
+    """The run's entries by their step (frozen, seeded, approved, committed, rejected), from the checked log."""
+    head, _ = read_checkpoint(fetch, keys)
+    found: dict[str, dict] = {}
+    needle = f'"run":"{run}"'.encode()
+    for bodies in checked_entries(fetch, head):
+        for data in bodies:
+            if needle in data and b'"t":"run.' in data:
+                body = parse(data)
+                found.setdefault(body["t"].removeprefix("run."), body)
+    return found
+
+
+def figure_sizes(fetch: Fetch, head: TreeHead) -> set[int]:
+    """Sizes over which the log claims figures; a first reading, so that the second needs no history in memory."""
+    sizes: set[int] = set()
+    try:
+        for bodies in read_entries(fetch, head.size):
+            for data in bodies:
+                if b'"t":"figures.published"' in data:
+                    sizes.add(parse(data).get("size", -1))
+    except (TileError, CanonError) as error:
+        raise LogError(str(error)) from error
+    return sizes
+
+
+def device_entries(fetch: Fetch, keys: list[VerifierKey], device: str) -> list[tuple[int, dict]]:
+    """(index, entry) of one device in the whole checked log."""
+    head, _ = read_checkpoint(fetch, keys)
+    found, index, needle = [], 0, f'"dev":"{device}"'.encode()
+    for bodies in checked_entries(fetch, head):
+        for data in bodies:
+            if needle in data:
+                body = parse(data)
+                if body.get("dev") == device:
+                    found.append((index, body))
+            index += 1
+    return found
+
+
+# --- verifier/cli.py ---
+
+HOLDS, BROKEN, WRONG_USE, UNREADABLE = 0, 1, 2, 3
+MAX_FILE = 32 * 2**20
+
+
+class UnreadableError(Exception):
+    """Something needed can't be read; the message says what."""
+
+
+def opener(where: str) -> Fetch:
+    """Reads files of the log under a folder or a web address."""
+    if not where.startswith(("http://", "https://")):
+        root = Path(where)
+        if not root.is_dir():
+            raise UnreadableError(f"{where}: no such folder")
+        return lambda path: (root / path).read_bytes()
+    base = where.rstrip("/") + "/"
+
+    def fetch(path: str) -> bytes:
+        try:
+            with urllib.request.urlopen(urllib.parse.urljoin(base, path), timeout=30) as answer:
+                return answer.read(MAX_FILE)
+        except urllib.error.HTTPError as error:
+            if error.code == 404:
+                raise FileNotFoundError(path) from error
+            raise UnreadableError(f"{base}{path}: {error}") from error
+        except (OSError, ValueError) as error:
+            raise UnreadableError(f"{base}{path}: {error}") from error
+
+    return fetch
+
+
+def read_keys(given: str | None, fetch: Fetch | None) -> list[VerifierKey]:
+    """Trusted keys: given as text or file, else the `vkey` file beside the log."""
+    if given is None:
+        if fetch is None:
+            raise UnreadableError("--key is needed: the log's public key (or --log, for the key beside it)")
+        try:
+            text = fetch("vkey").decode()
+        except (FileNotFoundError, UnicodeDecodeError) as error:
+            raise UnreadableError(f"vkey beside the log: {error}") from error
+    else:
+        path = Path(given)
+        try:
+            text = path.read_text() if "+" not in given and path.is_file() else given
+        except (OSError, UnicodeDecodeError) as error:
+            raise UnreadableError(f"{given}: {error}") from error
+    try:
+        keys = [VerifierKey.parse(line) for line in text.splitlines() if line.strip()]
+    except NoteError as error:
+        raise UnreadableError(f"key: {error}") from error
+    if not keys:
+        raise UnreadableError("key: empty")
+    return keys
+
+
+def do_verify_log(options, fetch: Fetch, keys: list[VerifierKey]) -> dict:
+    return verify_log(fetch, keys, witnesses=options.witnesses, needed=options.needed)
+
+
+def do_verify_device(options, fetch: Fetch, keys: list[VerifierKey]) -> dict:
+    code = normalise_code(options.what)
+    if code is None:
+        raise UnreadableError(
+            f"{options.what}: not a device code (12 letters and digits; check what was typed)"
+        )
+    entries, way = device_entries(fetch, keys, code), []
+    for _, body in entries:
+        way.append(next_state(way, body))
+    if not entries:
+        raise LogError(f"device {code} is not in the log")
+    return {
+        "device": code,
+        "entries": [{"index": index, "date": body["d"], "event": body["t"]} for index, body in entries],
+        "state": way[-1],
+        "state_vi": LABEL[way[-1]],
+    }
+
+
+def do_verify_receipt(options, fetch: Fetch | None, keys: list[VerifierKey]) -> dict:
+    try:
+        path = Path(options.what)
+        if path.stat().st_size > MAX_FILE:
+            raise UnreadableError(f"{path}: too large to be a receipt")
+        raw = path.read_bytes()
+    except OSError as error:
+        raise UnreadableError(f"{options.what}: {error.strerror}") from error
+    trouble: Exception = ReceiptError("no key")
+    for key in keys:
+        try:
+            receipt, head, note = check_receipt(raw, key)
+        except ReceiptError as error:
+            trouble = error
+            continue
+        seen = witnesses_of(note, options.witnesses)
+        if len(seen) < options.needed:
+            raise LogError(f"receipt: {len(seen)} of the {options.needed} needed witnesses cosigned")
+        return {
+            "device": receipt.body.get("dev"),
+            "event": receipt.body["t"],
+            "date": receipt.body["d"],
+            "index": receipt.index,
+            "log_size": head.size,
+            "signed_at": head.signed_at,
+            "opened": {field: value for field, value, _ in receipt.openings},
+        }
+    raise trouble
+
+
+def do_verify_run(options, fetch: Fetch, keys: list[VerifierKey]) -> dict:
+    steps = run_entries(fetch, keys, options.what)
+    missing = [step for step in ("frozen", "seeded", "approved", "committed") if step not in steps]
+    if missing:
+        raise LogError(f"run {options.what}: no entry run.{missing[0]} in the log")
+    name = f"runs/{options.what}.csv"
+    try:
+        data = fetch(name)
+    except FileNotFoundError as error:
+        raise UnreadableError(f"{name}: missing") from error
+    return {"run": options.what} | check_draw(data, steps["frozen"], steps["seeded"], steps["committed"])
+
+
+def do_audit(options, fetch: Fetch, keys: list[VerifierKey]) -> dict:
+    report = audit(fetch, keys)
+    if report["problem_count"]:
+        options.broken = True
+    return report
+
+
+def plain(command: str, report: dict) -> str:
+    """The report in sentences that can be quoted."""
+    if command == "verify-log":
+        cosigned = f" {len(report['witnesses'])} witnesses cosigned." if report["witnesses"] else ""
+        return (
+            f"The log «{report['origin']}» holds: {report['size']} entries, each under the root signed at "
+            f"{report['signed_at']}. Nothing was removed or rewritten.{cosigned}"
+        )
+    if command == "verify-device":
+        lines = [
+            f"  {entry['date']}  {entry['event']}  (entry {entry['index']})" for entry in report["entries"]
+        ]
+        return f"Device {report['device']} – {report['state_vi']}:\n" + "\n".join(lines)
+    if command == "verify-receipt":
+        opened = "".join(f"\n  {field}: {value}" for field, value in report["opened"].items())
+        about = f"device {report['device']}" if report["device"] else report["event"]
+        return (
+            f"The receipt holds: {report['event']} of {about}, dated {report['date']}, is entry {report['index']} "
+            f"of the {report['log_size']} that were signed at {report['signed_at']}.{opened}"
+        )
+    if command == "verify-run":
+        return (
+            f"Run {report['run']} holds: {report['served']} of {report['applicants']} applicants were served; the seed "
+            f"follows from the freeze and the public draw, and in each of {report['ordered_cells']} cells the devices "
+            "went in the order of the draw."
+        )
+    lines = [f"{report['size']} entries about {report['devices']} devices, signed at {report['signed_at']}."]
+    lines += [f"  {count:>9}  {LABEL.get(state, state)}" for state, count in report["states"].items()]
+    lines += [f"  run {name}: {run['allocated']} allocated" for name, run in report["runs"].items()]
+    if report["problem_count"]:
+        lines.append(f"{report['problem_count']} rules are broken:")
+        lines += [f"  {problem}" for problem in report["problems"]]
+    else:
+        lines.append(
+            "Every rule holds: one way per device, no handover without an allocation, no figure of its own."
+        )
+    return "\n".join(lines)
+
+
+COMMANDS = {
+    "verify-log": do_verify_log,
+    "verify-device": do_verify_device,
+    "verify-receipt": do_verify_receipt,
+    "verify-run": do_verify_run,
+    "audit": do_audit,
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="mtce_verify", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("command", choices=COMMANDS)
+    parser.add_argument("what", nargs="?", default=None, help="DIR|URL, CODE, FILE or RUN")
+    parser.add_argument("--log", default=None, help="folder or address of the log")
+    parser.add_argument("--key", default=None)
+    parser.add_argument("--witness", action="append", default=[], dest="witness_keys")
+    parser.add_argument("--witnesses-needed", type=int, default=0, dest="needed")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args(argv)
+    options.broken = False
+    try:
+        where = options.log or (options.what if options.command in ("verify-log", "audit") else None)
+        if where is None and options.command != "verify-receipt":
+            raise UnreadableError("--log is needed: the folder or address of the log")
+        if options.what is None and options.command not in ("verify-log", "audit"):
+            raise UnreadableError(f"{options.command}: what? (see --help)")
+        fetch = opener(where) if where else None
+        options.witnesses = [VerifierKey.parse(text) for text in options.witness_keys]
+        report = COMMANDS[options.command](options, fetch, read_keys(options.key, fetch))
+    except UnreadableError as error:
+        print(f"CAN'T READ: {error}", file=sys.stderr)
+        return UNREADABLE
+    except (
+        LogError,
+        ReceiptError,
+        ProofError,
+        NoteError,
+        DrawError,
+        TileError,
+        CanonError,
+        EventError,
+        DisclosureError,
+    ) as error:
+        print(f"DOES NOT HOLD: {error}", file=sys.stderr)
+        return BROKEN
+    except OSError as error:
+        print(f"CAN'T READ: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
+        return UNREADABLE
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError) as error:
+        # A file so malformed that no reader above named the place: still one line and an exit code.
+        print(f"DOES NOT HOLD: malformed data ({type(error).__name__}: {str(error)[:200]})", file=sys.stderr)
+        return BROKEN
+    try:
+        print(
+            json.dumps(report, ensure_ascii=False, indent=1)
+            if options.json
+            else plain(options.command, report)
+        )
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return BROKEN if options.broken else HOLDS
+
+
+if __name__ == "__main__":
+    sys.exit(main())
