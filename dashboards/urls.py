@@ -4,7 +4,7 @@ from django.urls import path
 from drf_spectacular.views import SpectacularAPIView
 
 from dashboards import api, opendata
-from dashboards.views import data, ministry, public
+from dashboards.views import data, ministry, public, staff
 
 app_name = "dashboards"
 urlpatterns = [
@@ -30,6 +30,11 @@ urlpatterns = [
     path("dieu-hanh/bao-cao/", ministry.report, name="report"),
     path("dieu-hanh/bao-cao.pdf", ministry.report_pdf, name="report_pdf"),
     path("dieu-hanh/bao-cao.xlsx", ministry.report_xlsx, name="report_xlsx"),
+    path("viec-can-lam/", staff.what_to_do, name="work"),
+    path("kiem-toan/", staff.audit_index, name="audit"),
+    path("kiem-toan/may/", staff.audit_device, name="audit_device"),
+    path("kiem-toan/mau/", staff.audit_sample, name="audit_sample"),
+    path("kiem-toan/<slug:slug>/", staff.audit_question, name="audit_question"),
     path("api/v1/", api.api_page, name="api_page"),
     path("api/v1/schema/", SpectacularAPIView.as_view(), name="api_schema"),
     path("api/v1/devices/<str:code>/", api.DeviceView.as_view(), name="api_device"),

@@ -102,6 +102,14 @@ def vi_when(value: date | datetime | str | None) -> str:
 
 
 @register.filter
+def vi_cell(value: object) -> str:
+    """A raw value of a report's row: dates and whole numbers as one writes them, other texts as they are."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return format_number(value)
+    return vi_when(value) if isinstance(value, date) else ("—" if value is None else str(value))
+
+
+@register.filter
 def vi_days(value: timedelta | int | None) -> str:
     """A span in whole days: `12 ngày`."""
     if value is None:
