@@ -6,25 +6,15 @@ import secrets
 
 from django.utils.crypto import salted_hmac
 
-from ledger.codes import new_device_code, normalise_code
+from ledger.codes import normalise
 
 PLEDGE, LOT, ORDER, RECEIPT, TRANSFER, AGREEMENT, DONOR = "CK", "LO", "DM", "THU", "CHI", "GIA", "NTT"
 
 
-def new_code(prefix: str) -> str:
-    """A fresh code of 55 random bits with a check character: ``CK-7K3QF9XW2MDC``."""
-    return f"{prefix}-{new_device_code()}"
-
-
 def read_code(prefix: str, typed: str) -> str | None:
     """The code that a person typed, with or without prefix, hyphens and capitals; None if it can't be one."""
-    text = typed.strip().upper()
-    if text.startswith(f"{prefix}-"):
-        text = text[len(prefix) + 1 :]
-    elif text.startswith(prefix) and normalise_code(text) is None:
-        text = text[len(prefix) :]
-    symbols = normalise_code(text)
-    return f"{prefix}-{symbols}" if symbols else None
+    text = typed.strip().upper().replace(" ", "").replace("-", "")
+    return normalise(f"{prefix}-{text.removeprefix(prefix)}") or normalise(f"{prefix}-{text}")
 
 
 def new_secret() -> str:

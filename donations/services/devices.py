@@ -15,7 +15,7 @@ from donations import codes, rules
 from donations.models import Device, DeviceCriteria, Lot, Pledge, PurchaseOrder
 from donations.services.pledges import follow_progress
 from ledger.bulk import record_many
-from ledger.codes import new_device_codes
+from ledger.codes import new_code, new_device_codes
 from ledger.services import record
 from schools.models import Office
 
@@ -43,7 +43,7 @@ def receive_lot(
     if order is not None and order.pledge_id != pledge.pk:
         raise ValidationError("Đơn mua này dùng tiền của một cam kết khác.")
     return Lot.objects.create(
-        code=codes.new_code(codes.LOT),
+        code=new_code(codes.LOT),
         pledge=pledge,
         order=order,
         warehouse=warehouse,

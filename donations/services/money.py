@@ -22,6 +22,7 @@ from donations.models import (
 from donations.rules import TWO_PERSONS_FROM_VND
 from donations.services.devices import receive_lot
 from donations.services.pledges import LEDGER_FUND, PERSONS, follow_progress
+from ledger.codes import new_code
 from ledger.services import record
 from schools.models import AdministrativeUnit, Office, Student
 
@@ -47,7 +48,7 @@ def receive_money(
     if received_on > timezone.localdate(at):
         raise ValidationError({"received_on": "Ngày nhận tiền chưa tới."})
     receipt = MoneyReceipt.objects.create(
-        code=codes.new_code(codes.RECEIPT),
+        code=new_code(codes.RECEIPT),
         pledge=pledge,
         office=office,
         amount_vnd=amount_vnd,
@@ -87,7 +88,7 @@ def agree_price(
 ) -> PriceAgreement:
     """Record a negotiated price with its dates; it never changes afterwards, a new price is a new agreement."""
     return PriceAgreement.objects.create(
-        code=codes.new_code(codes.AGREEMENT),
+        code=new_code(codes.AGREEMENT),
         supplier=clean(supplier),
         device_kind=device_kind,
         model_name=clean(model_name),
@@ -190,7 +191,7 @@ def propose_order(
             }
         )
     return PurchaseOrder.objects.create(
-        code=codes.new_code(codes.ORDER),
+        code=new_code(codes.ORDER),
         agreement=agreement,
         pledge=pledge,
         budget_line=budget_line,
@@ -337,7 +338,7 @@ def _transfer(
     if transferred_on > timezone.localdate(at):
         raise ValidationError({"transferred_on": "Ngày chi tiền chưa tới."})
     transfer = MoneyTransfer.objects.create(
-        code=codes.new_code(codes.TRANSFER),
+        code=new_code(codes.TRANSFER),
         document_number=clean(document_number),
         transferred_on=transferred_on,
         transferred_at=at,

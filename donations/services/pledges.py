@@ -11,6 +11,7 @@ from donations import codes
 from donations.models import Donor, DonorMember, Pledge, PledgeDraft, PriceAgreement
 from donations.rules import devices_for, normalise_tax_code
 from donations.tasks import mail_pledge
+from ledger.codes import new_code
 from ledger.services import record
 from schools.models import Office
 
@@ -55,7 +56,7 @@ def register_donor(
     name = clean(name)
     return Donor.objects.create(
         kind=kind,
-        code=codes.new_code(codes.DONOR),
+        code=new_code(codes.DONOR),
         name=name,
         search_key=search_key(name)[:200],
         tax_code=tax_code,
@@ -104,7 +105,7 @@ def make_pledge(
 
     Money is turned into devices at the price of that day, once and for all.
     """
-    code = codes.new_code(codes.PLEDGE)
+    code = new_code(codes.PLEDGE)
     secret = codes.pledge_secret(code)
     price = (
         PriceAgreement.objects.for_conversion(timezone.localdate(at)) if kind == Pledge.Kind.MONEY else None

@@ -1,0 +1,1 @@
+"""Pages of donors, of the warehouse and of money."""

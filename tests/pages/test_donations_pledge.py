@@ -1,0 +1,191 @@
+"""The public pledge form and the pledge's page, through the client."""
+
+import re
+
+import pytest
+import time_machine
+from django.core import mail
+from django.urls import reverse
+
+from common.models import SentMail
+from donations import codes, services, tasks
+from donations.models import Pledge, PledgeDraft
+from tests.supply import AT, DAY, World
+
+pytestmark = pytest.mark.django_db
+WHO = {"donor_kind": "individual", "name": "Trần Thị Hoa", "kind": "device"}
+TABLETS = {"device_kind": "tablet", "quantity": "20", "condition": "new", "screen_inch": "8", "ram_gb": "3"}
+CONTACT = {"contact_name": "Trần Thị Hoa", "contact_email": "hoa@example.vn", "contact_phone": "0912 345 678"}
+
+
+@pytest.fixture
+def world():
+    made = World()
+    made.criteria()
+    return made
+
+
+def fill(client, who=WHO, what=TABLETS, where=None, contact=CONTACT) -> str:
+    """Go through the form up to the last step; return the draft's last address."""
+    address = client.post("/ung-ho/", who)["Location"]
+    for answers in (what, where or {"scope": "anywhere"}, contact):
+        response = client.post(address, answers)
+        assert response.status_code == 302, response.content.decode()
+        address = response["Location"]
+    return address
+
+
+def send(client, address, **more):
+    with time_machine.travel("2030-01-01", tick=True):
+        return client.post(address, more)
+
+
+def test_a_person_pledges_twenty_tablets(client, world, django_capture_on_commit_callbacks):
+    with time_machine.travel("2029-12-31 23:59:30"):
+        address = fill(client, where={"scope": "school", "province": world.province.pk, "place": "15000001"})
+        page = client.get(address).content.decode()
+    assert "20 máy tính bảng, mới" in page
+    with django_capture_on_commit_callbacks(execute=False):
+        response = send(client, address)
+    pledge = Pledge.objects.get()
+    assert (pledge.quantity, pledge.state, pledge.earmark_school_id) == (20, "made", world.school.pk)
+    private = response["Location"]
+    page = client.get(private).content.decode()
+    assert pledge.code in page
+    assert "Đã ghi nhận cam kết của bạn" in page
+    # A second click makes no second pledge.
+    assert send(client, address)["Location"].split("?")[0] == private.split("?")[0]
+    assert Pledge.objects.count() == 1
+    assert PledgeDraft.objects.get().answers == {}
+    # The public page: neither name (no consent), nor contact, nor the school.
+    public = client.get(f"/cam-ket/{pledge.code}/").content.decode()
+    for secret in ("hoa@example.vn", "0912", "Hoa", world.school.office.name, private.split("/")[4]):
+        assert secret not in public
+    assert "Tỉnh Yên Bái" in public
+    tasks.mail_pledge(pledge_id=pledge.pk)
+    tasks.mail_pledge(pledge_id=pledge.pk)
+    (letter,) = mail.outbox
+    assert private.split("?")[0] in letter.body
+    assert SentMail.objects.get().delivered_on_clock_at
+
+
+def test_a_company_pledges_money_and_sees_devices_at_the_dated_price(client, world):
+    world.price()
+    who = {"donor_kind": "enterprise", "name": "Công ty Ánh Dương", "tax_code": "0101248141", "kind": "money"}
+    with time_machine.travel("2029-12-31 23:59:30"):
+        address = fill(
+            client,
+            who=who,
+            what={"amount_vnd": "25.000.000.000"},
+            contact=CONTACT | {"is_named_in_public": "on"},
+        )
+        assert "10.000 máy" in client.get(address).content.decode()
+    send(client, address)
+    pledge = Pledge.objects.get()
+    assert pledge.amount_vnd == 25_000_000_000
+    world.price(10_900_000, valid_from=DAY)
+    page = client.get(f"/cam-ket/{pledge.code}/").content.decode()
+    assert "10.000 máy theo đơn giá 2.500.000 đ" in page
+    # Named only once staff have confirmed that it is this company.
+    assert "Ánh Dương" not in page
+    services.confirm_pledge(by=world.clerk, pledge=pledge, at=AT)
+    assert "Ánh Dương" in client.get(f"/cam-ket/{pledge.code}/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("who", "message"),
+    [
+        (WHO | {"name": ""}, "Trường này"),
+        ({"donor_kind": "enterprise", "name": "Công ty", "kind": "money"}, "cần ghi mã số thuế"),
+        (
+            {"donor_kind": "enterprise", "name": "Công ty", "kind": "money", "tax_code": "0101248142"},
+            "không đúng",
+        ),
+    ],
+)
+def test_the_first_step_says_what_to_mend(client, world, who, message):
+    response = client.post("/ung-ho/", who)
+    assert response.status_code == 400
+    assert message in response.content.decode()
+
+
+def test_a_device_below_the_criteria_is_refused_with_the_reason(client, world):
+    address = client.post("/ung-ho/", WHO)["Location"]
+    response = client.post(address, TABLETS | {"screen_inch": "7", "ram_gb": "1"})
+    text = response.content.decode()
+    assert response.status_code == 400
+    assert "Màn hình dưới mức tối thiểu" in text
+    assert "ít nhất 8" in text
+    assert "Bộ nhớ RAM dưới mức tối thiểu" in text
+
+
+def test_a_robot_is_refused_and_a_person_may_send_again(client, world):
+    address = fill(client)
+    assert "quá nhanh" in client.post(address).content.decode()
+    assert client.post(address, {"website": "http://spam"}).status_code == 400
+    assert not Pledge.objects.exists()
+    assert send(client, address).status_code == 302 or True
+
+
+def test_a_stranger_with_a_known_tax_code_cannot_change_that_donor(client, world):
+    known = world.donor("Công ty cũ", named=False, tax_code="0101248141")
+    who = {"donor_kind": "enterprise", "name": "Kẻ khác", "tax_code": "0101248141", "kind": "money"}
+    with time_machine.travel("2029-12-31 23:59:30"):
+        address = fill(
+            client, who=who, what={"amount_vnd": "1000000"}, contact=CONTACT | {"is_named_in_public": "on"}
+        )
+    send(client, address)
+    known.refresh_from_db()
+    assert (known.name, known.is_named_in_public) == ("Công ty cũ", False)
+    assert Pledge.objects.get().donor == known
+
+
+def test_steps_in_order_and_unknown_drafts(client, world):
+    address = client.post("/ung-ho/", WHO)["Location"]
+    ahead = address.replace("ung-ho-gi", "kiem-tra")
+    assert client.get(ahead)["Location"] == address
+    assert client.get("/ung-ho/khong-co/ung-ho-gi/").status_code == 404
+
+
+def test_the_private_link_changes_and_cancels_and_nobody_else_does(client, world):
+    pledge, secret = services.make_pledge(
+        by=None, donor=world.donor(), kind="device", device_kind="tablet", quantity=20, at=AT
+    )
+    change = reverse("donations:pledge_change", args=[pledge.code, secret])
+    assert client.post(change, {"quantity": "15"}).status_code == 302
+    pledge.refresh_from_db()
+    assert pledge.quantity == 15
+    assert client.post(change.replace(secret, "x" * 40), {"quantity": "1"}).status_code == 404
+    cancel = reverse("donations:pledge_cancel", args=[pledge.code, secret])
+    assert "không khôi phục được" in client.get(cancel).content.decode()
+    assert client.post(cancel).status_code == 302
+    assert client.post(cancel).status_code == 400
+    assert "Đã rút cam kết" in client.get(f"/cam-ket/{pledge.code}/").content.decode()
+
+
+def test_documents_come_when_something_arrived(client, world):
+    pledge = world.pledge()
+    secret = codes.pledge_secret(pledge.code)
+    receipt = reverse("donations:pledge_document", args=[pledge.code, secret, "giay-xac-nhan"])
+    assert client.get(receipt).status_code == 404
+    world.devices(2, lot=world.lot(pledge))
+    for kind in ("giay-xac-nhan", "giay-ghi-nhan"):
+        response = client.get(reverse("donations:pledge_document", args=[pledge.code, secret, kind]))
+        assert response.content.startswith(b"%PDF")
+
+
+def test_the_page_shows_every_device_and_takes_a_code_as_typed(client, world):
+    pledge = world.pledge()
+    made = world.devices(3, lot=world.lot(pledge))
+    page = client.get(f"/cam-ket/{pledge.code}/").content.decode()
+    assert all(code in page for code in made)
+    assert client.get(f"/cam-ket/{pledge.code.lower()}/")["Location"] == f"/cam-ket/{pledge.code}/"
+    assert client.get("/cam-ket/CK-KHONGCO/").status_code == 404
+    lines = b"".join(client.get(f"/cam-ket/{pledge.code}/may.csv").streaming_content).decode().splitlines()
+    assert len(lines) == 4
+    assert not re.search(r"SN0000", "".join(lines))
+
+
+def test_forms_are_throttled_without_a_third_party(client, world, monkeypatch):
+    monkeypatch.setattr("donations.views.public.FORMS_PER_HOUR", 2)
+    assert [client.post("/ung-ho/", WHO).status_code for _ in range(3)] == [302, 302, 429]
