@@ -18,6 +18,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import ImproperlyConfigured
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import resolve_url
+from django.urls import Resolver404, resolve
 from django.utils.http import urlencode
 from django_htmx.http import HttpResponseClientRedirect
 
@@ -148,6 +149,17 @@ def access_of(view) -> Access | None:
     name = f"{origin.__module__}.{getattr(origin, '__qualname__', '')}"
     known = [prefix for prefix in LIBRARIES if name == prefix or name.startswith(prefix + ".")]
     return LIBRARIES[max(known, key=len)] if known else None
+
+
+def may_open(user, path: str) -> bool:
+    """Whether the page at this address exists and its own declaration lets this person in."""
+    try:
+        access = access_of(resolve(path).func)
+    except Resolver404:
+        return False
+    if access is None:
+        return False
+    return any(member.test is None or member.test(user) for member in access.alternatives or (access,))
 
 
 def used_second_factor(request: HttpRequest) -> bool:

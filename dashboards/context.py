@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 from django.http import HttpRequest
-from django.urls import Resolver404, resolve
 from django.utils.functional import SimpleLazyObject
 
-from common.access import access_of
+from common.access import may_open
 
 # The rooms of the house in the order of the way; each shows only to whom its page would open.
 ROOMS = (
@@ -28,18 +27,6 @@ class Room:
     path: str
     text: str
     is_current: bool
-
-
-def may_open(user, path: str) -> bool:
-    """Whether the page at this address exists and its own declaration lets this person in."""
-    try:
-        access = access_of(resolve(path).func)
-    except Resolver404:
-        return False
-    if access is None:
-        return False
-    members = access.alternatives or (access,)
-    return any(member.test is None or member.test(user) for member in members)
 
 
 def rooms_of(request: HttpRequest) -> list[Room]:

@@ -169,6 +169,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "dashboards.context.staff_nav",
+                *(["sms_program.demo.sign_in.sign_in_help"] if DEMO else []),
             ],
         },
     }
@@ -310,7 +311,10 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "account_login"
 # Where somebody whose page needs a second factor makes one.
 SECOND_FACTOR_ENROL_URL = "mfa_activate_totp"
-LOGIN_REDIRECT_URL = "/viec-can-lam/"
+STAFF_HOME = "/viec-can-lam/"
+LOGIN_REDIRECT_URL = STAFF_HOME
+ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
+MFA_ADAPTER = "accounts.adapter.SecondFactorAdapter"
 LOGOUT_REDIRECT_URL = "/"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_USER_MODEL_EMAIL_FIELD = "email"

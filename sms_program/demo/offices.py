@@ -138,6 +138,7 @@ def load_people(*, schools: Iterable[DemoSchool], at) -> int:
     parts += [staff.school_part(code, name) for code, name, _, _ in UNIVERSITIES]
     operators = {code: pk for pk, code in Operator.objects.filter(is_mobile=True).values_list("pk", "code")}
     emails = {part.email: part.name for part in parts}
+    emails[staff.ADMINISTRATOR] = "Quản trị hệ thống"
     emails |= {staff.operator_email(code): f"Điều hành mạng {code}" for code in operators}
     # One hash for all: hashing a thousand passwords would take minutes.
     password = make_password(staff.PASSWORD, salt="minhhoa2021minhhoa2021")
@@ -147,6 +148,7 @@ def load_people(*, schools: Iterable[DemoSchool], at) -> int:
         for email, name in emails.items()
         if email not in known
     )
+    User.objects.filter(email=staff.ADMINISTRATOR).update(is_staff=True, is_superuser=True)
     ids = dict(User.objects.filter(email__in=emails).values_list("email", "pk"))
     fresh = [ids[email] for email in emails if email not in known]
     EmailAddress.objects.bulk_create(

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 PASSWORD = "song-va-may-tinh-2021"
 DOMAIN = "minh-hoa.example"
+# The admin pages only; no role of the programme.
+ADMINISTRATOR = f"quan-tri@{DOMAIN}"
 
 
 @dataclass(frozen=True)

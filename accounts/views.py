@@ -1,0 +1,46 @@
+"""One's own account."""
+
+from allauth.account.internal.flows.login import record_authentication
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.views import ActivateTOTPView
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+
+from common.access import own_account, signed_in
+
+
+@signed_in
+def home(request: HttpRequest) -> HttpResponse:
+    """Who is signed in, and the doors to password and second factor."""
+    kinds = set(Authenticator.objects.filter(user=request.user).values_list("type", flat=True))
+    names = [str(Authenticator.Type(kind).label) for kind in sorted(kinds)]
+    has_password = request.user.has_usable_password()
+    rows = [
+        {"key": "Họ và tên", "value": request.user.full_name},
+        {"key": "Thư điện tử", "value": request.user.email},
+        {
+            "key": "Mật khẩu",
+            "value": "Đã đặt" if has_password else "Chưa đặt, đăng nhập bằng mã gửi qua thư",
+            "href": reverse("account_change_password" if has_password else "account_set_password"),
+            "action": "Đổi" if has_password else "Đặt",
+        },
+        {
+            "key": "Xác thực hai bước",
+            "value": ", ".join(names) or "Chưa bật",
+            "href": reverse("mfa_index"),
+            "action": "Quản lý",
+        },
+    ]
+    return render(request, "accounts/home.html", {"rows": rows})
+
+
+class EnrolAuthenticator(ActivateTOTPView):
+    """Turn the authenticator app on; the code that proves it has then been given in this session."""
+
+    access = own_account
+
+    def form_valid(self, form) -> HttpResponse:
+        response = super().form_valid(form)
+        record_authentication(self.request, self.request.user, "mfa", type=Authenticator.Type.TOTP)
+        return response
