@@ -1,0 +1,156 @@
+"""From an approved proposal to allocations: checked again, given their public areas, written and told the ledger."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from hashlib import sha256
+
+from django.db import connection
+
+from allocation.engine import NOBODY, Outcome
+from allocation.freezing import Inputs
+from allocation.models import AllocationRun
+from ledger.bulk import record_select
+from ledger.disclosure import choose_area, merge_small
+
+# What changed between the freeze and now, in words for the refusal.
+STALE = """
+    SELECT count(*) FILTER (WHERE d.state <> 'accepted') AS devices,
+        count(*) FILTER (WHERE s.state <> 'approved' OR s.has_device) AS students,
+        count(*) FILTER (WHERE taken.id IS NOT NULL) AS taken
+    FROM allocation_proposed p
+    JOIN donations_device d ON d.id = p.device_id JOIN schools_student s ON s.id = p.student_id
+    LEFT JOIN LATERAL (
+        SELECT id FROM allocation_allocation a
+        WHERE a.ended_at IS NULL AND (a.device_id = p.device_id OR a.student_id = p.student_id) LIMIT 1
+    ) taken ON true
+    WHERE p.run_id = %s
+"""
+RECIPIENTS = """
+    SELECT s.school_id, count(*) FROM allocation_proposed p JOIN schools_student s ON s.id = p.student_id
+    WHERE p.run_id = %s GROUP BY s.school_id
+"""
+SCHOOLS = """
+    SELECT s.office_id, s.code, s.commune_id, c.public_code, s.district_id, d.public_code, s.province_id, p.public_code,
+        s.enrolment
+    FROM schools_school s JOIN schools_administrativeunit c ON c.id = s.commune_id
+    LEFT JOIN schools_administrativeunit d ON d.id = s.district_id
+    JOIN schools_administrativeunit p ON p.id = s.province_id
+"""
+AREA_TABLE = """
+    CREATE TEMP TABLE allocation_area (school_id bigint PRIMARY KEY, public_area varchar(24)) ON COMMIT DROP
+"""
+INSERT = """
+    INSERT INTO {table} (run_id, device_id, student_id, tier, engine_pass, public_area, end_reason)
+    SELECT p.run_id, p.device_id, p.student_id, p.locality || '.' || p."group" || '.' || p.place,
+        (ARRAY['school', 'district', 'province', 'free'])[p.via + 1], area.public_area, ''
+    FROM allocation_proposed p JOIN schools_student s ON s.id = p.student_id
+    JOIN allocation_area area ON area.school_id = s.school_id
+    WHERE p.run_id = %s
+    ORDER BY p.device_id
+"""
+ALLOCATED = """
+    SELECT d.code AS device, a.public_area AS area FROM allocation_allocation a
+    JOIN donations_device d ON d.id = a.device_id WHERE a.run_id = %s ORDER BY a.id
+"""
+
+
+def stale_rows(run: AllocationRun) -> dict[str, int]:
+    """How many lines of the proposal no longer hold: devices not in stock, students not eligible, already served."""
+    with connection.cursor() as cursor:
+        cursor.execute(STALE, [run.pk])
+        return dict(zip(("devices", "students", "taken"), cursor.fetchone(), strict=True))
+
+
+def public_areas(recipients: dict[int, int]) -> dict[int, str]:
+    """Each school's public destination for a run that serves `recipients` (school → count) of its students."""
+    with connection.cursor() as cursor:
+        cursor.execute(SCHOOLS)
+        schools = cursor.fetchall()
+    served: Counter[tuple[int, int]] = Counter()
+    roll: Counter[tuple[int, int]] = Counter()
+    for school, _, commune, _, district, _, province, _, enrolment in schools:
+        for level, key in enumerate((school, commune, district, province)):
+            served[level, key] += recipients.get(school, 0)
+            roll[level, key] += enrolment
+    areas = {}
+    for row in schools:
+        if row[0] in recipients:
+            keys = zip(enumerate((row[0], *row[2:8:2])), (row[1], *row[3:8:2]), strict=True)
+            areas[row[0]] = choose_area(
+                [(code, served[level_key], roll[level_key]) for level_key, code in keys if code]
+            )
+    return areas
+
+
+def write_areas(run: AllocationRun) -> None:
+    """Fix the public destination of each school of the run for the rest of the transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(RECIPIENTS, [run.pk])
+        areas = public_areas(dict(cursor.fetchall()))
+        cursor.execute("DROP TABLE IF EXISTS pg_temp.allocation_area")
+        cursor.execute(AREA_TABLE)
+        with cursor.copy("COPY allocation_area FROM STDIN") as copy:
+            for row in areas.items():
+                copy.write_row(row)
+
+
+def insert_live(run: AllocationRun) -> int:
+    """Add the allocations of a run to the table as it stands."""
+    with connection.cursor() as cursor:
+        cursor.execute(INSERT.format(table="allocation_allocation"), [run.pk])
+        return cursor.rowcount
+
+
+def record_allocations(run: AllocationRun, *, on: dt.date) -> int:
+    """One ledger entry per allocation, queued without leaving the database."""
+    return record_select(
+        event="device.allocated",
+        on=on,
+        columns=["device", "area"],
+        constants={"run": run.code},
+        select=ALLOCATED,
+        params=[run.pk],
+    )
+
+
+# --- the public draw file ------------------------------------------------------------------------------
+
+
+def draw_file(inputs: Inputs, outcome: Outcome) -> str:
+    """A line per applicant in the order of their codes: one-time code, cell, served or not.
+
+    A cell is (province, tier), and has at least 10 members: smaller ones are merged into their province's,
+    then the nation's, so that the file says no more than a table of counts.
+    """
+    names = inputs.places.province_codes
+    cells = [
+        f"{names[province]}/{locality}.{group}.{place}"
+        for province, locality, group, place in zip(
+            inputs.students.province.tolist(),
+            outcome.locality.tolist(),
+            outcome.group.tolist(),
+            outcome.place.tolist(),
+            strict=True,
+        )
+    ]
+    counts = Counter(cells)
+    parents = {cell: cell.split("/")[0] for cell in counts} | dict.fromkeys(names, "VN")
+    kept = merge_small(counts, parents)
+
+    def shown(cell: str) -> str:
+        while cell not in kept and cell in parents:
+            cell = parents[cell]
+        return cell
+
+    shown_of = {cell: shown(cell) for cell in counts}
+    lines = sorted(
+        f"{code},{shown_of[cell]},{0 if served == NOBODY else 1}"
+        for code, cell, served in zip(inputs.students.code, cells, outcome.served.tolist(), strict=True)
+    )
+    return "code,cell,served\n" + "".join(line + "\n" for line in lines)
+
+
+def digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()

@@ -1,0 +1,260 @@
+"""The inputs of a run as SQL: who is eligible and what is in stock on a day, and their fixing at the freeze."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from django.db import connection
+
+from allocation import engine, rules
+from allocation.columns import read_columns
+from allocation.engine import FREE, GROUPS, Devices, Students
+
+ENGINE = Path(engine.__file__)
+
+# Of each unit the period in force on the day; a record that it is no longer in force lifts a smaller place.
+IN_FORCE = """
+    in_force AS (
+        SELECT DISTINCT ON (unit_id) unit_id, is_in_force AND is_teaching_online AS is_first
+        FROM schools_directiveperiod WHERE starts_on <= %(day)s AND (ends_on IS NULL OR ends_on >= %(day)s)
+        ORDER BY unit_id, starts_on DESC, id DESC
+    ),
+    place AS (
+        SELECT s.office_id, coalesce(c.is_first, d.is_first, p.is_first, false) AS is_first
+        FROM schools_school s
+        LEFT JOIN in_force c ON c.unit_id = s.commune_id
+        LEFT JOIN in_force d ON d.unit_id = s.district_id
+        LEFT JOIN in_force p ON p.unit_id = s.province_id
+        WHERE %(province)s::bigint IS NULL OR s.province_id = %(province)s
+    )
+"""
+# Plan I.1a: approved, in a group, without a live device and not recorded as having one. What a household holds
+# counts all its members, also those who are no longer eligible.
+ELIGIBLE = f"""
+    WITH {IN_FORCE},
+    held AS (
+        SELECT s.household_key, count(*) AS devices FROM allocation_allocation a
+        JOIN schools_student s ON s.id = a.student_id
+        WHERE a.ended_at IS NULL AND s.household_key <> '' GROUP BY s.household_key
+    ),
+    able AS (
+        SELECT s.id, s.school_id, s."group", s.household_key, place.is_first
+        FROM schools_student s JOIN place ON place.office_id = s.school_id
+        WHERE s.state = 'approved' AND NOT s.has_device AND s."group" = ANY(%(groups)s)
+          AND NOT EXISTS (SELECT 1 FROM allocation_allocation a WHERE a.student_id = s.id AND a.ended_at IS NULL)
+    )
+    SELECT able.id, able.school_id, array_position(%(all_groups)s, able."group"::text) - 1 AS "group",
+        able.is_first,
+        CASE WHEN able.household_key = '' THEN -1
+             ELSE min(able.id) OVER (PARTITION BY able.household_key) END AS household,
+        coalesce(held.devices, 0) AS held
+    FROM able LEFT JOIN held ON held.household_key = able.household_key
+"""
+IN_STOCK = """
+    SELECT d.id,
+        CASE WHEN d.earmark_school_id IS NOT NULL THEN 0 WHEN u.level = 'district' THEN 1
+             WHEN u.level = 'province' THEN 2 ELSE 3 END AS level,
+        coalesce(d.earmark_school_id, d.earmark_unit_id, -1) AS area,
+        row_number() OVER (ORDER BY l.code COLLATE "C", d.code COLLATE "C") AS position
+    FROM donations_device d JOIN donations_lot l ON l.id = d.lot_id
+    LEFT JOIN schools_administrativeunit u ON u.id = d.earmark_unit_id
+    LEFT JOIN schools_school s ON s.office_id = d.earmark_school_id
+    WHERE d.state = 'accepted'
+      AND NOT EXISTS (SELECT 1 FROM allocation_allocation a WHERE a.device_id = d.id AND a.ended_at IS NULL)
+      AND (%(province)s::bigint IS NULL OR u.province_id = %(province)s OR s.province_id = %(province)s)
+"""
+# A device promised to a place that no longer exists, or that no pass serves, must be looked at by a person first.
+LOST_EARMARK = """
+    SELECT d.code, coalesce(u.full_name, o.name) AS place, coalesce(u.successor_id, o.successor_id) IS NOT NULL
+    FROM donations_device d
+    LEFT JOIN schools_administrativeunit u ON u.id = d.earmark_unit_id
+    LEFT JOIN schools_office o ON o.id = d.earmark_school_id
+    WHERE d.state = 'accepted' AND (u.valid_to <= %(day)s OR o.valid_to <= %(day)s OR u.level = 'commune')
+      AND NOT EXISTS (SELECT 1 FROM allocation_allocation a WHERE a.device_id = d.id AND a.ended_at IS NULL)
+      AND (%(province)s::bigint IS NULL OR u.province_id = %(province)s)
+    ORDER BY d.code LIMIT 6
+"""
+FREEZE_STUDENTS = f"""
+    INSERT INTO allocation_applicant (run_id, student_id, code, school_id, "group", is_priority, household, held)
+    SELECT %(run)s, e.id, substr(encode(sha256(uuid_send(gen_random_uuid())), 'hex'), 1, 16), e.school_id,
+        e."group", e.is_first, e.household, e.held
+    FROM ({ELIGIBLE}) AS e
+"""
+FREEZE_DEVICES = f"""
+    INSERT INTO allocation_offer (run_id, device_id, level, area, position)
+    SELECT %(run)s, id, level, area, position FROM ({IN_STOCK}) AS stock
+    WHERE level <> {FREE} OR position NOT IN (
+        SELECT position FROM ({IN_STOCK}) AS free WHERE level = {FREE} ORDER BY position DESC LIMIT %(reserve)s
+    )
+"""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Numbers of schools and their areas in the byte order of their codes, as the engine wants them."""
+
+    school_ids: np.ndarray  # ascending
+    school: np.ndarray  # number of each school, parallel to school_ids
+    district: np.ndarray
+    province: np.ndarray
+    province_ids: list[int]  # by number
+    province_codes: list[str]
+    area_numbers: dict[int, dict[int, int]]  # level → id of the area → its number
+
+    @classmethod
+    def read(cls) -> Places:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT s.office_id, s.code, s.district_id, d.public_code, s.province_id, p.public_code "
+                "FROM schools_school s JOIN schools_administrativeunit p ON p.id = s.province_id "
+                "LEFT JOIN schools_administrativeunit d ON d.id = s.district_id ORDER BY s.office_id"
+            )
+            rows = cursor.fetchall()
+        ids, codes, districts, district_codes, provinces, province_codes = (
+            [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(6)]
+        )
+
+        def numbers(keys: Sequence[int | None], names: Sequence[str | None]) -> dict[int, int]:
+            by_code = sorted({(name, key) for key, name in zip(keys, names, strict=True) if key is not None})
+            return {key: number for number, (_, key) in enumerate(by_code)}
+
+        school, district, province = (
+            numbers(ids, codes),
+            numbers(districts, district_codes),
+            numbers(provinces, province_codes),
+        )
+        name_of = dict(zip(provinces, province_codes, strict=True))
+        return cls(
+            school_ids=np.array(ids, dtype=np.int64),
+            school=np.array([school[key] for key in ids], dtype=np.int32),
+            district=np.array([district.get(key, engine.NOBODY) for key in districts], dtype=np.int32),
+            province=np.array([province[key] for key in provinces], dtype=np.int32),
+            province_ids=list(province),
+            province_codes=[name_of[key] for key in province],
+            area_numbers={engine.SCHOOL: school, engine.DISTRICT: district, engine.PROVINCE: province},
+        )
+
+    def columns(self, school_id: np.ndarray) -> dict[str, np.ndarray]:
+        at = np.searchsorted(self.school_ids, school_id)
+        return {"school": self.school[at], "district": self.district[at], "province": self.province[at]}
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the engine is given for a run, with the keys of its rows."""
+
+    students: Students
+    student_ids: np.ndarray
+    school_ids: np.ndarray
+    devices: Devices
+    device_ids: np.ndarray
+    places: Places
+
+
+def read_inputs(applicants: str, offers: str, params: Sequence | dict) -> Inputs:
+    """The engine's columns from two sources (see `read_columns`): frozen ones, or today's for a simulation."""
+    places = Places.read()
+    rows = read_columns(
+        applicants, params,
+        student_id="i8", code="S16", school_id="i8", group_number="i2", is_priority="?", household="i8", held="i2",
+    )  # fmt: skip
+    offer = read_columns(offers, params, device_id="i8", level="i2", area="i8", position="i4")
+    students = Students(
+        code=rows["code"].astype("U16").tolist(),
+        **places.columns(rows["school_id"]),
+        group=rows["group_number"].astype(np.int8),
+        priority_locality=rows["is_priority"],
+        household=rows["household"],
+        household_devices=rows["held"],
+    )
+    area = np.full(len(offer["area"]), engine.NOBODY, dtype=np.int32)
+    for level, numbers in places.area_numbers.items():
+        of_level = np.flatnonzero(offer["level"] == level)
+        area[of_level] = [numbers.get(key, engine.NOBODY) for key in offer["area"][of_level].tolist()]
+    return Inputs(
+        students=students,
+        student_ids=rows["student_id"],
+        school_ids=rows["school_id"],
+        devices=Devices(level=offer["level"], area=area, order=offer["position"].astype(np.int64)),
+        device_ids=offer["device_id"],
+        places=places,
+    )
+
+
+def frozen_inputs(run_id: int) -> Inputs:
+    """What a run was frozen with."""
+    return read_inputs(
+        '(SELECT student_id, code, school_id, "group" AS group_number, is_priority, household, held '
+        'FROM allocation_applicant WHERE run_id = %(run)s ORDER BY code COLLATE "C") AS rows',
+        "(SELECT device_id, level, area, position FROM allocation_offer WHERE run_id = %(run)s) AS rows",
+        {"run": run_id},
+    )
+
+
+def current_inputs(*, day: dt.date, province_id: int | None, groups: Sequence[str]) -> Inputs:
+    """What a run frozen on `day` would get; nothing is fixed, and the codes serve for this once."""
+    return read_inputs(
+        "(SELECT id AS student_id, lpad(to_hex(id), 16, '0') AS code, school_id, \"group\" AS group_number, "
+        f"is_first AS is_priority, household, held FROM ({ELIGIBLE}) AS e) AS rows",
+        f"(SELECT id AS device_id, level, area, position FROM ({IN_STOCK}) AS s) AS rows",
+        parameters(day=day, province_id=province_id, groups=groups),
+    )
+
+
+def parameters(*, day: dt.date, province_id: int | None, groups: Sequence[str]) -> dict:
+    return {"day": day, "province": province_id, "groups": list(groups), "all_groups": list(GROUPS)}
+
+
+def lost_earmarks(*, day: dt.date, province_id: int | None) -> list[tuple[str, str, bool]]:
+    """Devices in stock whose earmark no run can serve: (code, place, whether the place has a successor)."""
+    with connection.cursor() as cursor:
+        cursor.execute(LOST_EARMARK, {"day": day, "province": province_id})
+        return cursor.fetchall()
+
+
+def count_free_stock(*, province_id: int | None) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT count(*) FROM ({IN_STOCK}) AS s WHERE level = {FREE}", {"province": province_id}
+        )
+        return cursor.fetchone()[0]
+
+
+def freeze_rows(
+    *, run_id: int, day: dt.date, province_id: int | None, groups: Sequence[str], reserve: int
+) -> tuple[int, int]:
+    """Fix the inputs of a run; returns how many students and devices."""
+    params = parameters(day=day, province_id=province_id, groups=groups) | {"run": run_id, "reserve": reserve}
+    with connection.cursor() as cursor:
+        cursor.execute(FREEZE_STUDENTS, params)
+        students = cursor.rowcount
+        cursor.execute(FREEZE_DEVICES, params)
+        return students, cursor.rowcount
+
+
+def frozen_root(run_id: int) -> str:
+    """The Merkle root over a run's applicants, in the order of their codes. Raises ValueError if two codes are equal."""
+    inputs = frozen_inputs(run_id)
+    students, names = inputs.students, inputs.places.province_codes
+    codes = list(students.code)
+    if len(set(codes)) != len(codes):
+        raise ValueError("two applicants drew the same code")
+    return rules.merkle_root(
+        rules.applicant_leaf(code, names[province], 1 if first else 2, GROUPS[group])
+        for code, province, first, group in zip(
+            codes,
+            students.province.tolist(),
+            students.priority_locality.tolist(),
+            students.group.tolist(),
+            strict=True,
+        )
+    ).hex()
+
+
+def engine_digest() -> str:
+    """SHA-256 of the engine's source, so that a run names the code that decided."""
+    return engine.sha256(ENGINE.read_bytes()).hexdigest()

@@ -1,0 +1,161 @@
+"""From an outcome of the engine to a proposal: rows for the commit, figures for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+
+from allocation import engine
+from allocation.columns import write_columns
+from allocation.engine import FREE, GROUPS, NOBODY, PASSES, Outcome, Policy
+from allocation.freezing import Inputs
+
+ENGINE_POLICY_KEYS = ("groups", "locality_first", "margin")
+
+
+def engine_policy(rules: dict[str, Any]) -> Policy:
+    return Policy(tuple(rules["groups"]), rules["locality_first"], rules["margin"])
+
+
+def write_proposal(*, run_id: int, inputs: Inputs, outcome: Outcome) -> str:
+    """Store who is to receive which device; returns the SHA-256 of the rows in the order of the devices."""
+    order = np.argsort(inputs.device_ids[outcome.device])
+    device, student = outcome.device[order], outcome.student[order]
+    columns: dict[str, tuple[str, Any]] = {
+        "run_id": ("i8", run_id),
+        "device_id": ("i8", inputs.device_ids[device]),
+        "student_id": ("i8", inputs.student_ids[student]),
+        "locality": ("i2", outcome.locality[student]),
+        "group": ("i2", outcome.group[student]),
+        "place": ("i2", outcome.place[student]),
+        "via": ("i2", outcome.via[order]),
+    }
+    if len(device):
+        write_columns("allocation_proposed", **columns)
+    digest = sha256()
+    for name, (_, values) in columns.items():
+        if name != "run_id":
+            digest.update(np.ascontiguousarray(values).astype(">i8").tobytes())
+    return digest.hexdigest()
+
+
+def figures(*, inputs: Inputs, outcome: Outcome, policy: Policy) -> dict[str, Any]:
+    """The summary of `engine.summary` and what the proposal page shows beside it; JSON."""
+    result = engine.summary(
+        students=inputs.students,
+        devices=inputs.devices,
+        policy=policy,
+        outcome=outcome,
+        province_codes=inputs.places.province_codes,
+    )
+    served = outcome.served != NOBODY
+    result["policy_groups"] = list(policy.groups)
+    result["locality_first"] = policy.locality_first
+    result["by_pass"] = {name: int((outcome.via == number).sum()) for number, name in enumerate(PASSES)}
+    result["cells"] = cells(inputs, outcome, policy, served)
+    result["margin"] = margin(inputs, outcome)
+    result["idle"] = idle_devices(inputs, outcome)
+    result["cutoffs"] = cutoffs(inputs, outcome)
+    return result
+
+
+def cells(inputs: Inputs, outcome: Outcome, policy: Policy, served: np.ndarray) -> list[dict[str, Any]]:
+    """Served and unmet per province and group, and the tiers with their counts."""
+    size = len(inputs.places.province_codes)
+    key = inputs.students.province.astype(np.int64) * 4 + outcome.group
+    wanted = np.bincount(key[outcome.eligible], minlength=size * 4)
+    got = np.bincount(key[served], minlength=size * 4)
+    return [
+        {
+            "province": inputs.places.province_codes[number],
+            "group": name,
+            "need": int(wanted[number * 4 + place]),
+            "served": int(got[number * 4 + place]),
+        }
+        for number in range(size)
+        for place, name in enumerate(policy.groups, start=1)
+        if wanted[number * 4 + place]
+    ]
+
+
+def margin(inputs: Inputs, outcome: Outcome) -> dict[str, Any] | None:
+    if outcome.margin is None:
+        return None
+    names = inputs.places.province_codes
+    return {
+        "tier": list(outcome.margin.tier),
+        "left": outcome.margin.left,
+        "need": outcome.margin.need,
+        "provinces": [
+            [names[number], need, outcome.margin.given_by_province[number]]
+            for number, need in outcome.margin.need_by_province.items()
+        ],
+    }
+
+
+def idle_devices(inputs: Inputs, outcome: Outcome) -> list[list[int]]:
+    """Devices that no one may have: [level, area id, count] of earmarks where nobody waits, and what is left over."""
+    left = np.ones(len(inputs.device_ids), dtype=bool)
+    left[outcome.device] = False
+    by_number = {
+        level: {number: key for key, number in numbers.items()}
+        for level, numbers in inputs.places.area_numbers.items()
+    }
+    counted = engine.count_by(
+        inputs.devices.level[left].astype(np.int64) * 2**32 + (inputs.devices.area[left] + 1)
+    )
+    result = []
+    for key, count in counted.items():
+        level, area = key >> 32, (key & 0xFFFFFFFF) - 1
+        result.append([level, by_number[level].get(area, NOBODY) if level != FREE else NOBODY, count])
+    return sorted(result)
+
+
+def cutoffs(inputs: Inputs, outcome: Outcome) -> dict[str, int]:
+    """Per province, the rank of the last student whom the free pass served: who comes after it waits."""
+    rows = np.flatnonzero(outcome.served == FREE)
+    last: dict[str, int] = {}
+    for number, name in enumerate(inputs.places.province_codes):
+        ranks = outcome.rank[rows[inputs.students.province[rows] == number]]
+        if len(ranks):
+            last[name] = int(ranks.max())
+    return last
+
+
+def difference(now: dict[str, Any], before: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """Per province and group, how this proposal differs from the run before: served and unmet, then and now."""
+    if not before:
+        return []
+
+    def by_cell(summary: dict[str, Any]) -> dict[tuple[str, str], tuple[int, int]]:
+        return {
+            (cell["province"], cell["group"]): (cell["served"], cell["need"] - cell["served"])
+            for cell in summary.get("cells", [])
+        }
+
+    old, new = by_cell(before), by_cell(now)
+    return [
+        {
+            "province": province,
+            "group": group,
+            "served": new.get((province, group), (0, 0))[0],
+            "served_before": old.get((province, group), (0, 0))[0],
+            "unmet": new.get((province, group), (0, 0))[1],
+            "unmet_before": old.get((province, group), (0, 0))[1],
+        }
+        for province, group in sorted(set(old) | set(new))
+    ]
+
+
+def totals_by(cells: Sequence[dict[str, Any]], key: str) -> list[tuple[str, int, int]]:
+    """(name, need, served) summed over cells by `province` or `group`."""
+    total: dict[str, list[int]] = {}
+    for cell in cells:
+        row = total.setdefault(cell[key], [0, 0])
+        row[0] += cell["need"]
+        row[1] += cell["served"]
+    order = GROUPS.index if key == "group" else str
+    return [(name, *total[name]) for name in sorted(total, key=order)]

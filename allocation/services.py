@@ -1,0 +1,510 @@
+"""A run from its opening to its commit, policies, revocations. Keyword-only, `by` first, atomic; `at` is given."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from allocation import committing, engine, freezing, proposing, rules, swapping
+from allocation.models import (
+    Allocation,
+    AllocationPolicy,
+    AllocationRun,
+    Comparison,
+    Phase,
+    Revocation,
+)
+from common import jobs
+from ledger.codes import new_code
+from ledger.commitments import draw_seed
+from ledger.services import record
+from schools.models import AdministrativeUnit
+
+State = AllocationRun.State
+Progress = Callable[..., None]
+
+# Above this many rows a shadow table, loaded and then indexed, is quicker than live indexes (docs/adr).
+SWAP_FROM_ROWS = 50_000
+
+
+def no_progress(done: int, total: int | None = None, *, step: str = "") -> None:
+    """For callers that show none."""
+
+
+def day_of(at: dt.datetime) -> dt.date:
+    return timezone.localdate(at)
+
+
+# --- policies ------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def draft_policy(
+    *,
+    by,
+    phase: Phase,
+    name: str,
+    groups: Sequence[str],
+    locality_first: bool,
+    margin: str,
+    reserve_percent: int = 0,
+) -> AllocationPolicy:
+    """A new version of the phase's policy, not yet in force. Raises ValidationError for what the law forbids."""
+    given = {"locality_first": locality_first, "margin": margin, "groups": list(groups)}
+    if problems := rules.policy_problems(given, phase.groups):
+        raise ValidationError(problems)
+    Phase.objects.select_for_update().get(pk=phase.pk)
+    latest = phase.policies.aggregate(latest=Max("version"))["latest"] or 0
+    return AllocationPolicy.objects.create(
+        phase=phase, version=latest + 1, name=name, rules=given, reserve_percent=reserve_percent
+    )
+
+
+@transaction.atomic
+def publish_policy(*, by, policy: AllocationPolicy, at: dt.datetime) -> AllocationPolicy:
+    """Put the policy in force: its hash stands in the ledger, and it never changes again."""
+    policy = AllocationPolicy.objects.select_for_update().select_related("phase").get(pk=policy.pk)
+    if policy.published_at is not None:
+        raise ValidationError("Chính sách này đã công bố rồi.")
+    if problems := rules.policy_problems(policy.rules, policy.phase.groups):
+        raise ValidationError(problems)
+    record(event="policy.published", on=day_of(at), policy=policy.code, hash=policy.digest)
+    policy.published_at, policy.published_by = at, by
+    policy.save(update_fields=["published_at", "published_by"])
+    return policy
+
+
+# --- opening and freezing --------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def open_run(
+    *,
+    by,
+    policy: AllocationPolicy,
+    randomness_source: str,
+    draw_at: dt.datetime,
+    at: dt.datetime,
+    province: AdministrativeUnit | None = None,
+    source: str = AllocationRun.Source.PUBLIC_DRAW,
+    commitments: Sequence[str] = (),
+) -> AllocationRun:
+    """Open a run and announce the randomness that will decide its ties, before anything is frozen."""
+    if policy.published_at is None:
+        raise ValidationError("Chính sách chưa công bố nên chưa dùng được cho đợt nào.")
+    if draw_at <= at:
+        raise ValidationError(
+            {"draw_at": "Kết quả này đã có rồi. Hãy chọn một kỳ quay số sắp tới, để không ai biết trước."}
+        )
+    if source == AllocationRun.Source.THREE_PARTIES and (
+        len(commitments) != 3 or not all(rules.HEX256.fullmatch(value) for value in commitments)
+    ):
+        raise ValidationError(
+            {"commitments": "Cần đúng ba cam kết, mỗi cam kết 64 ký tự 0–9, a–f, mỗi dòng một bên."}
+        )
+    refuse_overlap(province)
+    try:
+        with transaction.atomic():
+            return AllocationRun.objects.create(
+                code=new_code("DPB"),
+                policy=policy,
+                province=province,
+                source=source,
+                randomness_source=randomness_source,
+                draw_at=draw_at,
+                commitments=list(commitments),
+                opened_at=at,
+                opened_by=by,
+            )
+    except IntegrityError as error:  # two at the same moment: the database's exclusion constraint decides
+        refuse_overlap(province, otherwise=error)
+        raise
+
+
+def refuse_overlap(province: AdministrativeUnit | None, *, otherwise: Exception | None = None) -> None:
+    """Raise ValidationError if a live run covers a part of the same place."""
+    live = AllocationRun.objects.live()
+    if province is not None:
+        live = live.filter(province=province) | live.filter(province__isnull=True)
+    run = live.select_related("province").first()
+    if run is not None:
+        raise ValidationError(
+            f"Đợt {run.code} ({run.scope_name}) đang mở và trùng phạm vi. Hãy hoàn tất hoặc bác đợt đó trước."
+        ) from otherwise
+
+
+def request_freeze(*, by, run: AllocationRun):
+    """Hand the freeze to a worker; raises IntegrityError if it is under way."""
+    return jobs.hand_over(by=by, kind="allocation.tasks.freeze", subject=run)
+
+
+@transaction.atomic
+def freeze(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_progress) -> AllocationRun:
+    """Fix the inputs: who is eligible and which devices are in stock now; publish their counts and root.
+
+    Does nothing if the run is frozen already. Raises ValidationError, with nothing fixed, when the policy
+    contradicts the phase, an earmark points to a place that is gone, or there is no device or no student.
+    """
+    run = locked(run)
+    if run.state != State.OPENED:
+        return run
+    policy = run.policy
+    if problems := rules.policy_problems(policy.rules, policy.phase.groups):
+        raise ValidationError(problems)
+    if run.draw_at <= at:
+        raise ValidationError(
+            "Kết quả ngẫu nhiên đã công bố có trước khi chốt dữ liệu. Hãy bác đợt này và mở đợt khác với kỳ quay sau."
+        )
+    day, place = day_of(at), {"province_id": run.province_id}
+    refuse_lost_earmarks(day, run.province_id)
+    progress(0, 3, step="Đếm máy trong kho")
+    reserve = freezing.count_free_stock(**place) * policy.reserve_percent // 100
+    progress(1, 3, step="Chốt danh sách học sinh và máy")
+    run.applicant_count, run.supply_count = freezing.freeze_rows(
+        run_id=run.pk, day=day, groups=policy.rules["groups"], reserve=reserve, **place
+    )
+    if not run.applicant_count:
+        raise ValidationError("Không có học sinh nào đủ điều kiện trong phạm vi này nên không có gì để chốt.")
+    if not run.supply_count:
+        raise ValidationError("Không có máy nào trong kho cho phạm vi này nên không có gì để chốt.")
+    progress(2, 3, step="Tính gốc dữ liệu")
+    run.frozen_root = freezing.frozen_root(run.pk)
+    run.engine_digest = freezing.engine_digest()
+    run.reserve_count = reserve
+    run.state, run.frozen_at, run.frozen_by = State.FROZEN, at, by
+    run.save()
+    parties = {f"party{number}": value for number, value in enumerate(run.commitments, start=1)}
+    record(
+        event="run.frozen",
+        on=day,
+        run=run.code,
+        root=run.frozen_root,
+        applicants=run.applicant_count,
+        supply=run.supply_count,
+        policy=policy.digest,
+        engine=run.engine_digest,
+        source=run.source,
+        draw_on=day_of(run.draw_at),
+        scope=run.province.public_code if run.province else None,
+        **parties,
+    )
+    progress(3, 3, step="Đã chốt")
+    return run
+
+
+def refuse_lost_earmarks(day: dt.date, province_id: int | None) -> None:
+    lost = freezing.lost_earmarks(day=day, province_id=province_id)
+    if lost:
+        shown = "; ".join(f"máy {code} dành cho {place}" for code, place, _ in lost[:5])
+        more = " và các máy khác" if len(lost) > 5 else ""
+        raise ValidationError(
+            f"Có máy dành riêng cho nơi đã sáp nhập, đã giải thể hoặc chưa hỗ trợ: {shown}{more}. "
+            "Hãy sửa nơi dành riêng ở kho rồi chốt lại."
+        )
+
+
+# --- the lottery -------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def enter_randomness(*, by, run: AllocationRun, value: str, at: dt.datetime) -> AllocationRun:
+    """One official types the public result; it counts once another has confirmed it."""
+    run = locked(run, State.FROZEN)
+    value = normal_randomness(value)
+    refuse_randomness(run, value, at)
+    run.randomness, run.entered_at, run.entered_by = value, at, by
+    run.save(update_fields=["randomness", "entered_at", "entered_by"])
+    return run
+
+
+@transaction.atomic
+def confirm_randomness(*, by, run: AllocationRun, value: str, at: dt.datetime) -> AllocationRun:
+    """Another official types it again from the source; both must agree. Fixes the seed and asks for the proposal."""
+    run = locked(run, State.FROZEN)
+    value = normal_randomness(value)
+    if run.entered_by_id is None:
+        raise ValidationError("Chưa ai nhập số ngẫu nhiên.")
+    if run.entered_by_id == by.pk:
+        raise ValidationError("Người xác nhận phải khác người nhập.")
+    refuse_randomness(run, value, at)
+    if value != run.randomness:
+        raise ValidationError(
+            "Số thầy/cô vừa nhập không giống số đã nhập lần đầu. Hãy xem lại nguồn đã công bố; "
+            "nếu lần đầu sai thì nhập lại lần đầu."
+        )
+    randomness = value.encode()
+    run.seed = draw_seed(bytes.fromhex(run.frozen_root), randomness).hex()
+    run.confirmed_at, run.confirmed_by, run.state = at, by, State.SEEDED
+    run.save(update_fields=["seed", "confirmed_at", "confirmed_by", "state"])
+    record(event="run.seeded", on=day_of(at), run=run.code, randomness=randomness.hex(), seed=run.seed)
+    jobs.hand_over(by=run.opened_by, kind="allocation.tasks.propose", subject=run)
+    return run
+
+
+def normal_randomness(value: str) -> str:
+    """Without what a copy brings along: spaces at the ends, Windows line ends."""
+    return "\n".join(line.strip() for line in value.strip().splitlines())
+
+
+def refuse_randomness(run: AllocationRun, value: str, at: dt.datetime) -> None:
+    problem = rules.randomness_problem(
+        randomness=value,
+        source=run.source,
+        commitments=run.commitments,
+        draw_at=run.draw_at,
+        frozen_at=run.frozen_at,
+        at=at,
+    )
+    if problem:
+        raise ValidationError({"value": problem})
+
+
+# --- the proposal ------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def propose(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_progress) -> AllocationRun:
+    """Let the engine decide over the frozen inputs and store its proposal. Does nothing if it is there already."""
+    run = locked(run)
+    if run.state != State.SEEDED:
+        return run
+    progress(0, 3, step="Đọc dữ liệu đã chốt")
+    inputs = freezing.frozen_inputs(run.pk)
+    policy = proposing.engine_policy(run.policy.rules)
+    progress(1, 3, step="Xếp thứ tự và chia máy")
+    outcome = engine.allocate(
+        students=inputs.students, devices=inputs.devices, policy=policy, seed=bytes.fromhex(run.seed)
+    )
+    progress(2, 3, step="Ghi phương án")
+    run.proposal_digest = proposing.write_proposal(run_id=run.pk, inputs=inputs, outcome=outcome)
+    run.summary = proposing.figures(inputs=inputs, outcome=outcome, policy=policy)
+    run.state, run.proposed_at, run.proposed_by = State.PROPOSED, at, by
+    run.save(update_fields=["proposal_digest", "summary", "state", "proposed_at", "proposed_by"])
+    progress(3, 3, step="Đã có phương án")
+    return run
+
+
+@transaction.atomic
+def approve(*, by, run: AllocationRun, at: dt.datetime) -> AllocationRun:
+    """A second official approves exactly this proposal; a worker then writes the allocations."""
+    run = locked(run, State.PROPOSED)
+    if by.pk in {run.opened_by_id, run.frozen_by_id, run.proposed_by_id}:
+        raise ValidationError("Người phê duyệt phải khác người mở đợt và người lập phương án.")
+    refuse_stale(run)
+    run.state, run.approved_at, run.approved_by = State.APPROVED, at, by
+    run.save(update_fields=["state", "approved_at", "approved_by"])
+    record(
+        event="run.approved",
+        on=day_of(at),
+        run=run.code,
+        proposal=run.proposal_digest,
+        served=run.summary["allocated"],
+    )
+    request_commit(by=by, run=run)
+    return run
+
+
+def request_commit(*, by, run: AllocationRun):
+    """Hand the commit to a worker; once more after a failure."""
+    return jobs.hand_over(by=by, kind="allocation.tasks.commit", subject=run)
+
+
+def refuse_stale(run: AllocationRun) -> None:
+    """Raise ValidationError when devices or students changed since the freeze (re-validation)."""
+    stale = committing.stale_rows(run)
+    if any(stale.values()):
+        raise ValidationError(
+            f"Từ lúc chốt đến nay đã có thay đổi: {stale['devices']} máy không còn trong kho, "
+            f"{stale['students']} học sinh không còn đủ điều kiện, {stale['taken']} máy hoặc em đã được phân bổ. "
+            "Hãy bác phương án này (lý do: dữ liệu đầu vào có sai sót) và mở đợt mới."
+        )
+
+
+@transaction.atomic
+def commit(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_progress) -> AllocationRun:
+    """Write the approved allocations, all or none, and queue their ledger entries. Does nothing if done already."""
+    run = locked(run)
+    if run.state != State.APPROVED:
+        return run
+    progress(0, 4, step="Kiểm tra lại máy và học sinh")
+    refuse_stale(run)
+    progress(1, 4, step="Ghi phân bổ")
+    committing.write_areas(run)
+    if run.summary["allocated"] >= SWAP_FROM_ROWS:
+        written = swapping.insert_by_swap(run)
+    else:
+        written = committing.insert_live(run)
+    if written != run.summary["allocated"]:
+        raise ValidationError(
+            "Số dòng ghi được khác phương án đã phê duyệt; chưa ghi gì. Xin báo người quản trị."
+        )
+    progress(2, 4, step="Ghi sổ cái")
+    committing.record_allocations(run, on=day_of(at))
+    progress(3, 4, step="Lập tệp bốc thăm công khai")
+    text = write_draw_file(run)
+    run.state, run.committed_on_clock_at = State.COMMITTED, timezone.now()
+    run.save(update_fields=["state", "committed_on_clock_at"])
+    record(
+        event="run.committed",
+        on=day_of(at),
+        run=run.code,
+        served=written,
+        unserved=run.applicant_count - written,
+        result=run.proposal_digest,
+        draw_file=committing.digest(text),
+    )
+    progress(4, 4, step="Đã phân bổ")
+    return run
+
+
+def write_draw_file(run: AllocationRun) -> str:
+    """Recompute the run from its frozen inputs, and write its public draw file beside the log."""
+    inputs = freezing.frozen_inputs(run.pk)
+    outcome = engine.allocate(
+        students=inputs.students,
+        devices=inputs.devices,
+        policy=proposing.engine_policy(run.policy.rules),
+        seed=bytes.fromhex(run.seed),
+    )
+    text = committing.draw_file(inputs, outcome)
+    path = settings.LEDGER_DIR / "runs" / f"{run.code}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_text(text)
+    part.replace(path)
+    return text
+
+
+@transaction.atomic
+def reject(*, by, run: AllocationRun, reason: str, at: dt.datetime, note: str = "") -> AllocationRun:
+    """End a run without effect; the reason is public once the inputs were frozen."""
+    run = locked(run)
+    if not run.is_live:
+        raise ValidationError(f"Đợt {run.code} đã kết thúc, không bác được nữa.")
+    was_frozen = run.frozen_at is not None
+    run.state, run.rejected_at, run.rejected_by = State.REJECTED, at, by
+    run.reject_reason, run.reject_note = reason, note
+    run.save(update_fields=["state", "rejected_at", "rejected_by", "reject_reason", "reject_note"])
+    if was_frozen:
+        record(event="run.rejected", on=day_of(at), run=run.code, reason=reason)
+    return run
+
+
+def locked(run: AllocationRun, *states: str) -> AllocationRun:
+    """The run's row, locked; raises ValidationError when it is in none of `states` (if any are given)."""
+    row = (
+        AllocationRun.objects.select_for_update(of=("self",))
+        .select_related("policy__phase", "province")
+        .get(pk=run.pk)
+    )
+    if states and row.state not in states:
+        raise ValidationError(
+            f"Đợt {row.code} đang ở bước «{row.get_state_display()}» nên chưa làm được việc này."
+        )
+    return row
+
+
+# --- comparing policies --------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def ask_comparison(
+    *,
+    by,
+    one: AllocationPolicy,
+    other: AllocationPolicy,
+    at: dt.datetime,
+    province: AdministrativeUnit | None = None,
+) -> Comparison:
+    """Have a worker simulate two policies on today's inputs; changes nothing but its own result."""
+    if one.pk == other.pk:
+        raise ValidationError({"other": "Hãy chọn hai chính sách khác nhau."})
+    row = Comparison.objects.create(one=one, other=other, province=province, asked_at=at, asked_by=by)
+    jobs.hand_over(by=by, kind="allocation.tasks.compare", subject=row)
+    return row
+
+
+@transaction.atomic
+def compare(*, by, comparison: Comparison, at: dt.datetime, progress: Progress = no_progress) -> Comparison:
+    """Both policies on the same inputs and the same (throw-away) seed: who gains, who loses."""
+    progress(0, 2, step="Đọc học sinh và máy")
+    results = []
+    served = []
+    for step, policy in enumerate((comparison.one, comparison.other), start=1):
+        inputs = freezing.current_inputs(
+            day=day_of(at), province_id=comparison.province_id, groups=policy.rules["groups"]
+        )
+        chosen = proposing.engine_policy(policy.rules)
+        outcome = engine.allocate(
+            students=inputs.students, devices=inputs.devices, policy=chosen, seed=bytes(32)
+        )
+        results.append(proposing.figures(inputs=inputs, outcome=outcome, policy=chosen))
+        served.append(set(inputs.student_ids[outcome.student].tolist()))
+        progress(step, 2, step="Chạy thử từng chính sách")
+    comparison.result = {
+        "one": results[0],
+        "other": results[1],
+        "difference": proposing.difference(results[1], results[0]),
+        "gain": len(served[1] - served[0]),
+        "lose": len(served[0] - served[1]),
+    }
+    comparison.save(update_fields=["result"])
+    return comparison
+
+
+# --- taking back ---------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def request_revocation(
+    *, by, allocation: Allocation, reason: str, notice: str, at: dt.datetime
+) -> Revocation:
+    """Ask that an allocation be taken back; another official decides."""
+    allocation = Allocation.objects.select_for_update().get(pk=allocation.pk)
+    if allocation.ended_at is not None:
+        raise ValidationError("Phân bổ này đã chấm dứt rồi.")
+    if len(notice.strip()) < 20:
+        raise ValidationError(
+            {"notice": "Thông báo phải nói rõ vì sao và gia đình khiếu nại ở đâu (ít nhất 20 ký tự)."}
+        )
+    return Revocation.objects.create(
+        allocation=allocation, reason=reason, notice=notice.strip(), requested_at=at, requested_by=by
+    )
+
+
+@transaction.atomic
+def decide_revocation(*, by, revocation: Revocation, agree: bool, at: dt.datetime) -> Revocation:
+    """A second official agrees (the allocation ends, the device is in stock again) or not (nothing changes)."""
+    revocation = (
+        Revocation.objects.select_for_update(of=("self",))
+        .select_related("allocation__device", "allocation__run")
+        .get(pk=revocation.pk)
+    )
+    if revocation.approved_at or revocation.refused_at:
+        raise ValidationError("Đề nghị này đã có quyết định.")
+    if revocation.requested_by_id == by.pk:
+        raise ValidationError("Người quyết định phải khác người đề nghị thu hồi.")
+    if not agree:
+        revocation.refused_at, revocation.refused_by = at, by
+        revocation.save(update_fields=["refused_at", "refused_by"])
+        return revocation
+    allocation = Allocation.objects.select_for_update().get(pk=revocation.allocation_id)
+    record(
+        event="device.allocation_revoked",
+        on=day_of(at),
+        device=revocation.allocation.device.code,
+        run=revocation.allocation.run.code,
+        reason=revocation.reason,
+    )
+    allocation.ended_at, allocation.ended_by = at, by
+    allocation.end_reason = Allocation.EndReason.REVOKED
+    allocation.save(update_fields=["ended_at", "ended_by", "end_reason"])
+    revocation.approved_at, revocation.approved_by = at, by
+    revocation.save(update_fields=["approved_at", "approved_by"])
+    return revocation

@@ -1,0 +1,346 @@
+"""A run from its opening to its commit on the real database, and what is refused on the way."""
+
+import datetime as dt
+import json
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, connection, transaction
+
+from allocation import rules, services
+from allocation.models import Allocation, AllocationRun, Applicant, Phase, Proposed
+from donations.models import Device
+from ledger.models import LedgerOutbox
+from schools.models import AdministrativeUnit, DirectivePeriod, Student
+from tests.allocation_world import AT, AllocationWorld
+
+pytestmark = pytest.mark.django_db
+HOUR = dt.timedelta(hours=1)
+
+
+@pytest.fixture
+def world():
+    return AllocationWorld()
+
+
+def entries(event: str) -> list[dict]:
+    rows = LedgerOutbox.objects.filter(event=event).order_by("id").values_list("body", flat=True)
+    return [json.loads(body) for body in rows]
+
+
+def test_a_run_goes_from_its_opening_to_allocations(world):
+    world.students(30, group="poor")
+    world.students(30, group="near_poor")
+    world.stock(40)
+    run = world.committed()
+    assert run.state == "committed"
+    assert Allocation.objects.live().count() == 40
+    by_group = Student.objects.filter(allocations__run=run).values_list("group", flat=True)
+    assert sorted(by_group) == ["near_poor"] * 10 + ["poor"] * 30
+    assert run.summary["waterline"] == "2.2.1"
+    # Forty of a roll of 200 at one school: its code may stand in public.
+    assert set(Allocation.objects.values_list("public_area", flat=True)) == {"15000001"}
+    assert len(entries("device.allocated")) == 40
+    frozen, seeded = entries("run.frozen")[0], entries("run.seeded")[0]
+    assert (frozen["root"], frozen["applicants"], frozen["supply"]) == (run.frozen_root, 60, 40)
+    assert bytes.fromhex(seeded["randomness"]).decode() == "12345"
+    assert entries("run.committed")[0]["unserved"] == 20
+
+
+def test_few_recipients_are_shown_no_closer_than_hides_them(world):
+    world.students(9)
+    world.stock(9)
+    world.committed()
+    assert set(Allocation.objects.values_list("public_area", flat=True)) == {"VN"}
+
+
+def test_the_frozen_root_follows_from_the_applicants(world):
+    world.students(13)
+    world.stock(3)
+    run = world.frozen()
+    rows = Applicant.objects.filter(run=run).order_by("code")
+    leaves = [rules.applicant_leaf(row.code, "VN2021-15", 2, "poor") for row in rows]
+    assert rules.merkle_root(leaves).hex() == run.frozen_root
+
+
+def test_steps_that_are_done_do_nothing_again(world):
+    world.students(12)
+    world.stock(5)
+    run = world.committed()
+    before = LedgerOutbox.objects.count()
+    for _ in range(3):
+        services.freeze(by=world.clerk, run=run, at=AT)
+        services.propose(by=world.clerk, run=run, at=AT)
+        services.commit(by=world.approver, run=run, at=AT)
+    assert Allocation.objects.count() == 5
+    assert LedgerOutbox.objects.count() == before
+
+
+def test_a_second_run_serves_those_who_waited(world):
+    world.students(12)
+    world.stock(5)
+    first = world.committed()
+    world.stock(4)
+    second = world.committed()
+    assert second.applicant_count == 7
+    served = Allocation.objects.filter(run=second).values_list("student_id", flat=True)
+    assert not set(served) & set(Allocation.objects.filter(run=first).values_list("student_id", flat=True))
+
+
+def test_locality_of_the_most_specific_unit_wins(world):
+    world.students(4)
+    DirectivePeriod.objects.create(unit=world.province, starts_on=AT.date(), source="QĐ 1")
+    world.stock(1)
+    run = world.frozen()
+    assert Applicant.objects.filter(run=run, is_priority=True).count() == 4
+    services.reject(by=world.clerk, run=run, reason="other_ground", at=AT)
+    DirectivePeriod.objects.create(
+        unit=world.school.commune, starts_on=AT.date(), source="QĐ 2", is_in_force=False
+    )
+    assert Applicant.objects.filter(run=world.frozen(), is_priority=True).count() == 0
+
+
+def test_a_household_s_devices_count_against_its_next_child(world):
+    world.students(1, household_key="h")
+    world.stock(1)
+    world.committed()
+    world.students(1, household_key="h")
+    world.students(1)
+    world.stock(1)
+    run = world.committed()
+    served = Allocation.objects.get(run=run)
+    assert (served.tier, served.student.household_key) == ("2.1.1", "")
+
+
+def test_earmarks_are_respected_and_the_idle_ones_named(world):
+    world.students(3)
+    world.stock(2, earmark_unit=world.other_province)
+    world.stock(1, earmark_school=world.school)
+    run = world.proposed()
+    assert run.summary["by_pass"] == {"school": 1, "district": 0, "province": 0, "free": 0}
+    assert run.summary["idle"] == [[2, world.other_province.pk, 2]]
+
+
+def test_a_reserve_is_held_back(world):
+    world.students(20)
+    world.stock(20)
+    run = world.frozen(policy=world.policy(reserve_percent=15))
+    assert (run.supply_count, run.reserve_count) == (17, 3)
+
+
+def test_a_province_runs_only_over_its_own_devices(world):
+    world.students(5)
+    world.stock(2)
+    world.stock(1, earmark_unit=world.province)
+    run = world.proposed(province=world.province)
+    assert (run.supply_count, run.summary["allocated"]) == (1, 1)
+
+
+@pytest.mark.parametrize("missing", ["students", "devices"])
+def test_nothing_to_give_or_nobody_to_give_to_is_refused(world, missing):
+    if missing == "devices":
+        world.students(2)
+    else:
+        world.stock(2)
+    run = world.opened()
+    with pytest.raises(ValidationError, match="không có gì để chốt"):
+        services.freeze(by=world.clerk, run=run, at=AT)
+    run.refresh_from_db()
+    assert run.state == "opened"
+    assert not Applicant.objects.exists()
+
+
+def test_an_earmark_to_a_merged_unit_is_refused_by_name(world):
+    world.students(2)
+    code = world.stock(1, earmark_unit=world.other_province)[0]
+    AdministrativeUnit.objects.filter(pk=world.other_province.pk).update(
+        valid_to=AT.date(), successor=world.province
+    )
+    with pytest.raises(ValidationError, match=f"{code} dành cho"):
+        services.freeze(by=world.clerk, run=world.opened(), at=AT)
+
+
+def test_an_overlapping_live_run_is_refused(world):
+    world.opened(province=world.province)
+    with pytest.raises(ValidationError, match="trùng phạm vi"):
+        world.opened()
+    world.opened(province=world.other_province)
+    # And below Python, by the database itself.
+    with pytest.raises(IntegrityError, match="run_one_live_per_place"), transaction.atomic():
+        AllocationRun.objects.create(
+            code="X",
+            policy=world.policy(),
+            randomness_source="x",
+            draw_at=AT,
+            opened_at=AT,
+            opened_by=world.clerk,
+        )
+
+
+@pytest.mark.parametrize("groups", [["near_poor", "poor"], ["poor", "other"], ["poor", "poor"], []])
+def test_groups_against_phase_or_law_are_refused(world, groups):
+    with pytest.raises(ValidationError):
+        services.draft_policy(
+            by=world.clerk, phase=world.phase, name="Sai", groups=groups, locality_first=True, margin="draw"
+        )
+
+
+def test_a_phase_without_a_group_refuses_it(world):
+    phase = Phase.objects.create(
+        code="GD2", name="Giai đoạn 2", clause="II.2b", starts_on=AT.date(), ends_on=AT.date() + HOUR * 48,
+        groups=["poor", "near_poor"],
+    )  # fmt: skip
+    with pytest.raises(ValidationError, match="không có đối tượng"):
+        services.draft_policy(
+            by=world.clerk, phase=phase, name="Sai", groups=["poor", "covid_orphan"], locality_first=False,
+            margin="draw",
+        )  # fmt: skip
+
+
+def test_randomness_known_before_the_freeze_is_refused(world):
+    world.students(2)
+    world.stock(1)
+    with pytest.raises(ValidationError, match="đã có rồi"):
+        world.opened(draw_at=AT - HOUR)
+    run = world.opened(draw_at=AT + HOUR)
+    with pytest.raises(ValidationError, match="trước khi chốt"):
+        services.freeze(by=world.clerk, run=run, at=AT + 2 * HOUR)
+    services.freeze(by=world.clerk, run=run, at=AT)
+    with pytest.raises(ValidationError, match="Chưa đến giờ"):
+        services.enter_randomness(by=world.clerk, run=run, value="1", at=AT + HOUR / 2)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        AllocationRun.objects.filter(pk=run.pk).update(draw_at=AT - HOUR)
+
+
+def test_randomness_takes_two_people_and_the_same_value(world):
+    world.students(2)
+    world.stock(1)
+    run = world.frozen()
+    later = AT + 2 * HOUR
+    services.enter_randomness(by=world.clerk, run=run, value=" 12345 ", at=later)
+    with pytest.raises(ValidationError, match="khác người nhập"):
+        services.confirm_randomness(by=world.clerk, run=run, value="12345", at=later)
+    with pytest.raises(ValidationError, match="không giống"):
+        services.confirm_randomness(by=world.other_clerk, run=run, value="12346", at=later)
+    run = services.confirm_randomness(by=world.other_clerk, run=run, value="12345", at=later)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        AllocationRun.objects.filter(pk=run.pk).update(seed="0" * 64)
+
+
+def test_three_parties_must_give_what_they_committed_to(world):
+    world.students(2)
+    world.stock(1)
+    numbers = ["một 1", "hai 2", "ba 3"]
+    run = world.opened(
+        source="three_parties",
+        commitments=[rules.commitment_of(number) for number in numbers],
+    )
+    services.freeze(by=world.clerk, run=run, at=AT)
+    with pytest.raises(ValidationError, match="không khớp"):
+        services.enter_randomness(by=world.clerk, run=run, value="\n".join(numbers[::-1]), at=AT)
+    services.enter_randomness(by=world.clerk, run=run, value="\r\n".join(numbers), at=AT)
+    services.confirm_randomness(by=world.other_clerk, run=run, value="\n".join(numbers), at=AT)
+    assert bytes.fromhex(entries("run.seeded")[0]["randomness"]).decode() == "\n".join(numbers)
+
+
+def test_who_prepared_cannot_approve(world):
+    world.students(2)
+    world.stock(1)
+    run = world.proposed()
+    with pytest.raises(ValidationError, match="phải khác"):
+        services.approve(by=world.clerk, run=run, at=AT)
+    with pytest.raises(IntegrityError, match="run_approver_is_another"), transaction.atomic():
+        AllocationRun.objects.filter(pk=run.pk).update(approved_by=world.clerk, approved_at=AT)
+
+
+def test_what_changed_since_the_freeze_stops_the_commit(world):
+    world.students(2)
+    world.stock(1)
+    run = world.proposed()
+    Student.objects.update(has_device=True)
+    with pytest.raises(ValidationError, match="1 học sinh không còn đủ điều kiện"):
+        services.approve(by=world.approver, run=run, at=AT)
+    assert not Allocation.objects.exists()
+
+
+def test_a_rejection_says_why_and_frees_the_place(world):
+    world.students(2)
+    world.stock(1)
+    run = services.reject(
+        by=world.approver, run=world.proposed(), reason="legal", at=AT, note="Theo công văn"
+    )
+    assert entries("run.rejected")[0]["reason"] == "legal"
+    world.opened()
+    with pytest.raises(ValidationError, match="đã kết thúc"):
+        services.reject(by=world.approver, run=run, reason="legal", at=AT)
+
+
+def test_what_is_fixed_stays(world):
+    world.students(2)
+    world.stock(1)
+    run = world.proposed()
+    for change in (
+        "UPDATE allocation_applicant SET household = 7",
+        "DELETE FROM allocation_offer",
+        "UPDATE allocation_proposed SET place = 2",
+        f"UPDATE allocation_allocationrun SET state = 'committed' WHERE id = {run.pk}",
+        f"UPDATE allocation_allocationrun SET frozen_root = 'x' WHERE id = {run.pk}",
+        "UPDATE allocation_allocationpolicy SET rules = '{}'",
+    ):
+        with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(change)
+    assert Proposed.objects.count() == 1
+
+
+def test_one_live_allocation_per_device_and_student(world):
+    world.students(2)
+    world.stock(2)
+    run = world.committed()
+    one, two = Allocation.objects.order_by("id")
+    for taken in (
+        {"device": one.device, "student": two.student},
+        {"device": two.device, "student": one.student},
+    ):
+        with pytest.raises(IntegrityError, match="_once"), transaction.atomic():
+            Allocation.objects.create(run=run, tier="1.1.1", engine_pass="free", public_area="VN", **taken)
+
+
+def test_a_revocation_needs_a_reason_a_notice_and_a_second_person(world):
+    world.students(2)
+    world.stock(1)
+    world.committed()
+    allocation = Allocation.objects.get()
+    with pytest.raises(ValidationError, match="Thông báo"):
+        services.request_revocation(
+            by=world.clerk, allocation=allocation, reason="moved_away", notice="x", at=AT
+        )
+    asked = services.request_revocation(
+        by=world.clerk,
+        allocation=allocation,
+        reason="moved_away",
+        notice="Em đã chuyển đi; khiếu nại tại Sở.",
+        at=AT,
+    )
+    with pytest.raises(ValidationError, match="phải khác"):
+        services.decide_revocation(by=world.clerk, revocation=asked, agree=True, at=AT)
+    services.decide_revocation(by=world.approver, revocation=asked, agree=True, at=AT)
+    allocation.refresh_from_db()
+    assert allocation.end_reason == "revoked"
+    assert entries("device.allocation_revoked")[0]["reason"] == "moved_away"
+    # The device is in stock again, and the next run gives it to the other child.
+    assert world.frozen().supply_count == 1
+    assert Device.objects.get().state == "accepted"
+
+
+def test_two_policies_side_by_side_change_nothing(world):
+    world.students(6, group="poor")
+    world.students(6, group="near_poor", household_key="h")
+    world.stock(8)
+    one, other = world.policy(), world.policy(groups=["near_poor"])
+    asked = services.ask_comparison(by=world.clerk, one=one, other=other, at=AT)
+    before = LedgerOutbox.objects.count()
+    result = services.compare(by=world.clerk, comparison=asked, at=AT).result
+    assert (result["one"]["served"]["poor"], result["other"]["served"]) == (6, {"near_poor": 6})
+    assert (result["gain"], result["lose"]) == (4, 6)
+    assert not AllocationRun.objects.exists()
+    assert LedgerOutbox.objects.count() == before
