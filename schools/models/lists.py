@@ -8,6 +8,7 @@ from common.audit import audited
 from common.constraints import paired
 from schools.models.offices import Office, School
 from schools.models.students import Student
+from schools.models.units import AdministrativeUnit
 from schools.reach import reach
 
 
@@ -84,6 +85,8 @@ class StudentList(models.Model):
     reading = models.JSONField("kết quả đọc", default=dict, blank=True)
     refused_code = models.CharField("mã lý do từ chối", max_length=30, blank=True)
     refused_message = models.TextField("lý do không đọc được", blank=True)
+    # Codes of warnings that the office has seen and stands by.
+    acknowledged = models.JSONField("các lưu ý đã xem và chấp nhận", default=list, blank=True)
     is_conversion_confirmed = models.BooleanField("đã xác nhận đổi phông chữ", default=False)
     # A committed new row's student has the id first_student_id + row: rows need no update to be found again.
     first_student_id = models.BigIntegerField("mã số học sinh đầu tiên", null=True, blank=True)
@@ -227,11 +230,21 @@ class ListRow(models.Model):
     group = models.CharField("đối tượng", max_length=12, blank=True)
     household_code = models.CharField("mã hộ", max_length=40, blank=True)
     commune_name = models.CharField("xã, phường", max_length=80, blank=True)
+    # Resolved from the commune's name; the key joins the children of one household of one commune.
+    commune = models.ForeignKey(
+        AdministrativeUnit,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name="xã, phường đã nhận ra",
+        db_index=False,
+    )
+    household_key = models.CharField("khoá hộ", max_length=64, blank=True)
     has_device = models.BooleanField("đã có máy tính", default=False)
     # [[column, kind, code, value, message], …]; identity numbers masked.
     findings = models.JSONField("điều cần nói", null=True, blank=True)
     typed = models.JSONField("nguyên văn các ô có điều cần nói", null=True, blank=True)
-    is_acknowledged = models.BooleanField("đã xem lưu ý", default=False)
     student = models.ForeignKey(
         Student,
         on_delete=models.SET_NULL,
@@ -243,7 +256,6 @@ class ListRow(models.Model):
     )
     # The student's values before this list changed them: what an undo puts back.
     before = models.JSONField("giá trị trước khi ghi", null=True, blank=True)
-    is_committed = models.BooleanField("đã ghi", default=False)
 
     class Meta:
         verbose_name = "hàng của danh sách"
