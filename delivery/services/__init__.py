@@ -15,6 +15,7 @@ from delivery.services.shipments import (
     dispatch,
     dispatch_shipments,
     mark_found,
+    next_hops,
     plan_return,
     plan_shipments,
     receive_shipment,
@@ -22,6 +23,7 @@ from delivery.services.shipments import (
     remove_items,
     who_holds,
 )
+from delivery.services.substitution import substitute
 
 __all__ = [
     "Holder",
@@ -33,6 +35,7 @@ __all__ = [
     "dispatch_shipments",
     "hand_over",
     "mark_found",
+    "next_hops",
     "open_grievance",
     "open_record",
     "plan_return",

@@ -24,11 +24,11 @@ Result = ShipmentItem.Result
 
 # Where each allocated device stands and where it goes next. Only the distinct pairs (holder, target) walk the tree.
 # From an office that is not on the way (a warehouse, the school of a student who was substituted) it goes to the
-# nearest office above that is, else to the first on the way. What a school holds for its own pupils stays there.
-PLAN = """
-CREATE TEMP TABLE delivery_plan ON COMMIT DROP AS
+# nearest office above that is, else to the first on the way. What came to a school
+# for a pupil who then moved away stays there: the next pupil by rank gets it.
+HOPS = """
 WITH ready AS (
-    SELECT a.device_id, a.engine_pass, coalesce(c.office_id, l.warehouse_id) AS holder_id, s.school_id AS target_id
+    SELECT a.device_id, a.engine_pass, c.from_at AS since, r.approved_at AS decided_at, coalesce(c.office_id, l.warehouse_id) AS holder_id, s.school_id AS target_id
     FROM allocation_allocation a
     JOIN allocation_allocationrun r ON r.id = a.run_id AND r.state = 'committed'
     JOIN donations_device d ON d.id = a.device_id AND d.state = 'accepted'
@@ -46,7 +46,7 @@ WITH ready AS (
 ), mine AS (
     SELECT ready.*, o.path AS holder_path FROM ready JOIN schools_office o ON o.id = holder_id
     WHERE (%(holders)s::bigint[] IS NULL OR holder_id = ANY(%(holders)s))
-      AND (o.kind NOT IN ('school', 'university') OR engine_pass = 'substitute')
+      AND (o.kind NOT IN ('school', 'university') OR engine_pass = 'substitute' OR since < decided_at)
 ), steps AS (
     SELECT t.target_id, o.id AS office_id, o.path, c.depth
     FROM (SELECT DISTINCT target_id FROM mine) t
@@ -69,6 +69,7 @@ WITH ready AS (
 SELECT m.device_id, m.holder_id, p.next_id
 FROM mine m JOIN pairs p USING (holder_id, target_id) WHERE p.next_id IS NOT NULL
 """
+PLAN = f"CREATE TEMP TABLE delivery_plan ON COMMIT DROP AS {HOPS}"
 FILL = """
 INSERT INTO delivery_shipmentitem (shipment_id, device_id, result, is_open, fault)
 SELECT s.id, p.device_id, 'expected', true, ''
@@ -133,21 +134,34 @@ def plan_shipments(
         # Two people planning at once would draft the same devices: the second waits, then finds them taken.
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('delivery.plan'))")
         cursor.execute("DROP TABLE IF EXISTS pg_temp.delivery_plan")
-        cursor.execute(
-            PLAN,
-            {
-                "sound": list(rules.SOUND),
-                "run": run.pk if run else None,
-                "holders": holders,
-                "passes": list(rules.PASSES),
-                "day": timezone.localdate(at),
-            },
-        )
+        cursor.execute(PLAN, _plan_params(holders, at, run))
         cursor.execute("SELECT DISTINCT holder_id, next_id FROM delivery_plan ORDER BY 1, 2")
         hops = cursor.fetchall()
         shipments = _new_shipments(hops, by=by, at=at, expected_on=expected_on)
         cursor.execute(FILL, {"shipments": [shipment.pk for shipment in shipments]})
     return shipments
+
+
+def _plan_params(holders: list[int] | None, at: dt.datetime, run=None) -> dict:
+    return {
+        "sound": list(rules.SOUND),
+        "run": run.pk if run else None,
+        "holders": holders,
+        "passes": list(rules.PASSES),
+        "day": timezone.localdate(at),
+    }
+
+
+def next_hops(*, offices: Iterable[Office], at: dt.datetime) -> list[tuple[str, str, int]]:
+    """What `plan_shipments` would draft now: (sender's name, receiver's name, devices)."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""SELECT f.name, t.name, count(*) FROM ({HOPS}) hop
+            JOIN schools_office f ON f.id = hop.holder_id JOIN schools_office t ON t.id = hop.next_id
+            GROUP BY f.path, f.name, t.path, t.name ORDER BY f.path, t.path""",
+            _plan_params([office.pk for office in offices], at),
+        )
+        return cursor.fetchall()
 
 
 def _new_shipments(

@@ -1,0 +1,31 @@
+"""Addresses of delivery; see design of the interface: Vietnamese, stable, shareable."""
+
+from django.urls import path
+
+from delivery.views import aftercare, grievances, handovers, shipments
+
+app_name = "delivery"
+urlpatterns = [
+    path("van-chuyen/", shipments.shipment_list, name="shipments"),
+    path("van-chuyen/soan/", shipments.plan, name="plan"),
+    path("van-chuyen/may/", shipments.find_device, name="find_device"),
+    path("van-chuyen/thu-hoi/", aftercare.recall_list, name="recalls"),
+    path("van-chuyen/thu-hoi/<int:pk>/", aftercare.recall_detail, name="recall"),
+    path("van-chuyen/<str:code>/", shipments.shipment_detail, name="shipment"),
+    path("van-chuyen/<str:code>/nhan/", shipments.receive, name="receive"),
+    path("van-chuyen/<str:code>/phieu.pdf", shipments.packing_list, name="packing_list"),
+    path("van-chuyen/<str:code>/<slug:verb>/", shipments.act, name="act"),
+    path("ban-giao/", handovers.school_list, name="schools"),
+    path("ban-giao/bien-ban/<str:code>/", handovers.record_detail, name="record"),
+    path("ban-giao/bien-ban/<str:code>/ky/", handovers.sign, name="sign"),
+    path("ban-giao/bien-ban/<str:code>/thay-the/", handovers.substitute, name="substitute"),
+    path("ban-giao/bien-ban/<str:code>/bien-ban.pdf", handovers.record_pdf, name="record_pdf"),
+    path("ban-giao/bien-ban/<str:code>/bien-nhan.pdf", handovers.receipts_pdf, name="receipts_pdf"),
+    path("ban-giao/<str:code>/", handovers.school_detail, name="school"),
+    path("ban-giao/<str:code>/may/", aftercare.device_list, name="devices"),
+    path("phan-anh/", grievances.report_problem, name="report_problem"),
+    path("phan-anh/tra-cuu/", grievances.follow, name="follow"),
+    path("phan-anh/xu-ly/", grievances.queue, name="grievances"),
+    path("phan-anh/xu-ly/<str:code>/", grievances.answer, name="answer"),
+    path("phan-anh/<str:code>/", grievances.follow, name="grievance"),
+]

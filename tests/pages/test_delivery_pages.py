@@ -1,0 +1,257 @@
+"""Pages of delivery: one happy path and one refusal per view, and what each person may see."""
+
+import datetime as dt
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import transaction
+from django.urls import reverse
+
+from accounts.models import PersonalDataAccess
+from common.models import Programme
+from delivery.models import DeviceReport, Grievance, HandoverRecord, LotRecall, Shipment
+from delivery.services import dispatch_shipments, hand_over, open_record, plan_shipments, receive_shipments
+from tests.delivery_world import AT, make_world
+
+pytestmark = pytest.mark.django_db
+HOPS = [("keeper", "department"), ("department", "district"), ("district", "school")]
+
+
+@pytest.fixture
+def world(db):
+    Programme.objects.create(today_on=AT.date() + dt.timedelta(days=1), is_demonstration=True)
+    with transaction.atomic():
+        return make_world()
+
+
+@pytest.fixture
+def arrived(world):
+    for sender, receiver in HOPS:
+        shipments = plan_shipments(by=world.people[sender], at=AT)
+        dispatch_shipments(by=world.people[sender], shipments=shipments, at=AT)
+        receive_shipments(by=world.people[receiver], shipments=shipments, at=AT)
+    return world
+
+
+@pytest.fixture
+def record(arrived):
+    return open_record(
+        by=arrived.people["school"],
+        school=arrived.schools[0],
+        class_name="7A",
+        held_on=AT.date(),
+        at=AT,
+        operator=arrived.operator,
+    )
+
+
+class TestShipments:
+    def test_planned_sent_and_received_whole(self, world, sign_in):
+        client = sign_in(world.people["keeper"])
+        page = client.get("/van-chuyen/")
+        assert "Kho trung ương → Sở GD&amp;ĐT Thành phố: 9 máy" in page.content.decode()
+        shown = client.post("/van-chuyen/soan/", follow=True).content.decode()
+        shipment = Shipment.objects.get()
+        assert f"Lô hàng {shipment.code}" in shown
+        client.post(f"/van-chuyen/{shipment.code}/gui/")
+        client = sign_in(world.people["department"])
+        shown = client.post(f"/van-chuyen/{shipment.code}/nhan-du/", follow=True).content.decode()
+        assert "Đã nhận đủ 9 máy" in shown
+        shipment.refresh_from_db()
+        assert shipment.state == "arrived"
+
+    def test_scanned_with_one_missing(self, world, sign_in):
+        (shipment,) = plan_shipments(by=world.people["keeper"], at=AT)
+        dispatch_shipments(by=world.people["keeper"], shipments=[shipment], at=AT)
+        client = sign_in(world.people["department"])
+        url = f"/van-chuyen/{shipment.code}/nhan/"
+        codes = sorted(shipment.items.values_list("device__code", flat=True))
+        scanned = "\n".join([*codes[1:], codes[1], "ABC", "0123456789AX"])
+        page = client.post(url, {"scan": "1", "codes": scanned})
+        text = page.content.decode()
+        assert "8 trong 9 máy có mặt" in text
+        for refusal in ("chỉ tính một lần", "không phải mã thiết bị", "không có trong Chương trình"):
+            assert refusal in text
+        assert page.context["form"].initial["missing"] == codes[0]
+        refused = client.post(url, {"missing": "ABC"})
+        assert refused.status_code == 422
+        client.post(url, {"missing": codes[0], "damaged": codes[1], "fault": "screen"})
+        assert dict(shipment.items.exclude(result="arrived").values_list("device__code", "result")) == {
+            codes[0]: "missing",
+            codes[1]: "damaged",
+        }
+        client.post(f"/van-chuyen/{shipment.code}/tim-thay/", {"device": codes[0]})
+        assert shipment.items.get(device__code=codes[0]).result == "found"
+
+    def test_the_sender_does_not_receive(self, world, sign_in):
+        (shipment,) = plan_shipments(by=world.people["keeper"], at=AT)
+        dispatch_shipments(by=world.people["keeper"], shipments=[shipment], at=AT)
+        client = sign_in(world.people["keeper"])
+        client.post(f"/van-chuyen/{shipment.code}/nhan-du/")
+        assert client.get(f"/van-chuyen/{shipment.code}/nhan/").status_code == 302
+        shipment.refresh_from_db()
+        assert shipment.state == "dispatched"
+
+    def test_another_school_finds_nothing(self, arrived, sign_in):
+        shipment = Shipment.objects.get(to_office=arrived.schools[1].office)
+        client = sign_in(arrived.people["school"])
+        for path in ("", "phieu.pdf", "nhan/"):
+            assert client.get(f"/van-chuyen/{shipment.code}/{path}").status_code == 404
+        code = arrived.codes(arrived.schools[1])[0]
+        assert "Không có máy mang mã này" in client.get(f"/van-chuyen/may/?ma={code}").content.decode()
+
+    def test_drafts_lose_devices_and_are_cancelled(self, world, sign_in):
+        (shipment,) = plan_shipments(by=world.people["keeper"], at=AT)
+        client = sign_in(world.people["keeper"])
+        code = shipment.items.first().device.code
+        client.post(f"/van-chuyen/{shipment.code}/bo-may/", {"device": code})
+        assert shipment.items.count() == 8
+        client.post(f"/van-chuyen/{shipment.code}/huy/")
+        shipment.refresh_from_db()
+        assert shipment.state == "cancelled"
+
+    def test_packing_list_and_who_holds(self, arrived, sign_in):
+        shipment = Shipment.objects.get(to_office=arrived.schools[0].office)
+        client = sign_in(arrived.people["school"])
+        pdf = client.get(f"/van-chuyen/{shipment.code}/phieu.pdf")
+        assert pdf.content.startswith(b"%PDF-")
+        code = arrived.codes(arrived.schools[0])[0]
+        text = client.get(f"/van-chuyen/may/?ma={code}").content.decode()
+        assert "Trường số 1 đang giữ" in text
+        assert "gõ sai một ký tự" in client.get("/van-chuyen/may/?ma=ABC").content.decode()
+
+    def test_stuck_shipments_stand_out(self, world, sign_in):
+        (shipment,) = plan_shipments(by=world.people["keeper"], at=AT)
+        left = AT - dt.timedelta(days=20)
+        dispatch_shipments(by=world.people["keeper"], shipments=[shipment], at=left)
+        client = sign_in(world.people["department"])
+        assert shipment.code in client.get("/van-chuyen/?state=stuck").content.decode()
+        assert "Lô này kẹt quá lâu" in client.get(f"/van-chuyen/{shipment.code}/").content.decode()
+
+
+class TestHandover:
+    def test_a_class_from_opening_to_signature(self, arrived, sign_in):
+        client = sign_in(arrived.people["school"])
+        school = arrived.schools[0]
+        assert client.get("/ban-giao/").headers["Location"] == reverse("delivery:school", args=[school.code])
+        url = reverse("delivery:school", args=[school.code])
+        data = {"class_name": "7A", "held_on": "2021-11-16", "operator": arrived.operator.pk}
+        assert client.post(url, data | {"held_on": ""}).status_code == 422
+        client.post(url, data)
+        record = HandoverRecord.objects.get()
+        url = reverse("delivery:record", args=[record.code])
+        codes = arrived.codes(school)
+        assert client.get(reverse("delivery:record_pdf", args=[record.code])).content.startswith(b"%PDF-")
+        client.post(url, {"may": codes, f"giam-ho-{codes[0]}": "Trần Thị Mẹ"})
+        assert record.handovers.count() == 3
+        assert client.get(reverse("delivery:receipts_pdf", args=[record.code])).content.startswith(b"%PDF-")
+        bad = SimpleUploadedFile("a.pdf", b"MZ not a pdf")
+        client.post(reverse("delivery:sign", args=[record.code]), {"evidence": bad})
+        record.refresh_from_db()
+        assert record.signed_at is None
+        good = SimpleUploadedFile("a.pdf", b"%PDF-1.7 signed")
+        shown = client.post(reverse("delivery:sign", args=[record.code]), {"evidence": good}, follow=True)
+        assert "đã ký và khoá lại" in shown.content.decode()
+        record.refresh_from_db()
+        assert len(record.evidence_sha256) == 64
+
+    def test_nothing_ticked_says_so_and_keeps_what_was_typed(self, record, arrived, sign_in):
+        client = sign_in(arrived.people["school"])
+        code = arrived.codes(arrived.schools[0])[0]
+        page = client.post(reverse("delivery:record", args=[record.code]), {f"giam-ho-{code}": "Trần Thị Mẹ"})
+        assert page.status_code == 422
+        assert "Chưa chọn học sinh nào" in page.content.decode()
+        assert "Trần Thị Mẹ" in page.content.decode()
+
+    def test_reading_names_is_recorded(self, record, arrived, sign_in):
+        client = sign_in(arrived.people["school"])
+        client.get(reverse("delivery:record", args=[record.code]))
+        access = PersonalDataAccess.objects.latest("pk")
+        assert (access.subject_id, access.row_count) == (str(record.pk), 3)
+
+    @pytest.mark.parametrize("who", ["school2", "school3", "mic", "keeper"])
+    def test_others_do_not_see_the_class(self, record, arrived, sign_in, who):
+        client = sign_in(arrived.people[who])
+        for name in ("record", "record_pdf", "receipts_pdf"):
+            assert client.get(reverse(f"delivery:{name}", args=[record.code])).status_code == 404
+        assert client.get(reverse("delivery:school", args=[arrived.schools[0].code])).status_code == 404
+        assert client.get(reverse("delivery:devices", args=[arrived.schools[0].code])).status_code == 404
+
+    def test_the_department_reads_but_does_not_hand_over(self, record, arrived, sign_in):
+        client = sign_in(arrived.people["department"])
+        code = arrived.codes(arrived.schools[0])[0]
+        client.post(reverse("delivery:record", args=[record.code]), {"may": [code]})
+        assert record.handovers.count() == 0
+        assert client.get("/ban-giao/").status_code == 200
+
+
+class TestAfterwards:
+    @pytest.fixture
+    def url(self, record, arrived):
+        rows = [{"device": code} for code in arrived.codes(arrived.schools[0])]
+        hand_over(by=arrived.people["school"], record=record, rows=rows, at=AT)
+        return reverse("delivery:devices", args=[arrived.schools[0].code])
+
+    def test_follow_up_and_a_broken_one(self, url, arrived, sign_in):
+        client = sign_in(arrived.people["school"])
+        codes = arrived.codes(arrived.schools[0])
+        client.post(url, {"in_use": "1", "may": codes})
+        assert DeviceReport.objects.filter(kind="in_use").count() == 3
+        data = {"device": codes[0], "kind": "broken", "reason": "screen", "happened_on": "2021-11-16"}
+        refused = client.post(url, data | {"reason": ""})
+        assert refused.status_code == 422
+        assert "phải chọn lý do" in refused.content.decode()
+        client.post(url, data)
+        assert DeviceReport.objects.filter(kind="broken", reason="screen").count() == 1
+
+    def test_a_lot_is_recalled_after_a_second_look(self, url, arrived, sign_in):
+        client = sign_in(arrived.people["leader"])
+        data = {"lot": arrived.lot.code, "reason": "malware"}
+        assert "Xác nhận ra lệnh thu hồi" in client.post("/van-chuyen/thu-hoi/", data).content.decode()
+        assert not LotRecall.objects.exists()
+        shown = client.post("/van-chuyen/thu-hoi/", data | {"confirmed": "1"}, follow=True).content.decode()
+        assert "học sinh đang dùng" in shown
+        recall = LotRecall.objects.get()
+        refused = client.post(f"/van-chuyen/thu-hoi/{recall.pk}/", follow=True).content.decode()
+        assert "Còn 9 máy của lô chưa xử lý xong" in refused
+        assert sign_in(arrived.people["school"]).get("/van-chuyen/thu-hoi/").status_code == 404
+
+
+class TestGrievances:
+    data = {"kind": "device", "text": "Máy không lên nguồn."}
+
+    def test_reported_followed_and_answered(self, world, client, sign_in):
+        shown = client.post(
+            "/phan-anh/", self.data | {"province": world.province.pk}, follow=True
+        ).content.decode()
+        grievance = Grievance.objects.get()
+        assert grievance.code in shown
+        assert (grievance.office, grievance.due_on) == (world.department, dt.date(2021, 11, 30))
+        assert "Máy không lên nguồn" not in shown
+        staff = sign_in(world.people["department"])
+        url = f"/phan-anh/xu-ly/{grievance.code}/"
+        assert grievance.code in staff.get("/phan-anh/xu-ly/").content.decode()
+        staff.post(url, {"assign": "1"})
+        assert staff.post(url, {"answer": " "}).status_code == 422
+        staff.post(url, {"answer": "Trường sẽ đổi máy khác."})
+        typed = client.get(f"/phan-anh/tra-cuu/?ma={grievance.code.lower()}", follow=True).content.decode()
+        assert "Trường sẽ đổi máy khác." in typed
+
+    def test_sensitive_ones_are_read_at_the_centre_only(self, world, client, sign_in):
+        client.post("/phan-anh/", self.data | {"kind": "misuse", "province": world.province.pk})
+        grievance = Grievance.objects.get()
+        assert grievance.is_sensitive
+        assert grievance.office == world.programme
+        url = f"/phan-anh/xu-ly/{grievance.code}/"
+        for who in ("department", "programme"):
+            assert sign_in(world.people[who]).get(url).status_code == 404
+        assert sign_in(world.people["leader"]).get(url).status_code == 200
+
+    def test_wrong_codes_and_machines_are_refused(self, world, client):
+        page = client.post("/phan-anh/", self.data | {"device_code": "0123456789AX"})
+        assert page.status_code == 422
+        assert "Không có máy nào mang mã này" in page.content.decode()
+        assert client.post("/phan-anh/", self.data | {"website": "http://spam.example"}).status_code == 422
+        assert not Grievance.objects.exists()
+        assert client.get("/phan-anh/PA-000000000/").status_code == 404
+        assert client.get("/phan-anh/tra-cuu/?ma=abc").status_code == 422
