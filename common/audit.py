@@ -24,14 +24,16 @@ def audited(*, exclude: tuple[str, ...] = (), inserts: bool = True):
 
     Args:
         exclude: fields of which no image is kept (secrets; columns that change all the time by themselves).
-        inserts: False for tables that are loaded by the million and whose rows themselves say who made them.
+        inserts: False for tables that are loaded by the million and whose rows themselves say who made them; an
+            update then keeps the row as it was before (what came after is the next image, or the row itself).
     """
 
     def track(model):
         names = {field.name for field in model._meta.fields}
-        trackers = [pghistory.UpdateEvent(), pghistory.DeleteEvent()]
         if inserts:
-            trackers.insert(0, pghistory.InsertEvent())
+            trackers = [pghistory.InsertEvent(), pghistory.UpdateEvent(), pghistory.DeleteEvent()]
+        else:
+            trackers = [pghistory.UpdateEvent(row="OLD"), pghistory.DeleteEvent()]
         excluded = sorted((ALWAYS_EXCLUDED | set(exclude)) & names)
         return pghistory.track(*trackers, exclude=excluded or None)(model)
 
