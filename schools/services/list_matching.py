@@ -75,7 +75,7 @@ WHERE d.decision IS DISTINCT FROM 'different'
 ORDER BY f.row_id, f.rank, f.is_same_school DESC, f.is_ours DESC, f.student_id
 """
 _IS_OWN = """(b.exact_count < 2 AND b.turn = 1 AND b.is_like AND b.is_ours AND (b.rank < 3 OR b.is_same_school)
-    OR b.decision = 'move')"""
+    OR coalesce(b.decision, '') = 'move')"""
 _MATCH = f"""
 UPDATE schools_listrow r SET student_id = s.id, effect = CASE WHEN
     s.school_id = sc.office_id AND s.full_name = r.full_name AND s.born_on = r.born_on AND s."group" = r."group"

@@ -1,0 +1,73 @@
+"""Long work of lists, in worker processes."""
+
+from smtplib import SMTPException
+
+from celery import shared_task
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.template.loader import render_to_string
+from django.urls import reverse
+
+from common import clock, jobs
+from common.audit import acting
+from common.mail import send_once
+from schools.models import StaffRole, StudentList
+from schools.services import list_reading, lists
+
+
+def _list(job: jobs.Claimed) -> StudentList | None:
+    return StudentList.objects.filter(pk=job.subject_id).first()
+
+
+@shared_task
+def read_list(*, job_id: str, **_ignored) -> None:
+    """Read and check an uploaded file."""
+    with jobs.claim(job_id) as job:
+        if job and (student_list := _list(job)):
+            with acting(job.by, via="task schools.read_list"):
+                list_reading.read_list(
+                    by=job.by, student_list=student_list, at=clock.now(), progress=job.progress
+                )
+
+
+@shared_task
+def commit_list(*, job_id: str, **_ignored) -> None:
+    """Write the good rows of a checked list."""
+    _commit(job_id, all_or_nothing=False)
+
+
+@shared_task
+def commit_whole_list(*, job_id: str, **_ignored) -> None:
+    """Write a checked list if every row is good."""
+    _commit(job_id, all_or_nothing=True)
+
+
+def _commit(job_id: str, *, all_or_nothing: bool) -> None:
+    with jobs.claim(job_id) as job:
+        if job and (student_list := _list(job)):
+            try:
+                with acting(job.by, via="task schools.commit_list"):
+                    lists.commit_list(
+                        by=job.by, student_list=student_list, at=clock.now(), all_or_nothing=all_or_nothing
+                    )
+            except ValidationError as refusal:
+                raise jobs.CannotContinue(" ".join(refusal.messages)) from refusal
+
+
+@shared_task(autoretry_for=(OSError, SMTPException), retry_backoff=True, max_retries=8)
+def send_invitation(*, role_id: int, **_ignored) -> None:
+    """Tell a person which role they were given, and how to sign in."""
+    role = StaffRole.objects.select_related("user", "office").filter(pk=role_id, ended_at=None).first()
+    if role is None:
+        return
+    text = render_to_string(
+        "schools/offices/mail_invitation.txt",
+        {"role": role, "link": settings.PUBLIC_URL + reverse("account_login")},
+    )
+    send_once(
+        kind="invitation",
+        about=role,
+        to=role.user.email,
+        title=f"Thầy/cô được cấp vai trò ở {role.office}",
+        text=text,
+    )
