@@ -37,7 +37,9 @@ class Log:
     def signer(self) -> Signer:
         return Signer(keys=self.keys, folder=self.state, published=self.folder / "checkpoint")
 
-    def turn(self, *, at_once: bool = True, today: datetime.date = DAY, disk: Disk | None = None) -> Published | None:
+    def turn(
+        self, *, at_once: bool = True, today: datetime.date = DAY, disk: Disk | None = None
+    ) -> Published | None:
         """One turn of the sequencer; the new checkpoint."""
         done = seal_and_publish(
             at=timezone.now(), today=today, signer=self.signer(), disk=disk or self.disk, at_once=at_once

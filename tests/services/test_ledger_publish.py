@@ -23,7 +23,9 @@ def walk(device: str, *, hold: str | None = None) -> None:
     record(event="device.allocated", on=DAY, device=device, run="DPB-1", area="VN2021-15")
     record(event="device.dispatched", on=DAY, device=device, from_="KHO-TU", to="S-15")
     record(event="device.arrived", on=DAY, device=device, to="S-15")
-    record(event="device.handed_over", on=DAY, device=device, run="DPB-1", hold=hold, commit={"recipient": "A"})
+    record(
+        event="device.handed_over", on=DAY, device=device, run="DPB-1", hold=hold, commit={"recipient": "A"}
+    )
 
 
 @pytest.mark.django_db
@@ -35,7 +37,14 @@ def test_a_device_way_is_sealed_published_and_verified(log):
     report = verify_log(log.disk.fetch, log.verifiers)
     assert report["size"] == 305
     way = list(LedgerEntry.objects.filter(dev=codes[0]).order_by("n").values_list("index", "state"))
-    assert [state for _, state in way] == ["received", "accepted", "allocated", "in_transit", "arrived", "handed_over"]
+    assert [state for _, state in way] == [
+        "received",
+        "accepted",
+        "allocated",
+        "in_transit",
+        "arrived",
+        "handed_over",
+    ]
     walk(codes[1])
     assert log.turn().head.size == 310
     result = audit(log.disk.fetch, log.verifiers)
@@ -106,7 +115,9 @@ def test_record_select_is_the_same_as_one_by_one(log):
             select="SELECT dev AS device, 'VN2021-15' AS area FROM ledger_outbox WHERE state = 'allocated'",
         )
     log.turn()
-    assert audit(log.disk.fetch, log.verifiers)["problems"] == ["run DPB-1: 50 devices allocated, never committed"]
+    assert audit(log.disk.fetch, log.verifiers)["problems"] == [
+        "run DPB-1: 50 devices allocated, never committed"
+    ]
 
 
 @pytest.mark.django_db

@@ -1,0 +1,43 @@
+"""`python -m bench [name …] [--quick]`: one JSON line per figure on standard output, progress on standard error."""
+
+import argparse
+import importlib
+import json
+import os
+import pkgutil
+import sys
+
+import django
+from django.core.management import call_command
+
+import bench
+
+
+def main() -> int:
+    """Run what was asked for; 1 if a figure is over its limit."""
+    parser = argparse.ArgumentParser(prog="bench")
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args()
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sms_program.settings")
+    django.setup()
+    call_command("migrate", verbosity=0)
+    for module in pkgutil.iter_modules(bench.__path__):
+        if module.name not in ("__main__", "urls"):
+            importlib.import_module(f"bench.{module.name}")
+    over = 0
+    for name, function in sorted(bench.BENCHES.items()):
+        if options.names and not name.startswith(tuple(options.names)):
+            continue
+        sys.stderr.write(f"{name} …\n")
+        for line in function(options.quick):
+            rounded = {
+                key: round(value, 3) if isinstance(value, float) else value for key, value in line.items()
+            }
+            print(json.dumps(rounded), flush=True)
+            over += "limit" in line and line["ratio"] > line["limit"]
+    return 1 if over else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,133 @@
+"""What is already public about a code: entries that a signed checkpoint commits to, and their proofs.
+
+Everything here reads the log's table and files, never a domain table; so a page drawn from it shows what is public
+and nothing else.
+"""
+
+import base64
+import json
+import uuid
+from dataclasses import dataclass
+from functools import lru_cache
+
+from django.conf import settings
+from django.db import connection
+
+from ledger.canon import dumps
+from ledger.disk import Disk
+from ledger.publisher import CHECKPOINT, Published, PublishError, published
+from ledger.receipts import make_receipt
+from ledger.tiles import Tiles
+from ledger.tree import inclusion_proof
+
+
+@dataclass(frozen=True)
+class PublicEntry:
+    """One entry as the log has it; `state` is where its device stands after it."""
+
+    index: int
+    body: dict
+    state: str
+    raw: bytes
+
+    @property
+    def eid(self) -> str:
+        return self.body["eid"]
+
+
+@lru_cache(maxsize=4)
+def _published_at(stamp: tuple[int, int]) -> Published | None:
+    return published(Disk(settings.LEDGER_DIR))
+
+
+def latest() -> Published | None:
+    """The published checkpoint, checked once per file; None before the first or when it doesn't verify."""
+    try:
+        stat = (settings.LEDGER_DIR / CHECKPOINT).stat()
+        return _published_at((stat.st_mtime_ns, stat.st_ino))
+    except (FileNotFoundError, PublishError):
+        return None
+
+
+def _entries(where: str, params: list, size: int) -> list[PublicEntry]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT index, body, state FROM ledger_entry WHERE {where} AND index < %s ORDER BY index",
+            [*params, size],
+        )
+        return [PublicEntry(row[0], json.loads(row[1]), row[2], row[1].encode()) for row in cursor.fetchall()]
+
+
+def device_way(code: str) -> list[PublicEntry]:
+    """Published entries of one device, first to last."""
+    last = latest()
+    return _entries("dev = %s", [code], last.head.size) if last else []
+
+
+def subject_entries(subject: str) -> list[PublicEntry]:
+    """Published entries about a pledge, run, lot, order, point or unit, and the devices that came from a pledge."""
+    last = latest()
+    return _entries("subject = %s", [subject], last.head.size) if last else []
+
+
+def entry_of(eid: uuid.UUID) -> PublicEntry | None:
+    """The published entry with this event id."""
+    last = latest()
+    found = _entries("eid = %s", [eid], last.head.size) if last else []
+    return found[0] if found else None
+
+
+def is_waiting(code: str) -> bool:
+    """Whether something about this device is recorded and not public yet."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT 1 FROM ledger_outbox WHERE dev = %s)", [code])
+        return cursor.fetchone()[0]
+
+
+def names_of(codes: set[str]) -> dict[str, str]:
+    """Names that the log itself gives to codes of units and offices (`unit.registered`, `unit.renamed`)."""
+    if not codes:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT subject, body::jsonb ->> 'name' FROM ledger_entry"
+            " WHERE subject = ANY(%s) AND event IN ('unit.registered', 'unit.renamed') ORDER BY index",
+            [sorted(codes)],
+        )
+        return dict(cursor.fetchall())
+
+
+def proof_of(entry: PublicEntry) -> list[bytes]:
+    """Audit path of an entry under the published checkpoint, from the files. Raises TileError."""
+    last = latest()
+    assert last is not None
+    return inclusion_proof(
+        Tiles(Disk(settings.LEDGER_DIR).fetch, last.head.size).node, entry.index, last.head.size
+    )
+
+
+def receipt_of(entry: PublicEntry, openings: list[tuple[str, str, bytes]] | None = None) -> str:
+    """Text of the .tlog-proof of an entry; `openings` are (field, value, salt)."""
+    last = latest()
+    assert last is not None
+    return make_receipt(entry.raw, entry.index, proof_of(entry), last.raw, openings or [])
+
+
+def latest_other(count: int) -> list[PublicEntry]:
+    """The newest published entries that aren't about one device."""
+    last = latest()
+    if last is None:
+        return []
+    return _entries("dev IS NULL AND index >= %s", [max(0, last.head.size - 2000)], last.head.size)[-count:][
+        ::-1
+    ]
+
+
+def family_address(*, device: str, eid: uuid.UUID, openings: list[tuple[str, str, bytes]]) -> str:
+    """The text of a family's QR: page, and behind the # what opens their own commitment.
+
+    The part behind # stays in the browser; the server only learns that somebody looked at this entry.
+    """
+    opened = {field: [value, salt.hex()] for field, value, salt in openings}
+    packed = base64.urlsafe_b64encode(dumps({"d": device, "e": eid.hex, "o": opened})).decode().rstrip("=")
+    return f"{settings.PUBLIC_URL}/so-cai/bien-nhan/#{packed}"

@@ -1,0 +1,244 @@
+"""Public pages of the log. Drawn from its entries and files alone; no session, no cookie, nothing about a child."""
+
+import mimetypes
+import re
+import uuid
+from pathlib import Path
+
+from django.conf import settings
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseNotModified
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import http_date, parse_http_date_safe
+from django.utils.translation import gettext as _
+
+from common.access import public
+from common.throttle import is_too_often
+from ledger import trace, words
+from ledger.codes import normalise, normalise_code, spell
+from ledger.notes import Note, VerifierKey, encode64, witnesses_of
+from ledger.publisher import policy, public_keys, status
+from ledger.tiles import TileError
+
+# What lies under /ledger/ and may be fetched: nothing else in the folder ever is.
+LOG_FILE = re.compile(
+    r"checkpoint|vkey|policy\.json|runs/[A-Za-z0-9._-]{1,64}\.csv|figures/[0-9-]{10}\.json"
+    r"|tile/(?:[0-9]|[1-5][0-9]|6[0-3]|entries)/(?:x[0-9]{3}/)*[0-9]{3}(?:\.p/(?:[1-9]|[1-9][0-9]|1[0-9]{2}|2[0-4][0-9]|25[0-5]))?"
+)
+VERIFIER = Path(__file__).resolve().parent.parent / "verifier" / "mtce_verify.py"
+LOOKUPS_A_MINUTE = 60
+
+
+@public
+def log_file(request: HttpRequest, path: str) -> HttpResponse:
+    """One file of the log; the same bytes that any static server or mirror gives."""
+    if not LOG_FILE.fullmatch(path):
+        raise Http404
+    file = settings.LEDGER_DIR / path
+    try:
+        handle = file.open("rb")
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        raise Http404 from None
+    immutable = path.startswith(("tile/", "runs/"))
+    modified = int(file.stat().st_mtime)
+    since = parse_http_date_safe(request.headers.get("If-Modified-Since", ""))
+    if immutable and since is not None and modified <= since:
+        handle.close()
+        return HttpResponseNotModified()
+    kind = (
+        "text/plain; charset=utf-8"
+        if path in ("checkpoint", "vkey")
+        else "application/octet-stream"
+        if path.startswith("tile/")
+        else mimetypes.guess_type(path)[0] or "text/plain"
+    )
+    response = FileResponse(handle, content_type=kind)
+    response["Cache-Control"] = "public, max-age=31536000, immutable" if immutable else "no-cache"
+    response["Last-Modified"] = http_date(modified)
+    response["Access-Control-Allow-Origin"] = "*"
+    return response
+
+
+@public
+def log_page(request: HttpRequest) -> HttpResponse:
+    """The log's state: size, root, when signed, who witnesses, what is promised and whether it was kept."""
+    state = status(at=timezone.now())
+    last = state["published"]
+    known = [VerifierKey.parse(witness["key"]) for witness in settings.LEDGER_WITNESSES]
+    return render(
+        request,
+        "ledger/log.html",
+        {
+            "state": state,
+            "head": last.head if last else None,
+            "root": encode64(last.head.root) if last else "",
+            "signed_at": last.signed_at if last else None,
+            "keys": [str(key) for key in public_keys()],
+            "policy": policy(),
+            "witnesses": witnesses_of(Note.parse(last.raw), known) if last else [],
+            "witnesses_known": len(known),
+            "latest": _latest_entries(last),
+        },
+    )
+
+
+def _latest_entries(last) -> list:
+    """The newest ten entries that aren't about a device (a device is looked up by its full code only: rule 6)."""
+    if last is None:
+        return []
+    found = trace.latest_other(10)
+    return [{"index": entry.index, "event": entry.body["t"], "d": entry.body["d"]} for entry in found]
+
+
+@public
+def how_page(request: HttpRequest) -> HttpResponse:
+    """How to check the log oneself, step by step."""
+    keys = public_keys()
+    return render(
+        request,
+        "ledger/how.html",
+        {"key": str(keys[0]) if keys else "", "log_url": f"{settings.PUBLIC_URL}/ledger"},
+    )
+
+
+@public
+def verifier_file(request: HttpRequest) -> HttpResponse:
+    """The stand-alone verifier, to save and read."""
+    return FileResponse(VERIFIER.open("rb"), content_type="text/x-python; charset=utf-8", as_attachment=True)
+
+
+@public
+def lookup(request: HttpRequest) -> HttpResponse:
+    """Find a device, pledge or run by its full code."""
+    typed = request.GET.get("ma", "").strip()
+    if not typed:
+        return render(request, "ledger/lookup.html")
+    if is_too_often(request, what="lookup", limit=LOOKUPS_A_MINUTE, seconds=60):
+        return render(
+            request,
+            "ledger/lookup.html",
+            {"typed": typed, "error": _("Bạn tra cứu quá nhanh. Hãy chờ một phút rồi thử lại.")},
+            status=429,
+        )
+    if code := normalise_code(typed):
+        return redirect("ledger:device", code=code)
+    if (code := normalise(typed)) and code.startswith("CK-"):
+        return redirect(f"/cam-ket/{code}/")
+    if re.fullmatch(r"[A-Za-z0-9._-]{3,40}", typed) and any(
+        entry.body["t"].startswith("run.") for entry in trace.subject_entries(typed)
+    ):
+        return redirect("ledger:run", run=typed)
+    return render(
+        request,
+        "ledger/lookup.html",
+        {
+            "typed": typed[:60],
+            "error": _(
+                "Không có mã nào như vậy. Mã máy có 12 chữ và số, in trên tem dán sau máy; mã cam kết bắt đầu bằng CK-."
+                " Hãy xem lại từng ký tự."
+            ),
+        },
+    )
+
+
+@public
+def device(request: HttpRequest, code: str) -> HttpResponse:
+    """A device's way in plain words, with the proof of its latest entry."""
+    normal = normalise_code(code)
+    if normal is None:
+        raise Http404
+    if normal != code:
+        return redirect("ledger:device", code=normal, permanent=True)
+    if is_too_often(request, what="device", limit=10 * LOOKUPS_A_MINUTE, seconds=60):
+        return render(
+            request,
+            "ledger/lookup.html",
+            {"error": _("Bạn tra cứu quá nhanh. Hãy chờ một phút rồi thử lại.")},
+            status=429,
+        )
+    way = trace.device_way(code)
+    if not way:
+        if trace.is_waiting(code):
+            return _private(
+                render(request, "ledger/device_waiting.html", {"code": code, "spelled": spell(code)})
+            )
+        raise Http404
+    names = trace.names_of(words.codes_in(way))
+    last, newest = trace.latest(), way[-1]
+    assert last is not None
+    try:
+        proof = [encode64(step) for step in trace.proof_of(newest)]
+    except TileError:
+        proof = []
+    state = newest.state
+    return _private(
+        render(
+            request,
+            "ledger/device.html",
+            {
+                "code": code,
+                "spelled": spell(code),
+                "items": words.timeline(way, names),
+                "state": words.STATE.get(state, state),
+                "badge": "success" if state in words.GOOD else "danger" if state in words.TROUBLE else "info",
+                "newest": newest,
+                "entry": newest.raw.decode(),
+                "proof": proof,
+                "size": last.head.size,
+                "root": encode64(last.head.root),
+                "signed_at": last.signed_at,
+            },
+        )
+    )
+
+
+def _private(response: HttpResponse) -> HttpResponse:
+    # Rule 6: found by its full code only, never by a search engine.
+    response["X-Robots-Tag"] = "noindex, nofollow"
+    return response
+
+
+@public
+def receipt(request: HttpRequest, eid: uuid.UUID) -> HttpResponse:
+    """The .tlog-proof of one public entry (without any opening: the salt never reaches the server)."""
+    entry = trace.entry_of(eid)
+    if entry is None:
+        raise Http404
+    try:
+        text = trace.receipt_of(entry)
+    except TileError as error:
+        return HttpResponse(f"{error}\n", status=503, content_type="text/plain; charset=utf-8")
+    response = HttpResponse(text, content_type="text/plain; charset=utf-8")
+    response["Content-Disposition"] = (
+        f'attachment; filename="{entry.body.get("dev", eid.hex)}-{entry.index}.tlog-proof"'
+    )
+    return _private(response)
+
+
+@public
+def family(request: HttpRequest) -> HttpResponse:
+    """A family's receipt: opened by the browser from the fragment of the address, which the server never sees."""
+    return _private(
+        render(
+            request, "ledger/family.html", {"proof_url": reverse("ledger:receipt", args=[uuid.UUID(int=0)])}
+        )
+    )
+
+
+@public
+def run_page(request: HttpRequest, run: str) -> HttpResponse:
+    """An allocation run as the log tells it, with its draw recomputed in the browser."""
+    entries = [entry for entry in trace.subject_entries(run) if entry.body["t"].startswith("run.")]
+    if not entries:
+        raise Http404
+    steps = {entry.body["t"].removeprefix("run."): entry.body for entry in entries}
+    randomness = ""
+    if "seeded" in steps:
+        randomness = bytes.fromhex(steps["seeded"]["randomness"]).decode(errors="replace")
+    has_file = (settings.LEDGER_DIR / "runs" / f"{run}.csv").exists()
+    return render(
+        request,
+        "ledger/run.html",
+        {"run": run, "steps": steps, "entries": entries, "randomness": randomness, "has_file": has_file},
+    )

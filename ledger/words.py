@@ -1,0 +1,192 @@
+"""The log in plain words: what happened to a device, as a mother in a village or a donor would want to read it."""
+
+import datetime
+from collections.abc import Mapping
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from ledger.trace import PublicEntry
+
+KIND = {
+    "tablet": gettext_lazy("máy tính bảng"),
+    "laptop": gettext_lazy("máy tính xách tay"),
+    "desktop": gettext_lazy("máy tính để bàn"),
+    "phone": gettext_lazy("điện thoại thông minh"),
+    "other": gettext_lazy("thiết bị"),
+}
+REASON = {
+    "below_specification": gettext_lazy("cấu hình chưa đạt tiêu chí"),
+    "battery": gettext_lazy("pin"),
+    "screen": gettext_lazy("màn hình"),
+    "no_power": gettext_lazy("không lên nguồn"),
+    "not_wiped": gettext_lazy("chưa xoá dữ liệu cũ"),
+    "malware": gettext_lazy("phần mềm độc hại"),
+    "missing_part": gettext_lazy("thiếu phụ kiện"),
+    "no_child_protection": gettext_lazy("chưa có công cụ bảo vệ trẻ em"),
+    "duplicate_serial": gettext_lazy("trùng số sê-ri"),
+    "other_fault": gettext_lazy("lỗi khác"),
+    "in_transit": gettext_lazy("trên đường vận chuyển"),
+    "in_storage": gettext_lazy("trong kho"),
+    "with_student": gettext_lazy("khi đang sử dụng"),
+    "theft": gettext_lazy("bị lấy cắp"),
+    "disaster": gettext_lazy("thiên tai"),
+    "unknown": gettext_lazy("chưa rõ"),
+    "not_eligible": gettext_lazy("không đúng đối tượng"),
+    "already_has_device": gettext_lazy("đã có máy"),
+    "moved_away": gettext_lazy("chuyển đi nơi khác"),
+    "withdrawn": gettext_lazy("rút khỏi danh sách"),
+    "declined": gettext_lazy("gia đình không nhận"),
+    "duplicate": gettext_lazy("trùng người"),
+    "device_unfit": gettext_lazy("máy không phù hợp"),
+    "supply_reduced": gettext_lazy("nguồn máy giảm"),
+    "substitution": gettext_lazy("thay bằng người kế tiếp"),
+    "left_school": gettext_lazy("thôi học hoặc chuyển trường"),
+    "no_longer_eligible": gettext_lazy("không còn thuộc đối tượng"),
+    "unused": gettext_lazy("không dùng đến"),
+    "repair": gettext_lazy("đem sửa"),
+    "recall": gettext_lazy("theo lệnh thu hồi"),
+    "end_of_use": gettext_lazy("hết thời gian sử dụng"),
+    "replaced": gettext_lazy("đã được đổi máy khác"),
+    "security": gettext_lazy("an toàn thông tin"),
+    "battery_safety": gettext_lazy("an toàn pin"),
+    "defect": gettext_lazy("lỗi của lô máy"),
+    "administrative": gettext_lazy("lý do quản lý"),
+    "beyond_repair": gettext_lazy("không sửa được"),
+    "lost": gettext_lazy("bị mất"),
+    "stolen": gettext_lazy("bị lấy cắp"),
+    "end_of_life": gettext_lazy("quá cũ"),
+    "returned_to_donor": gettext_lazy("trả lại nhà tài trợ"),
+    "recycled": gettext_lazy("đem tái chế"),
+    "recorded_in_error": gettext_lazy("ghi nhầm"),
+    "wrong_device": gettext_lazy("nhầm máy"),
+    "wrong_date": gettext_lazy("sai ngày"),
+    "wrong_office": gettext_lazy("sai cơ quan"),
+    "wrong_quantity": gettext_lazy("sai số lượng"),
+    "wrong_value": gettext_lazy("sai giá trị"),
+    "family_request": gettext_lazy("theo yêu cầu của gia đình"),
+    "donor_request": gettext_lazy("theo yêu cầu của nhà tài trợ"),
+    "retention_over": gettext_lazy("hết thời hạn lưu"),
+    "court_order": gettext_lazy("theo quyết định của toà án"),
+}
+STATE = {
+    "received": gettext_lazy("Đã tiếp nhận, chờ kiểm định"),
+    "accepted": gettext_lazy("Đạt kiểm định, sẵn sàng phân bổ"),
+    "to_repair": gettext_lazy("Chờ sửa chữa"),
+    "repaired": gettext_lazy("Đã sửa, chờ kiểm định lại"),
+    "refused": gettext_lazy("Không đạt kiểm định"),
+    "allocated": gettext_lazy("Đã phân bổ, chờ chuyển đi"),
+    "in_transit": gettext_lazy("Đang vận chuyển"),
+    "arrived": gettext_lazy("Đã đến nơi"),
+    "missing": gettext_lazy("Thất lạc, đang tìm"),
+    "missing_free": gettext_lazy("Thất lạc, đang tìm"),
+    "damaged": gettext_lazy("Hư hỏng trên đường"),
+    "handed_over": gettext_lazy("Đã bàn giao"),
+    "in_use": gettext_lazy("Đang sử dụng"),
+    "broken": gettext_lazy("Hỏng"),
+    "lost": gettext_lazy("Mất"),
+    "stolen": gettext_lazy("Bị lấy cắp"),
+    "returned": gettext_lazy("Đã thu về"),
+    "recalled": gettext_lazy("Thu hồi"),
+    "recalled_out": gettext_lazy("Thu hồi"),
+    "replaced": gettext_lazy("Đã thay bằng máy khác"),
+    "transfer": gettext_lazy("Đang chuyển kho"),
+    "sent_back": gettext_lazy("Đang trả về"),
+    "written_off": gettext_lazy("Đã thanh lý"),
+}
+GOOD = ("handed_over", "in_use")
+TROUBLE = (
+    "missing",
+    "missing_free",
+    "damaged",
+    "broken",
+    "lost",
+    "stolen",
+    "recalled",
+    "recalled_out",
+    "refused",
+)
+PROBLEM_EVENTS = (
+    "device.missing",
+    "device.damaged",
+    "device.broken",
+    "device.lost",
+    "device.stolen",
+    "device.recalled",
+)
+
+
+def codes_in(way: list[PublicEntry]) -> set[str]:
+    """Codes of offices and areas that a device's entries name."""
+    return {entry.body[key] for entry in way for key in ("from", "to", "at", "area") if key in entry.body}
+
+
+def place(code: str | None, names: Mapping[str, str]) -> str:
+    """An office or area as people call it; its code where the log has no name for it."""
+    if code is None:
+        return _("nơi đang giữ máy")
+    return _("cả nước") if code == "VN" else names.get(code, code)
+
+
+def sentence(body: Mapping, names: Mapping[str, str], area: str | None = None) -> str:
+    """One entry in one sentence; `area` is where the device was allocated to."""
+    kind = body["t"]
+    where = {key: place(body.get(key), names) for key in ("from", "to", "at", "area")} | {
+        "reason": REASON.get(body.get("reason", ""), ""),
+        "destination": place(area, names),
+    }
+    if kind == "device.received":
+        return _("%(to)s tiếp nhận một %(kind)s") % (where | {"kind": KIND[body["kind"]]})
+    if kind == "device.inspected":
+        return {
+            "accepted": _("Kiểm định: đạt yêu cầu"),
+            "to_repair": _("Kiểm định: cần sửa (%(reason)s)") % where,
+            "refused": _("Kiểm định: không đạt (%(reason)s)") % where,
+        }[body["outcome"]]
+    texts = {
+        "device.repaired": _("Đã sửa xong"),
+        "device.allocated": _("Phân bổ theo đúng thứ tự ưu tiên cho một học sinh ở %(area)s"),
+        "device.allocation_revoked": _("Huỷ phân bổ: %(reason)s"),
+        "device.dispatched": _("%(from)s gửi đi, nơi nhận: %(to)s"),
+        "device.arrived": _("%(to)s đã nhận đủ"),
+        "device.missing": _("Thất lạc: %(reason)s"),
+        "device.damaged": _("Hư hỏng: %(reason)s"),
+        "device.found": _("Đã tìm thấy"),
+        "device.handed_over": _("Bàn giao tận tay một học sinh ở %(destination)s"),
+        "device.handover_confirmed": _("Gia đình xác nhận đã nhận máy"),
+        "device.broken": _("Gia đình báo hỏng: %(reason)s"),
+        "device.lost": _("Báo mất: %(reason)s"),
+        "device.stolen": _("Báo bị lấy cắp"),
+        "device.returned": _("Thu về: %(reason)s"),
+        "device.replaced": _("Được thay bằng máy khác"),
+        "device.recalled": _("Có lệnh thu hồi: %(reason)s"),
+        "device.written_off": _("Thanh lý: %(reason)s"),
+        "correction": _("Đính chính một mục trước: %(reason)s"),
+        "commitment.erased": _("Xoá chìa mở một cam kết: %(reason)s"),
+    }
+    return texts[kind] % where if kind in texts else kind
+
+
+def timeline(way: list[PublicEntry], names: Mapping[str, str]) -> list[dict]:
+    """Items of `components/timeline.html` for a device's way."""
+    items, area = [], None
+    corrected = {entry.body["corrects"]: entry for entry in way if entry.body["t"] == "correction"}
+    for number, entry in enumerate(way, 1):
+        body = entry.body
+        if body["t"] == "device.allocated":
+            area = body["area"]
+        note = _("Mục %(index)s trong sổ cái") % {"index": entry.index}
+        if body["t"] in ("device.handed_over", "device.handover_confirmed"):
+            note = _("Trong tuần bắt đầu từ ngày này. ") + note
+        if body["eid"] in corrected:
+            note = _("Đã được đính chính ở mục %(index)s. ") % {"index": corrected[body["eid"]].index} + note
+        trouble = body["t"] in PROBLEM_EVENTS or body.get("outcome") == "refused"
+        items.append(
+            {
+                "text": sentence(body, names, area),
+                "at": datetime.date.fromisoformat(body["d"]),
+                "note": note,
+                "state": "problem" if trouble else "current" if number == len(way) else "done",
+            }
+        )
+    return items
