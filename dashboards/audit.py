@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from django.db import connection
 
 LOCAL = "AT TIME ZONE 'Asia/Ho_Chi_Minh'"
+# A handover whose device did not come back: the allocation lives, or ended in any other way than by a return.
+KEPT = "(a.ended_at IS NULL OR a.end_reason NOT IN ('returned', 'replaced', 'lost'))"
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,13 @@ QUESTIONS = {
             f"""
             SELECT 'Một học sinh, nhiều máy', 'HS-' || a.student_id, office.name, count(*),
                    min((h.handed_over_at {LOCAL})::date), max((h.handed_over_at {LOCAL})::date)
-            FROM delivery_handover h JOIN allocation_allocation a ON a.id = h.allocation_id AND a.ended_at IS NULL
+            FROM delivery_handover h JOIN allocation_allocation a ON a.id = h.allocation_id AND {KEPT}
             JOIN schools_student s ON s.id = a.student_id JOIN schools_office office ON office.id = s.school_id
             GROUP BY a.student_id, office.name HAVING count(*) > 1
             UNION ALL
             SELECT 'Một máy, nhiều học sinh', d.code, min(office.name), count(*),
                    min((h.handed_over_at {LOCAL})::date), max((h.handed_over_at {LOCAL})::date)
-            FROM delivery_handover h JOIN allocation_allocation a ON a.id = h.allocation_id AND a.ended_at IS NULL
+            FROM delivery_handover h JOIN allocation_allocation a ON a.id = h.allocation_id AND {KEPT}
             JOIN donations_device d ON d.id = a.device_id JOIN schools_student s ON s.id = a.student_id
             JOIN schools_office office ON office.id = s.school_id GROUP BY d.code HAVING count(*) > 1
             ORDER BY 4 DESC, 2""",

@@ -178,6 +178,7 @@ def compute(*, size: int) -> tuple[dict[tuple[str, str], int], list[tuple[dt.dat
             values[name, NATION] = 0
     arrived = ("arrived", *REACHED)
     with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE IF EXISTS pg_temp.figure_device, pg_temp.figure_place")
         cursor.execute(DEVICES, {"size": size})
         cursor.execute(PLACED)
         cursor.execute(STATES)

