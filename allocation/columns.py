@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import psycopg
 from django.db import connection
 from numpy.typing import NDArray
 
@@ -32,7 +33,9 @@ def read_columns(source: str, params: Sequence[Any], **columns: str) -> dict[str
         value = f"convert_to({name}, 'UTF8')" if kind.startswith("S") else f"{name}::{cast}"
         wanted.append(f"array_agg({value})")
     connection.ensure_connection()
-    with connection.connection.cursor(binary=True) as cursor:
+    # Django's own cursors bind on the client, which can't ask for binary results.
+    with psycopg.Cursor(connection.connection) as cursor:
+        cursor.format = psycopg.pq.Format.BINARY
         cursor.execute(f"SELECT {', '.join(wanted)} FROM {source}", params)
         result = cursor.pgresult
         return {
