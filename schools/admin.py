@@ -1,0 +1,77 @@
+"""Offices and schools in the admin, with spreadsheets in and out; for system administrators."""
+
+from django.contrib import admin
+from django.http import HttpRequest
+from import_export.admin import ImportExportModelAdmin
+
+from schools.models import AdministrativeUnit, DirectivePeriod, Office, School
+from schools.resources import OfficeResource, SchoolResource
+
+
+@admin.register(Office)
+class OfficeAdmin(ImportExportModelAdmin):
+    resource_classes = [OfficeResource]
+    list_display = ["code", "name", "kind", "parent", "valid_from", "valid_to"]
+    list_filter = ["kind"]
+    list_select_related = ["parent"]
+    search_fields = ["code", "name"]
+    # The tree, closing and merging go through the services of the office pages.
+    fields = ["code", "kind", "name", "parent", "unit", "address", "valid_from", "valid_to", "successor"]
+    readonly_fields = ["code", "kind", "parent", "valid_to", "successor"]
+    raw_id_fields = ["unit"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj=None) -> bool:
+        return False
+
+
+@admin.register(School)
+class SchoolAdmin(ImportExportModelAdmin):
+    resource_classes = [SchoolResource]
+    list_display = ["code", "office", "level", "province", "enrolment"]
+    list_filter = ["level"]
+    list_select_related = ["office", "province"]
+    search_fields = ["code", "office__name"]
+    fields = ["code", "office", "level", "enrolment", "teacher_count", "teachers_without_computer"]
+    readonly_fields = ["code", "office"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj=None) -> bool:
+        return False
+
+
+@admin.register(AdministrativeUnit)
+class AdministrativeUnitAdmin(admin.ModelAdmin):
+    list_display = ["public_code", "full_name", "level", "province", "valid_from", "valid_to", "successor"]
+    list_filter = ["level", "vintage"]
+    list_select_related = ["province", "successor"]
+    search_fields = ["code", "name", "search_key"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj=None) -> bool:
+        """Units come from `reference/`."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj=None) -> bool:
+        return False
+
+
+@admin.register(DirectivePeriod)
+class DirectivePeriodAdmin(admin.ModelAdmin):
+    list_display = [
+        "unit",
+        "directive",
+        "is_in_force",
+        "is_teaching_online",
+        "starts_on",
+        "ends_on",
+        "source",
+    ]
+    list_select_related = ["unit"]
+    raw_id_fields = ["unit"]

@@ -1,0 +1,1 @@
+"""Pages of schools: offices, the audit trail, lists; one module per noun."""
