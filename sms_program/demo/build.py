@@ -16,7 +16,7 @@ from django.utils import timezone
 from accounts.models import User
 from common.models import Programme
 from schools.models import Office
-from sms_program.demo import offices, signal, staff, supply
+from sms_program.demo import journey, need, offices, runs, signal, staff, supply
 from sms_program.demo.places import DemoSchool
 from sms_program.demo.plan import FIRST_FREEZE, TODAY, Size
 
@@ -115,11 +115,24 @@ STEPS = [
     Step("places", "trường học và kho", 2, _places),
     Step("people", "người dùng và vai trò", 2, _people),
     Step("criteria", "tiêu chí kỹ thuật", 1, supply.publish_criteria),
-    Step("pledges", "cam kết của nhà tài trợ", 2, supply.make_pledges),
+    Step("policies", "chính sách ưu tiên", 1, runs.publish_policies),
+    Step("points", "1.910 điểm chưa có sóng", 1, signal.load_points),
+    Step("pledges", "cam kết của nhà tài trợ", 1, supply.make_pledges),
     Step("money", "tiền ủng hộ", 1, supply.receive_money),
-    Step("intake1", "tiếp nhận và kiểm định, đợt một", 4, supply.first_intake),
-    Step("points", "1.910 điểm chưa có sóng", 2, signal.load_points),
+    Step("sims", "SIM của các nhà mạng", 1, signal.stock_sims),
+    Step("intake1", "tiếp nhận và kiểm định, đợt một", 2, supply.first_intake),
+    Step("lists", "danh sách học sinh của 63 Sở", 60, need.send_lists, is_atomic=False),
+    Step("run1", "đợt phân bổ thứ nhất", 5, runs.first_run),
+    Step("orders", "đơn mua từ tiền ủng hộ", 1, supply.order_devices),
+    Step("carry1", "vận chuyển đợt một", 8, journey.carry_first_wave),
+    Step("handover1", "bàn giao đợt một", 12, journey.hand_over_first_wave),
+    Step("intake2", "tiếp nhận và kiểm định, đợt hai", 3, supply.second_intake),
+    Step("run2", "đợt phân bổ thứ hai", 5, runs.second_run),
+    Step("carry2", "vận chuyển đợt hai", 6, journey.carry_second_wave),
+    Step("handover2", "bàn giao đợt hai", 6, journey.hand_over_second_wave),
+    Step("intake3", "tiếp nhận tháng 11", 2, supply.third_intake),
     Step("coverage", "báo cáo phủ sóng của doanh nghiệp viễn thông", 4, signal.report_points),
-    Step("sims", "SIM và kết nối của trường", 2, signal.stock_sims),
-    Step("connectivity", "khảo sát kết nối Internet của trường", 2, signal.survey_schools),
+    Step("connectivity", "khảo sát kết nối Internet của trường", 3, signal.survey_schools),
+    Step("after", "tình hình sử dụng máy", 5, journey.follow_up),
+    Step("grievances", "phản ánh của người dân", 1, journey.open_grievances),
 ]

@@ -103,7 +103,7 @@ def hand_over_first_wave(build) -> None:
 
 def hand_over_second_wave(build) -> None:
     """A first part of the schools of the second wave."""
-    _hand_over(build, first=dt.date(2021, 11, 9), days=6, share=0.45)
+    _hand_over(build, first=dt.date(2021, 11, 12), days=3, share=0.45)
 
 
 def _hand_over(build, *, first: dt.date, days: int, share: float) -> None:

@@ -28,6 +28,7 @@ class Part:
 # The parts shown on the sign-in page, in the order of the programme's way.
 PROGRAMME = [
     Part("dieu-phoi", "Nguyễn Minh Điều", "clerk", "CT"),
+    Part("dieu-phoi-2", "Ngô Lan Phối", "clerk", "CT"),
     Part("lanh-dao", "Trần Quốc Duyệt", "approver", "CT"),
     Part("quan-ly", "Lê Thu Quản", "manager", "CT"),
     Part("bo-giao-duc", "Phạm Thanh Giáo", "viewer", "BGD"),

@@ -1,0 +1,49 @@
+"""The two allocation runs of the demonstration, through the same services and by the same people as any run."""
+
+import datetime as dt
+
+from allocation import services as allocation
+from allocation.models import AllocationPolicy, AllocationRun
+from sms_program.demo.supply import moment
+
+
+def publish_policies(build) -> None:
+    """The policies of both phases are put in force (their hashes stand in the ledger)."""
+    for policy in AllocationPolicy.objects.filter(published_at=None).order_by("phase__code"):
+        allocation.publish_policy(
+            by=build.person("lanh-dao"), policy=policy, at=moment(dt.date(2021, 9, 12), 10)
+        )
+
+
+def first_run(build) -> None:
+    """Frozen on 15 September 2021, while fourteen localities were under Directive 16."""
+    _run(build, opened=dt.date(2021, 9, 14), draw="38012", number=1)
+
+
+def second_run(build) -> None:
+    """Frozen on 15 October 2021, after orders were delivered."""
+    _run(build, opened=dt.date(2021, 10, 14), draw="75906", number=2)
+
+
+def _run(build, *, opened: dt.date, draw: str, number: int) -> AllocationRun:
+    """Open, freeze the next morning, draw in the evening, propose, approve, commit: three officials."""
+    first, second, third = (build.person(name) for name in ("dieu-phoi", "dieu-phoi-2", "lanh-dao"))
+    frozen = opened + dt.timedelta(days=1)
+    policy = AllocationPolicy.objects.get(phase__code="GD1", version=1)
+    run = allocation.open_run(
+        by=first,
+        policy=policy,
+        randomness_source=f"Giải đặc biệt xổ số miền Bắc ngày {frozen:%d/%m/%Y} (số minh họa)",
+        draw_at=moment(frozen, 18, 30),
+        at=moment(opened, 9),
+    )
+    run = allocation.freeze(by=first, run=run, at=moment(frozen, 8))
+    build.tell(1, 4)
+    value = f"{draw} (minh họa, đợt {number})"
+    run = allocation.enter_randomness(by=first, run=run, value=value, at=moment(frozen, 19))
+    run = allocation.confirm_randomness(by=second, run=run, value=value, at=moment(frozen, 19, 10))
+    run = allocation.propose(by=first, run=run, at=moment(frozen, 19, 15))
+    build.tell(2, 4)
+    run = allocation.approve(by=third, run=run, at=moment(frozen + dt.timedelta(days=1), 9))
+    build.tell(3, 4)
+    return allocation.commit(by=third, run=run, at=moment(frozen + dt.timedelta(days=1), 9, 30))
