@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from donations.views import public
+from donations.views import criteria, public, resources, warehouse
 
 app_name = "donations"
 urlpatterns = [
@@ -18,4 +18,37 @@ urlpatterns = [
         public.pledge_document,
         name="pledge_document",
     ),
+    path("kho/", warehouse.home, name="warehouse"),
+    path("kho/cam-ket/<str:code>/nhan/", warehouse.receive, name="lot_new"),
+    path("kho/lo/<str:code>/", warehouse.lot, name="lot"),
+    path("kho/lo/<str:code>/nhap/", warehouse.serials, name="lot_serials"),
+    path("kho/lo/<str:code>/kiem-dinh/", warehouse.inspect, name="lot_inspect"),
+    path("kho/lo/<str:code>/tem.pdf", warehouse.labels, name="lot_labels"),
+    path("kho/lo/<str:code>/may.csv", warehouse.lot_csv, name="lot_csv"),
+    path("kho/may/<str:code>/", warehouse.device, name="device"),
+    path("kho/mau-so-se-ri.xlsx", warehouse.serials_template, name="serials_template"),
+    path("kho/tieu-chi/", criteria.listing, name="criteria"),
+    path("kho/tieu-chi/moi/", criteria.new, name="criteria_new"),
+    path("kho/tieu-chi/<int:pk>/cong-bo/", criteria.publish, name="criteria_publish"),
+    path("nguon-luc/", resources.home, name="resources"),
+    path("nguon-luc/cam-ket.csv", resources.pledges_csv, name="pledges_csv"),
+    path("nguon-luc/cam-ket/moi/", resources.pledge_new, name="pledge_new"),
+    path("nguon-luc/cam-ket/<str:code>/", resources.manage_pledge, name="manage_pledge"),
+    path("nguon-luc/cam-ket/<str:code>/xac-nhan/", resources.pledge_confirm, name="pledge_confirm"),
+    path("nguon-luc/cam-ket/<str:code>/rut/", resources.pledge_withdraw, name="pledge_withdraw"),
+    path("nguon-luc/cam-ket/<str:code>/nhan-tien/", resources.pledge_receipt, name="pledge_receipt"),
+    path("nguon-luc/cam-ket/<str:code>/chuyen-tien/", resources.pledge_transfer, name="pledge_transfer"),
+    path("nguon-luc/cam-ket/<str:code>/ho-tro/", resources.pledge_serve, name="pledge_serve"),
+    path("nguon-luc/cam-ket/<str:code>/mua/", resources.order_new, name="order_new"),
+    path("nguon-luc/tien/", resources.money, name="money"),
+    path("nguon-luc/gia/", resources.prices, name="prices"),
+    path("nguon-luc/gia/moi/", resources.price_new, name="price_new"),
+    path("nguon-luc/don-mua/", resources.orders, name="orders"),
+    path("nguon-luc/don-mua/<str:code>/", resources.order, name="order"),
+    path("nguon-luc/don-mua/<str:code>/duyet/", resources.order_approve, name="order_approve"),
+    path("nguon-luc/don-mua/<str:code>/huy/", resources.order_cancel, name="order_cancel"),
+    path("nguon-luc/don-mua/<str:code>/giao/", resources.order_deliver, name="order_deliver"),
+    path("nguon-luc/don-mua/<str:code>/tra/", resources.order_pay, name="order_pay"),
+    path("ung-ho-cua-toi/", resources.my_pledges, name="my_pledges"),
+    path("ung-ho-cua-toi/cam-ket.csv", resources.my_pledges_csv, name="my_pledges_csv"),
 ]

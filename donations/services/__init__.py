@@ -1,6 +1,7 @@
 """What happens to the supply; every function is keyword-only, atomic, `by` first."""
 
 from donations.services.devices import (
+    draft_criteria,
     inspect_devices,
     publish_criteria,
     receive_devices,
@@ -41,6 +42,7 @@ __all__ = [
     "change_pledge",
     "confirm_pledge",
     "deliver_order",
+    "draft_criteria",
     "fulfil_infrastructure",
     "grant_membership",
     "inspect_devices",

@@ -282,6 +282,29 @@ def _locked(device_codes: Sequence[str]) -> list[tuple[int, str, str]]:
 
 
 @transaction.atomic
+def draft_criteria(
+    *,
+    by,
+    device_kind: str,
+    is_used_device: bool,
+    limits: dict,
+    legal_reference: str,
+    is_confirmed: bool = False,
+) -> DeviceCriteria:
+    """Draft the next version of a kind's criteria; it judges nothing until it is published."""
+    same = DeviceCriteria.objects.filter(device_kind=device_kind, is_used_device=is_used_device)
+    latest = same.order_by("-version").values_list("version", flat=True).first() or 0
+    return DeviceCriteria.objects.create(
+        device_kind=device_kind,
+        version=latest + 1,
+        is_used_device=is_used_device,
+        limits=limits,
+        legal_reference=legal_reference,
+        is_confirmed=is_confirmed,
+    )
+
+
+@transaction.atomic
 def publish_criteria(*, by, criteria: DeviceCriteria, at: dt.datetime) -> DeviceCriteria:
     """Publish a version of the criteria: from now on intake is judged by it, and it never changes (Plan III.1i)."""
     criteria = DeviceCriteria.objects.select_for_update().get(pk=criteria.pk)

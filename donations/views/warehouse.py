@@ -1,0 +1,429 @@
+"""The warehouse: what is expected, lots, serials, inspection, labels, repair (Plan I.2đ, III.1e, III.1i)."""
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.core.paginator import Paginator
+from django.db.models import Count, F, Q
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_safe
+
+from common import clock
+from common.exports import csv_response, xlsx_response
+from common.pdf import pdf_response
+from common.refusals import refusals_on
+from common.templatetags.vi import format_date
+from donations import codes, perms, rules, serial_files, services
+from donations.forms.warehouse import (
+    InspectionForm,
+    LotForm,
+    RepairForm,
+    SerialsForm,
+    WriteOffForm,
+)
+from donations.labels import MAX_LABELS, labels_pdf
+from donations.models import Device, DeviceCriteria, Inspection, Lot, Pledge
+from ledger.codes import normalise_code
+from schools.models import Office
+from schools.reach import reach
+
+SHOWN = 60
+ERRORS_SHOWN = 200
+STATE_KIND = {
+    "received": "info",
+    "to_repair": "warning",
+    "accepted": "success",
+    "refused": "danger",
+    "retired": "neutral",
+}
+
+
+def _warehouses(user):
+    """Warehouses where the person keeps stock."""
+    return Office.objects.filter(
+        reach(user, "keeper", kinds=perms.WAREHOUSE_KINDS), kind=Office.Kind.WAREHOUSE, valid_to=None
+    ).order_by("code")
+
+
+def _lot(request: HttpRequest, code: str) -> Lot:
+    found = codes.read_code(codes.LOT, code)
+    rows = Lot.objects.for_user(request.user).select_related("warehouse", "pledge__donor", "order__agreement")
+    return get_object_or_404(rows, code=found or code)
+
+
+@perms.warehouse_staff
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    """What waits in the warehouses within reach; a code or a serial opens its lot or device."""
+    typed = request.GET.get("q", "").strip()
+    if typed:
+        found = _find(request, typed)
+        if found:
+            return redirect(found)
+    devices = Device.objects.for_user(request.user)
+    counts = dict(devices.order_by().values_list("state").annotate(n=Count("pk")))
+    expected = (
+        Pledge.objects.for_user(request.user)
+        .filter(
+            kind=Pledge.Kind.DEVICE,
+            state__in=[Pledge.State.CONFIRMED, Pledge.State.RECEIVING],
+            warehouse__isnull=False,
+        )
+        .filter(reach(request.user, through="warehouse__"))
+        .select_related("donor", "warehouse")
+        .with_progress()
+        .order_by(F("expected_on").asc(nulls_last=True), "made_at")
+    )
+    lots = Lot.objects.for_user(request.user).select_related("warehouse", "pledge__donor").with_counts()
+    state = request.GET.get("trang-thai", "")
+    if state == "cho-kiem-dinh":
+        lots = lots.filter(waiting_count__gt=0)
+    elif state == "cho-sua":
+        lots = lots.filter(repair_count__gt=0)
+    page = Paginator(lots.order_by("-received_at", "-pk"), 25).get_page(request.GET.get("trang"))
+    return render(
+        request,
+        "donations/warehouse.html",
+        {
+            "counts": {state: counts.get(state, 0) for state in Device.State.values},
+            "expected": Paginator(expected, 25).get_page(request.GET.get("cam-ket")),
+            "page_obj": page,
+            "state": state,
+            "typed": typed,
+            "can_receive": _warehouses(request.user).exists(),
+        },
+    )
+
+
+def _find(request: HttpRequest, typed: str) -> str | None:
+    """Address of the device or lot with this code, serial or label; None if there is none within reach."""
+    if lot_code := codes.read_code(codes.LOT, typed):
+        lot = Lot.objects.for_user(request.user).filter(code=lot_code).first()
+        if lot:
+            return reverse("donations:lot", args=[lot.code])
+    # A scanner types the address of the label's QR code.
+    code = normalise_code(typed.rstrip("/").rpartition("/")[2])
+    devices = Device.objects.for_user(request.user)
+    key = rules.serial_key(typed)
+    device = devices.filter(Q(code=code or "-") | Q(serial_key=key or "-") | Q(imei=typed or "-")).first()
+    return reverse("donations:device", args=[device.code]) if device else None
+
+
+@perms.keeper
+@require_http_methods(["GET", "HEAD", "POST"])
+def receive(request: HttpRequest, code: str) -> HttpResponse:
+    """Open a lot for an expected pledge."""
+    pledge = get_object_or_404(
+        Pledge.objects.for_user(request.user).select_related("donor", "warehouse"),
+        code=code,
+        kind=Pledge.Kind.DEVICE,
+    )
+    initial = {
+        "warehouse": pledge.warehouse_id,
+        "device_kind": pledge.device_kind,
+        "is_used": pledge.is_used,
+        "model_name": pledge.description[:80],
+    }
+    form = LotForm(request.POST or None, warehouses=_warehouses(request.user), initial=initial)
+    if request.method == "POST" and form.is_valid():
+        with refusals_on(form):
+            lot = services.receive_lot(by=request.user, pledge=pledge, at=clock.now(), **form.cleaned_data)
+        if not form.errors:
+            messages.success(request, f"Đã mở lô {lot.code}. Nhập số sê-ri của từng máy.")
+            return redirect("donations:lot_serials", code=lot.code)
+    return render(
+        request,
+        "donations/lot_new.html",
+        {"form": form, "pledge": pledge},
+        status=400 if form.is_bound else 200,
+    )
+
+
+@perms.warehouse_staff
+@require_safe
+def lot(request: HttpRequest, code: str) -> HttpResponse:
+    """A lot: counts, devices, what to do next."""
+    found = _lot(request, code)
+    devices = found.devices.order_by("pk")
+    counts = dict(devices.order_by().values_list("state").annotate(n=Count("pk")))
+    state = request.GET.get("trang-thai", "")
+    if state in Device.State.values:
+        devices = devices.filter(state=state)
+    page = Paginator(devices, 50).get_page(request.GET.get("trang"))
+    total = sum(counts.values())
+    rows = [
+        {"key": "Nguồn", "value": f"Cam kết {found.pledge.code} – {found.pledge.donor.name}"},
+        {"key": "Kho", "value": found.warehouse.name},
+        {
+            "key": "Loại máy",
+            "value": f"{found.get_device_kind_display()} {found.model_name}".strip()
+            + (" (đã qua sử dụng)" if found.is_used else ""),
+        },
+        {"key": "Tiếp nhận", "value": format_date(found.received_at)},
+    ]
+    if found.order:
+        rows.append(
+            {
+                "key": "Mua bằng tiền ủng hộ",
+                "value": f"Đơn mua {found.order.code}, {found.order.agreement.supplier}",
+            }
+        )
+    if found.declared_count is not None:
+        gap = found.declared_count - total
+        note = "đủ" if gap == 0 else f"còn {gap} máy chưa nhập" if gap > 0 else f"thừa {-gap} máy so với giấy"
+        rows.append({"key": "Theo giấy giao hàng", "value": f"{found.declared_count} máy: {note}"})
+    return render(
+        request,
+        "donations/lot.html",
+        {
+            "lot": found,
+            "rows": rows,
+            "counts": counts,
+            "stats": [
+                (Device.State(s).label, counts.get(s, 0), s) for s in Device.State.values if counts.get(s)
+            ],
+            "total": total,
+            "page_obj": page,
+            "state": state,
+            "state_kind": STATE_KIND,
+            "can_receive": perms.can_receive(request.user, found.warehouse),
+            "can_inspect": perms.can_inspect(request.user, found),
+            "waiting": counts.get("received", 0),
+        },
+    )
+
+
+@perms.keeper
+@require_http_methods(["GET", "HEAD", "POST"])
+def serials(request: HttpRequest, code: str) -> HttpResponse:
+    """Enter devices of a lot: one by one, pasted, scanned, or from a file; all or nothing."""
+    found = _lot(request, code)
+    if not perms.can_receive(request.user, found.warehouse):
+        raise Http404
+    form = SerialsForm(request.POST or None, request.FILES or None)
+    errors: list[rules.RowError] = []
+    if request.method == "POST" and form.is_valid():
+        file = form.cleaned_data["file"]
+        try:
+            rows = (
+                serial_files.from_file(file) if file else serial_files.from_text(form.cleaned_data["serials"])
+            )
+            with refusals_on(form):
+                made = services.receive_devices(by=request.user, lot=found, rows=rows, at=clock.now())
+        except rules.RowErrors as refused:
+            errors = refused.errors
+            form.add_error(None, str(refused))
+        except ValidationError as refused:
+            form.add_error("file" if file else None, refused.messages[0])
+        if not form.errors:
+            messages.success(
+                request, f"Đã nhập {len(made)} máy vào lô {found.code}. In tem rồi dán lên từng máy."
+            )
+            return redirect("donations:lot", code=found.code)
+    return render(
+        request,
+        "donations/lot_serials.html",
+        {
+            "form": form,
+            "lot": found,
+            "errors": errors[:ERRORS_SHOWN],
+            "error_count": len(errors),
+            "count": found.devices.count(),
+        },
+        status=400 if form.is_bound else 200,
+    )
+
+
+@perms.keeper
+@require_safe
+def serials_template(request: HttpRequest) -> HttpResponse:
+    """An empty workbook with the two columns."""
+    return xlsx_response("mau-so-se-ri.xlsx", "Máy", ["Số sê-ri", "IMEI"], [])
+
+
+@perms.inspector
+@require_http_methods(["GET", "HEAD", "POST"])
+def inspect(request: HttpRequest, code: str) -> HttpResponse:
+    """Inspect a lot: what holds for all, then the exceptions item by item; the outcome follows from the criteria."""
+    found = _lot(request, code)
+    if not perms.can_inspect(request.user, found):
+        raise Http404
+    pending = found.devices.filter(state=Device.State.RECEIVED).order_by("pk")
+    waiting = pending.count()
+    if not waiting:
+        messages.info(request, "Lô này không còn máy chờ kiểm định.")
+        return redirect("donations:lot", code=found.code)
+    criteria = DeviceCriteria.objects.in_force(device_kind=found.device_kind, is_used=found.is_used)
+    if criteria is None:
+        return render(request, "donations/no_criteria.html", {"lot": found})
+    shown = list(pending.values_list("code", "serial_number")[:SHOWN])
+    if request.method == "POST":
+        # The devices that the person saw, not those that came since.
+        seen = [c for c in request.POST.getlist("code") if normalise_code(c)][:SHOWN]
+        serial_of = dict(found.devices.filter(code__in=seen).values_list("code", "serial_number"))
+        shown = [(c, serial_of[c]) for c in seen if c in serial_of]
+    form = InspectionForm(
+        request.POST if request.method == "POST" else None,
+        criteria=criteria,
+        is_used=found.is_used,
+        codes=[c for c, _ in shown],
+        waiting=waiting,
+    )
+    if request.method == "POST" and form.is_valid():
+        chosen = [c for c, _ in shown]
+        if form.cleaned_data.get("scope") == "all":
+            chosen = list(pending.values_list("code", flat=True))
+        faults = form.faults()
+        findings = [
+            rules.Finding(
+                c,
+                form.measured(),
+                (faults[c],) if c in faults else (),
+                is_child_protected=form.cleaned_data["is_child_protected"],
+                is_wiped=form.cleaned_data.get("is_wiped"),
+            )
+            for c in chosen
+        ]
+        with refusals_on(form):
+            outcome = services.inspect_devices(by=request.user, findings=findings, at=clock.now())
+        if not form.errors:
+            messages.success(
+                request,
+                f"Đã kiểm định {len(findings)} máy: {outcome['accepted']} đạt, {outcome['to_repair']} cần sửa, "
+                f"{outcome['refused']} không đạt.",
+            )
+            return redirect("donations:lot", code=found.code)
+    return render(
+        request,
+        "donations/lot_inspect.html",
+        {
+            "form": form,
+            "lot": found,
+            "criteria": criteria,
+            "limits": rules.describe_limits(criteria.limits),
+            "devices": [(code, serial, form[f"f_{code}"]) for code, serial in shown],
+            "waiting": waiting,
+        },
+        status=400 if form.is_bound else 200,
+    )
+
+
+@perms.warehouse_staff
+@require_safe
+def labels(request: HttpRequest, code: str) -> HttpResponse:
+    """Labels of a lot as PDF; up to 3,000 at once, then the next part by ?tu=."""
+    found = _lot(request, code)
+    start = int(request.GET.get("tu", 0)) if request.GET.get("tu", "").isdigit() else 0
+    kind = found.model_name or found.get_device_kind_display()
+    rows = list(found.devices.order_by("pk").values_list("code", flat=True)[start : start + MAX_LABELS])
+    if not rows:
+        messages.info(request, "Lô này chưa có máy nào để in tem.")
+        return redirect("donations:lot", code=found.code)
+    return pdf_response(
+        f"tem-{found.code}.pdf", labels_pdf([(c, kind) for c in rows], lot=found.code, at=found.received_at)
+    )
+
+
+@perms.warehouse_staff
+@require_safe
+def lot_csv(request: HttpRequest, code: str) -> HttpResponse:
+    """Devices of a lot with serials, for the warehouse's own files."""
+    found = _lot(request, code)
+    rows = (
+        found.devices.order_by("pk")
+        .values_list("code", "serial_number", "imei", "state")
+        .iterator(chunk_size=2000)
+    )
+    labels_of = dict(Device.State.choices)
+    return csv_response(
+        f"{found.code}.csv",
+        ["Mã thiết bị", "Số sê-ri", "IMEI", "Trạng thái"],
+        ((*row[:3], labels_of[row[3]]) for row in rows),
+    )
+
+
+@perms.warehouse_staff
+@require_http_methods(["GET", "HEAD", "POST"])
+def device(request: HttpRequest, code: str) -> HttpResponse:
+    """One device inside the warehouse: what was found each time; repair and write-off."""
+    found = get_object_or_404(
+        Device.objects.for_user(request.user).select_related("lot__warehouse", "lot__pledge__donor"),
+        code=normalise_code(code) or code,
+    )
+    can_act = perms.can_receive(request.user, found.lot.warehouse)
+    repair, write_off = RepairForm(), WriteOffForm()
+    acted = None
+    if request.method == "POST":
+        if not can_act:
+            raise Http404
+        acted = _act_on_device(request, found)
+        if not acted.errors:
+            return redirect("donations:device", code=found.code)
+        if isinstance(acted, WriteOffForm):
+            write_off = acted
+    history = [
+        {
+            "text": row.get_outcome_display(),
+            "at": row.inspected_at,
+            "note": "; ".join(rules.REASONS[r].label for r in row.reasons if r in rules.REASONS)
+            or f"Theo {row.criteria}",
+            "state": "done" if row.outcome == "accepted" else "problem",
+        }
+        for row in Inspection.objects.filter(device=found)
+        .select_related("criteria")
+        .order_by("inspected_at", "pk")
+    ]
+    items = [
+        {"text": "Đã tiếp nhận vào kho", "at": found.lot.received_at, "note": found.lot.warehouse.name},
+        *history,
+    ]
+    rows = [
+        {"key": "Số sê-ri", "value": found.serial_number},
+        {"key": "IMEI", "value": found.imei or "—"},
+        {
+            "key": "Lô",
+            "value": found.lot.code,
+            "href": reverse("donations:lot", args=[found.lot.code]),
+            "action": "Xem lô",
+        },
+        {"key": "Cam kết", "value": f"{found.lot.pledge.code} – {found.lot.pledge.donor.name}"},
+        {"key": "Bảo vệ trẻ em trên mạng", "value": "Đã bật" if found.is_child_protected else "Chưa bật"},
+    ]
+    return render(
+        request,
+        "donations/device.html",
+        {
+            "device": found,
+            "rows": rows,
+            "items": items,
+            "kind": STATE_KIND[found.state],
+            "can_repair": can_act and found.state == Device.State.TO_REPAIR,
+            "can_write_off": can_act and found.state in (Device.State.TO_REPAIR, Device.State.REFUSED),
+            "repair": repair,
+            "write_off": write_off,
+            "acted": acted,
+        },
+        status=400 if acted else 200,
+    )
+
+
+def _act_on_device(request: HttpRequest, found: Device):
+    """Repair or write off by the button that was pressed; the form carries a refusal."""
+    if "sua" in request.POST:
+        form = RepairForm(request.POST)
+        form.is_valid()
+        with refusals_on(form):
+            services.repair_devices(by=request.user, device_codes=[found.code], at=clock.now())
+        if not form.errors:
+            messages.success(request, f"Máy {found.code} đã sửa xong, chờ kiểm định lại.")
+        return form
+    form = WriteOffForm(request.POST)
+    if form.is_valid():
+        with refusals_on(form):
+            services.write_off_devices(
+                by=request.user, device_codes=[found.code], reason=form.cleaned_data["reason"], at=clock.now()
+            )
+        if not form.errors:
+            messages.success(request, f"Máy {found.code} đã loại khỏi chương trình.")
+    return form
