@@ -1,0 +1,594 @@
+"""Pages of coverage: the public map and lists, the operator's own queue, data plans, platforms, schools."""
+
+import datetime as dt
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.core.paginator import Paginator
+from django.db.models import Count, Q, Sum
+from django.http import Http404
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST
+
+from accounts.services import record_reading
+from common.access import public
+from common.charts import geographic_map, patterns, tile_map, trend
+from common.clock import now, today
+from common.exports import csv_response, xlsx_response
+from common.refusals import refusals_on
+from common.templatetags.vi import format_number, format_percent
+from coverage import perms, roundtrip, rules, services
+from coverage.forms import (
+    PointFilter,
+    PointReportForm,
+    PointsFileForm,
+    SchoolFilter,
+    SimBatchForm,
+    SurveyForm,
+)
+from coverage.models import (
+    CoveragePoint,
+    DataPlan,
+    InfrastructureSupport,
+    LearningPlatform,
+    Operator,
+    OperatorMember,
+    SchoolConnectivity,
+    SimBatch,
+)
+from schools.models import DirectivePeriod, School
+from schools.reach import reach
+
+PER_PAGE = 50
+State = CoveragePoint.State
+BADGE = {
+    State.OPEN: "neutral",
+    State.PLANNED: "info",
+    State.BUILDING: "info",
+    State.BLOCKED: "warning",
+    State.COVERED: "success",
+}
+COVERED = Q(state=State.COVERED)
+
+
+def _mark(page, day: dt.date):
+    for point in page:
+        point.badge = BADGE[point.state]
+        point.is_late = rules.is_late(deadline_on=point.deadline_on, covered_on=point.covered_on, today=day)
+    return page
+
+
+# --- the public ------------------------------------------------------------------------------------------------------
+
+
+def _targets(day: dt.date) -> list[dict]:
+    """Both promises of the plan with what is done, left, late, and the pace that is still needed (Plan II.1)."""
+    counts = CoveragePoint.objects.aggregate(
+        all=Count("pk"),
+        covered=Count("pk", filter=COVERED),
+        urgent=Count("pk", filter=Q(is_urgent=True)),
+        urgent_covered=Count("pk", filter=Q(is_urgent=True) & COVERED),
+    )
+    targets = []
+    for title, total, done, deadline in (
+        (
+            "Địa phương thực hiện Chỉ thị 16",
+            counts["urgent"],
+            counts["urgent_covered"],
+            rules.URGENT_DEADLINE_ON,
+        ),
+        ("Toàn quốc", counts["all"], counts["covered"], rules.DEADLINE_ON),
+    ):
+        targets.append(
+            {
+                "title": title,
+                "total": total,
+                "done": done,
+                "left": total - done,
+                "deadline_on": deadline,
+                "is_late": done < total and day > deadline,
+                "pace": rules.pace_needed(remaining=total - done, today=day, deadline_on=deadline),
+            }
+        )
+    return targets
+
+
+def _burn_down(day: dt.date):
+    """The line of points that remain, week by week since the plan began, as chart and rows."""
+    by_day = dict(
+        CoveragePoint.objects.filter(COVERED)
+        .values_list("covered_on")
+        .annotate(n=Count("pk"))
+        .order_by("covered_on")
+    )
+    start = dt.date(2021, 9, 20)
+    end = max(day, start + dt.timedelta(days=7))
+    days = [
+        start + dt.timedelta(days=n)
+        for n in range(0, (end - start).days, max(7, (end - start).days // 30 // 7 * 7))
+    ]
+    days.append(end)
+    left = rules.burn_down(by_day, total=CoveragePoint.objects.count(), days=days)
+    points = [(f"{moment:%d/%m/%Y}", count) for moment, count in left]
+    return (
+        trend(points, title="Số điểm còn chưa có sóng theo thời gian", ident="burn-down"),
+        [[label, format_number(count)] for label, count in points],
+    )
+
+
+@public
+def coverage_public(request):
+    """Where there is signal and where not yet, against both deadlines; late points stand out."""
+    day, form = today(), PointFilter(request.GET)
+    points = form.select(CoveragePoint.objects.select_related("commune", "province", "operator"), day)
+    late = Q(deadline_on__lt=day) & ~COVERED
+    rows = list(
+        CoveragePoint.objects.values("province__code", "province__full_name", "province__slug")
+        .annotate(total=Count("pk"), covered=Count("pk", filter=COVERED), late=Count("pk", filter=late))
+        .order_by("-late", "province__full_name")
+    )
+    operators = (
+        CoveragePoint.objects.values("operator__name", "operator__code")
+        .annotate(total=Count("pk"), covered=Count("pk", filter=COVERED), late=Count("pk", filter=late))
+        .order_by("-late", "operator__name")
+    )
+    shares = {row["province__code"]: row["covered"] / row["total"] for row in rows}
+    title = "Tỷ lệ điểm đã có sóng theo tỉnh"
+    chart, chart_rows = _burn_down(day)
+    return render(
+        request,
+        "coverage/public.html",
+        {
+            "day": day,
+            "targets": _targets(day),
+            "provinces": rows,
+            "operators": operators,
+            "tiles": tile_map(shares, title=title),
+            "map": geographic_map(shares, title=title),
+            "patterns": patterns(),
+            "columns": ["Tỉnh, thành phố", "Số điểm", "Đã có sóng", "Tỷ lệ", "Quá hạn"],
+            "rows": [
+                [
+                    row["province__full_name"],
+                    format_number(row["total"]),
+                    format_number(row["covered"]),
+                    format_percent(row["covered"], row["total"]),
+                    format_number(row["late"]),
+                ]
+                for row in rows
+            ],
+            "burn_down": chart,
+            "burn_columns": ["Đến ngày", "Còn lại"],
+            "burn_down_rows": chart_rows,
+            "form": form,
+            "page": _mark(
+                Paginator(points.order_by("state", "deadline_on", "code"), PER_PAGE).get_page(
+                    request.GET.get("trang")
+                ),
+                day,
+            ),
+            "supports": _supports()[:20],
+        },
+    )
+
+
+@public
+def points_csv(request):
+    """Every point of the filter as CSV; points are places, not persons."""
+    points = PointFilter(request.GET).select(CoveragePoint.objects.all(), today())
+    columns = [
+        "ma_diem", "thon_ban", "xa", "tinh", "vi_do", "kinh_do", "doanh_nghiep", "khan_cap", "han", "trang_thai",
+        "vuong_mac", "ngay_co_song",
+    ]  # fmt: skip
+    values = points.order_by("code").values_list(
+        "code", "name", "commune__full_name", "province__full_name", "latitude", "longitude", "operator__name",
+        "is_urgent", "deadline_on", "state", "blocker", "covered_on",
+    )  # fmt: skip
+    return csv_response("diem-phu-song.csv", columns, values.iterator(chunk_size=2000))
+
+
+@public
+def platforms(request):
+    """Vietnamese online learning platforms that both ministries reviewed and published (Plan II.3a)."""
+    rows = LearningPlatform.objects.filter(is_published=True)
+    if request.GET.get("zero"):
+        rows = rows.filter(is_zero_rated=True)
+    return render(
+        request,
+        "coverage/platforms.html",
+        {
+            "platforms": rows.order_by("name"),
+            "only_zero_rated": bool(request.GET.get("zero")),
+            "waiting_count": LearningPlatform.objects.filter(is_published=False).count(),
+        },
+    )
+
+
+def _supports():
+    """Infrastructure support with whether the locality was under Directive 16 then (Plan II.3 head)."""
+    rows = list(
+        InfrastructureSupport.objects.select_related("operator", "unit").order_by(
+            "-starts_on", "unit__search_key"
+        )
+    )
+    periods = DirectivePeriod.objects.filter(is_in_force=True, unit__in=[row.unit_id for row in rows])
+    under: dict[int, list[DirectivePeriod]] = {}
+    for period in periods:
+        under.setdefault(period.unit_id, []).append(period)
+    for row in rows:
+        row.was_under_directive = any(
+            period.starts_on <= (row.ends_on or dt.date.max)
+            and row.starts_on <= (period.ends_on or dt.date.max)
+            for period in under.get(row.unit_id, [])
+        )
+    return rows
+
+
+@public
+def supports(request):
+    """Free platforms, hosting, lines and tariffs by locality and period (Plan II.3 head, II.3c)."""
+    rows = _supports()
+    return render(
+        request,
+        "coverage/supports.html",
+        {
+            "supports": rows,
+            "total_vnd": sum(row.value_vnd for row in rows),
+            "under_directive_count": sum(row.was_under_directive for row in rows),
+        },
+    )
+
+
+# --- the operator's own queue ---------------------------------------------------------------------------------------
+
+
+@perms.works_on_points
+def queue(request):
+    """The points a person answers for, or watches: late ones first."""
+    day, form = today(), PointFilter(request.GET)
+    mine = CoveragePoint.objects.for_user(request.user).distinct()
+    chosen = form.select(mine, day)
+    if "state" not in request.GET:
+        chosen = chosen.uncovered()
+    counts = mine.aggregate(
+        all=Count("pk", distinct=True),
+        covered=Count("pk", filter=COVERED, distinct=True),
+        late=Count("pk", filter=Q(deadline_on__lt=day) & ~COVERED, distinct=True),
+        blocked=Count("pk", filter=Q(state=State.BLOCKED), distinct=True),
+    )
+    page = Paginator(
+        chosen.select_related("commune", "province", "operator").order_by("deadline_on", "code"), PER_PAGE
+    ).get_page(request.GET.get("trang"))
+    return render(
+        request,
+        "coverage/queue.html",
+        {
+            "page": _mark(page, day),
+            "form": form,
+            "counts": counts,
+            "is_operator": OperatorMember.objects.filter(user=request.user, ended_at__isnull=True).exists(),
+        },
+    )
+
+
+@perms.works_on_points
+def point_detail(request, code: str):
+    """One point with its history; its operator reports on it."""
+    points = CoveragePoint.objects.for_user(request.user).select_related("commune", "province", "operator")
+    point = get_object_or_404(points.distinct(), code=code)
+    can_report = perms.can_report(request.user, point) and point.state != State.COVERED
+    form = PointReportForm(
+        request.POST or None,
+        request.FILES or None,
+        initial={"state": point.state, "blocker": point.blocker, "measured_on": today()},
+    )
+    if request.method == "POST":
+        if not can_report:
+            raise Http404
+        if form.is_valid():
+            try:
+                with refusals_on(form):
+                    _report(request, point, form)
+            except _Refused as refused:
+                for field, message in refused.faults:
+                    form.add_error(field if field in form.fields else None, message)
+        if not form.errors:
+            point.refresh_from_db()
+            messages.success(request, f"Đã ghi điểm {point.code}: {point.get_state_display().lower()}.")
+            return redirect("coverage:point", point.code)
+    reports = list(point.reports.select_related("reported_by").order_by("-pk"))
+    for report in reports:
+        report.badge = BADGE[report.state]
+    day = today()
+    return render(
+        request,
+        "coverage/point.html",
+        {
+            "point": _mark([point], day)[0],
+            "reports": reports,
+            "form": form,
+            "can_report": can_report,
+            "min_kbps": rules.COVERED_MIN_KBPS,
+        },
+        status=422 if form.errors else 200,
+    )
+
+
+class _Refused(Exception):
+    def __init__(self, faults):
+        self.faults = faults
+
+
+def _report(request, point: CoveragePoint, form: PointReportForm) -> None:
+    try:
+        services.report_point(by=request.user, point=point, at=now(), **form.cleaned_data)
+    except ValidationError as error:
+        rows = (getattr(error, "params", None) or {}).get("rows")
+        if rows is None:
+            raise
+        raise _Refused([(field, message) for _, field, message in rows]) from error
+
+
+@perms.operators_only
+def queue_csv(request):
+    """The operator's points as a file to fill in and send back; keyed by our code."""
+    points = CoveragePoint.objects.for_user(request.user).filter(
+        operator__in=perms.operators_of(request.user)
+    )
+    points = points.uncovered().order_by("code")
+    return csv_response("diem-song.csv", roundtrip.COLUMNS, roundtrip.rows_out(points))
+
+
+@perms.operators_only
+def upload(request):
+    """The filled-in file comes back: every fault by line and column, or everything recorded."""
+    form, faults = PointsFileForm(request.POST or None, request.FILES or None), []
+    if request.method == "POST" and form.is_valid():
+        try:
+            rows, faults = roundtrip.read(form.cleaned_data["file"].read())
+        except roundtrip.FileRefusedError as refused:
+            form.add_error("file", refused)
+            rows = []
+        own = CoveragePoint.objects.filter(operator__in=perms.operators_of(request.user))
+        known = {
+            code: (state, blocker) for code, state, blocker in own.values_list("code", "state", "blocker")
+        }
+        faults += [
+            roundtrip.Fault(row["line"], "ma_diem", f"Không có điểm «{row['code']}» của doanh nghiệp mình.")
+            for row in rows
+            if row["code"] not in known
+        ]
+        news = roundtrip.changed(rows, known)
+        if not form.errors and not faults:
+            try:
+                services.report_points(by=request.user, at=now(), rows=news)
+            except ValidationError as error:
+                faults = [
+                    roundtrip.Fault(
+                        news[number - 1]["line"], roundtrip.FIELD_COLUMN.get(field, field), message
+                    )
+                    for number, field, message in error.params["rows"]
+                ]
+            else:
+                same = len(rows) - len(news)
+                messages.success(request, f"Đã ghi {len(news)} điểm; {same} dòng không đổi được bỏ qua.")
+                return redirect("coverage:queue")
+    return render(
+        request,
+        "coverage/upload.html",
+        {
+            "form": form,
+            "faults": sorted(faults, key=lambda fault: fault.line)[:500],
+            "fault_count": len(faults),
+        },
+        status=422 if form.errors or faults else 200,
+    )
+
+
+@perms.works_on_points
+def sims(request):
+    """SIM batches delivered to provinces, and the free plans of the programme counted against one million."""
+    operators = Operator.objects.filter(pk__in=perms.operators_of(request.user))
+    form = SimBatchForm(request.POST or None, initial={"delivered_on": today()})
+    if request.method == "POST":
+        if not operators:
+            raise Http404
+        if form.is_valid():
+            with refusals_on(form):
+                batch = services.register_sim_batch(
+                    by=request.user, operator=operators[0], at=now(), **form.cleaned_data
+                )
+        if not form.errors:
+            messages.success(request, f"Đã ghi lô {batch.code}: {format_number(batch.quantity)} SIM.")
+            return redirect("coverage:sims")
+    batches = SimBatch.objects.for_user(request.user).distinct().select_related("operator", "province")
+    totals = batches.aggregate(quantity=Sum("quantity"), used=Sum("used"))
+    day = today()
+    return render(
+        request,
+        "coverage/sims.html",
+        {
+            "page": Paginator(batches.order_by("-delivered_on", "-pk"), PER_PAGE).get_page(
+                request.GET.get("trang")
+            ),
+            "totals": totals,
+            "plan_count": DataPlan.objects.count(),
+            "live_count": DataPlan.objects.live_on(day).count(),
+            "ending_count": DataPlan.objects.ending_within(day=day, days=rules.PLAN_WARNING_DAYS).count(),
+            "target": rules.PLAN_TARGET,
+            "warning_days": rules.PLAN_WARNING_DAYS,
+            "form": form,
+            "can_register": bool(operators),
+        },
+        status=422 if form.errors else 200,
+    )
+
+
+# --- those who teach and watch ------------------------------------------------------------------------------------
+
+
+@perms.watches_plans
+def plans(request):
+    """Free plans of the students within reach: those that end soon first, to tell families before they are charged."""
+    day = today()
+    rows = DataPlan.objects.for_user(request.user).select_related("student__school__office", "operator")
+    ending = rows.ending_within(day=day, days=rules.PLAN_WARNING_DAYS)
+    chosen = rows.live_on(day) if request.GET.get("state") == "live" else ending
+    page = Paginator(chosen.order_by("ends_on", "pk"), PER_PAGE).get_page(request.GET.get("trang"))
+    for plan in page:
+        plan.days_left = (plan.ends_on - day).days + 1
+    record_reading(
+        by=request.user,
+        subject_type="coverage.dataplan",
+        subject_id="danh sách",
+        fields="họ tên, lớp, trường",
+        reason="theo dõi gói dữ liệu",
+        row_count=len(page),
+    )
+    return render(
+        request,
+        "coverage/plans.html",
+        {
+            "page": page,
+            "state": request.GET.get("state", ""),
+            "live_count": rows.live_on(day).count(),
+            "ending_count": ending.count(),
+            "warning_days": rules.PLAN_WARNING_DAYS,
+        },
+    )
+
+
+@perms.reviews_platforms
+def platform_review(request):
+    """What waits for one of the ministries, and what is published."""
+    rows = LearningPlatform.objects.order_by("is_published", "name")
+    return render(
+        request,
+        "coverage/platform_review.html",
+        {"platforms": rows, "ministry": perms.ministry_of(request.user)},
+    )
+
+
+@perms.reviews_platforms
+@require_POST
+def platform_act(request, pk: int, verb: str):
+    """A ministry has reviewed a platform, or takes it off the directory."""
+    platform = get_object_or_404(LearningPlatform, pk=pk)
+    form = forms.Form(request.POST)
+    with refusals_on(form):
+        if verb == "ra-soat":
+            services.review_platform(
+                by=request.user, platform=platform, ministry=perms.ministry_of(request.user), at=now()
+            )
+            done = f"Đã rà soát {platform}."
+        elif verb == "go":
+            services.unpublish_platform(by=request.user, platform=platform)
+            done = f"Đã gỡ {platform} khỏi danh mục công khai."
+        else:
+            raise Http404
+    if form.errors:
+        messages.error(request, " ".join(form.non_field_errors()))
+    else:
+        messages.success(request, done)
+    return redirect("coverage:platform_review")
+
+
+def _schools(request):
+    """Schools a person watches, with their connection; a school without a row is "unknown"."""
+    form = SchoolFilter(request.GET)
+    form.is_valid()
+    rows = School.objects.select_related("office", "province", "district", "connectivity")
+    if not perms.ministry_of(request.user):
+        rows = rows.filter(reach(request.user, through="office__"))
+    if province := form.cleaned_data.get("province"):
+        rows = rows.filter(province=province)
+    state = form.cleaned_data.get("state")
+    if state == SchoolConnectivity.State.UNKNOWN:
+        rows = rows.filter(Q(connectivity__isnull=True) | Q(connectivity__state=state))
+    elif state:
+        rows = rows.filter(connectivity__state=state)
+    return rows, form
+
+
+def _state(school: School) -> str:
+    return school.connectivity.state if hasattr(school, "connectivity") else SchoolConnectivity.State.UNKNOWN
+
+
+@perms.watches_schools
+def schools(request):
+    """Schools by whether they are connected to the internet (Plan III.2b)."""
+    rows, form = _schools(request)
+    counts = dict(rows.values_list("connectivity__state").annotate(n=Count("pk")).order_by())
+    unknown = counts.pop(None, 0) + counts.pop("unknown", 0)
+    page = Paginator(rows.order_by("province__search_key", "office__name", "pk"), PER_PAGE).get_page(
+        request.GET.get("trang")
+    )
+    for school in page:
+        school.net = SchoolConnectivity.State(_state(school))
+        school.badge = {"connected": "success", "not_connected": "danger"}.get(school.net, "neutral")
+        school.can_survey = perms.can_survey(request.user, school)
+    return render(
+        request,
+        "coverage/schools.html",
+        {
+            "page": page,
+            "form": form,
+            "connected": counts.get("connected", 0),
+            "not_connected": counts.get("not_connected", 0),
+            "unknown": unknown,
+        },
+    )
+
+
+@perms.watches_schools
+def schools_xlsx(request):
+    """The same list as a workbook, for both ministries."""
+    rows, _form = _schools(request)
+    columns = ["Mã trường", "Trường", "Tỉnh, thành phố", "Quận, huyện", "Kết nối", "Nguồn", "Ngày khảo sát"]
+    values = rows.order_by("province__search_key", "office__name", "pk").values_list(
+        "code", "office__name", "province__full_name", "district__full_name", "connectivity__state",
+        "connectivity__source", "connectivity__surveyed_on",
+    )  # fmt: skip
+    labels = dict(SchoolConnectivity.State.choices)
+    return xlsx_response(
+        "truong-ket-noi-internet.xlsx",
+        "Kết nối Internet",
+        columns,
+        (
+            (*head, labels.get(state, "Chưa rõ"), *tail)
+            for *head, state, source, day in values.iterator(2000)
+            for tail in [(source, day)]
+        ),
+    )
+
+
+@perms.watches_schools
+def survey(request, code: str):
+    """What a survey found about one school."""
+    school = get_object_or_404(
+        School.objects.filter(reach(request.user, through="office__")).select_related(
+            "office", "connectivity"
+        ),
+        code=code,
+    )
+    if not perms.can_survey(request.user, school):
+        raise Http404
+    row = getattr(school, "connectivity", None)
+    form = SurveyForm(
+        request.POST or None,
+        initial={
+            "state": _state(school),
+            "source": row.source if row else "",
+            "surveyed_on": row.surveyed_on if row else today(),
+        },
+    )
+    if form.is_bound and form.is_valid():
+        with refusals_on(form):
+            services.survey_school(by=request.user, school=school, **form.cleaned_data)
+        if not form.errors:
+            messages.success(request, f"Đã ghi kết nối của {school}.")
+            return redirect("coverage:schools")
+    return render(
+        request, "coverage/survey.html", {"school": school, "form": form}, status=422 if form.errors else 200
+    )
