@@ -152,6 +152,7 @@ class Inputs:
     school_ids: np.ndarray
     devices: Devices
     device_ids: np.ndarray
+    area_ids: np.ndarray  # School or AdministrativeUnit that each device is earmarked to, -1 if free
     places: Places
 
 
@@ -181,6 +182,7 @@ def read_inputs(applicants: str, offers: str, params: Sequence | dict) -> Inputs
         school_ids=rows["school_id"],
         devices=Devices(level=offer["level"], area=area, order=offer["position"].astype(np.int64)),
         device_ids=offer["device_id"],
+        area_ids=offer["area"],
         places=places,
     )
 

@@ -100,18 +100,8 @@ def idle_devices(inputs: Inputs, outcome: Outcome) -> list[list[int]]:
     """Devices that no one may have: [level, area id, count] of earmarks where nobody waits, and what is left over."""
     left = np.ones(len(inputs.device_ids), dtype=bool)
     left[outcome.device] = False
-    by_number = {
-        level: {number: key for key, number in numbers.items()}
-        for level, numbers in inputs.places.area_numbers.items()
-    }
-    counted = engine.count_by(
-        inputs.devices.level[left].astype(np.int64) * 2**32 + (inputs.devices.area[left] + 1)
-    )
-    result = []
-    for key, count in counted.items():
-        level, area = key >> 32, (key & 0xFFFFFFFF) - 1
-        result.append([level, by_number[level].get(area, NOBODY) if level != FREE else NOBODY, count])
-    return sorted(result)
+    counted = engine.count_by(inputs.devices.level[left].astype(np.int64) * 2**48 + inputs.area_ids[left] + 1)
+    return [[key >> 48, (key & (2**48 - 1)) - 1, count] for key, count in sorted(counted.items())]
 
 
 def cutoffs(inputs: Inputs, outcome: Outcome) -> dict[str, int]:

@@ -19,7 +19,8 @@ HOUR = dt.timedelta(hours=1)
 
 
 @pytest.fixture
-def world():
+def world(settings, tmp_path):
+    settings.LEDGER_DIR = tmp_path
     return AllocationWorld()
 
 

@@ -1,0 +1,171 @@
+"""Of one student in a run: why, why not yet; and the slips that every family gets at the freeze."""
+
+from django.conf import settings
+from django.core.paginator import Paginator
+from django.db.models import Count, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET
+
+from accounts.services import record_reading
+from allocation import explaining, rules
+from allocation.engine import GROUPS
+from allocation.models import AllocationRun, Applicant
+from allocation.views.runs import run_of
+from common import clock
+from common.pdf import render_pdf
+from common.vietnamese import search_key
+from schools.models import Office, StaffRole, Student
+from schools.perms import staff
+from schools.reach import holds, reach
+
+Role, Kind = StaffRole.Role, Office.Kind
+# Whoever works with children's lists, for the students within reach; an auditor sees no names.
+KINDS = [
+    Kind.PROGRAMME,
+    Kind.MOET,
+    Kind.PROVINCE_DEPARTMENT,
+    Kind.DISTRICT_OFFICE,
+    Kind.SCHOOL,
+    Kind.UNIVERSITY,
+    Kind.AUDIT,
+]
+reads_students = staff(Role.CLERK, Role.APPROVER, Role.MANAGER, Role.AUDITOR, kinds=KINDS)
+prints_slips = staff(Role.CLERK, Role.APPROVER, Role.MANAGER, kinds=KINDS)
+
+
+def students_of(request: HttpRequest, run: AllocationRun) -> QuerySet[Student]:
+    within = Student.objects.filter(reach(request.user, through="school__office__"))
+    return within.filter(applications__run=run).select_related("school__office")
+
+
+def may_see_names(user) -> bool:
+    return holds(user, Role.CLERK, Role.APPROVER, Role.MANAGER)
+
+
+@reads_students
+@require_GET
+def applicants(request: HttpRequest, code: str) -> HttpResponse:
+    """Students of a run within reach, found by name; 25 a page."""
+    run = run_of(request, code)
+    if run.frozen_at is None:
+        raise Http404
+    found = students_of(request, run).order_by("school_id", "class_name", "sort_key", "pk")
+    asked = request.GET.get("ten", "").strip()
+    if asked:
+        found = found.filter(search_key__contains=search_key(asked))
+    page = Paginator(found, 25).get_page(request.GET.get("trang"))
+    named = may_see_names(request.user)
+    if named:
+        record_reading(
+            by=request.user,
+            subject_type="allocation.allocationrun",
+            subject_id=run.pk,
+            fields="họ tên, lớp, trường",
+            reason="",
+            row_count=len(page),
+        )
+    return render(
+        request, "allocation/applicants.html", {"run": run, "page": page, "asked": asked, "named": named}
+    )
+
+
+@reads_students
+@require_GET
+def explanation(request: HttpRequest, code: str, student: int) -> HttpResponse:
+    run = run_of(request, code)
+    child = get_object_or_404(students_of(request, run), pk=student)
+    applicant = Applicant.objects.get(run=run, student=child)
+    named = may_see_names(request.user)
+    if named:
+        record_reading(
+            by=request.user, subject_type="schools.student", subject_id=child.pk, fields="họ tên, lớp", reason="",
+            row_count=1,
+        )  # fmt: skip
+    standing = explaining.standing(run, applicant)
+    rows = [
+        {"key": "Học sinh", "value": child.full_name if named else f"Học sinh số {child.pk}"},
+        {"key": "Trường", "value": str(child.school)},
+        {"key": "Đối tượng", "value": rules.GROUP_NAMES[GROUPS[applicant.group]].capitalize()},
+        {
+            "key": "Địa phương Chỉ thị 16, học trực tuyến, ngày chốt",
+            "value": "Có" if applicant.is_priority else "Không",
+        },
+        {"key": "Máy mà hộ đã nhận trước đợt", "value": str(applicant.held)},
+        {"key": "Mã bốc thăm của em", "value": explaining.spell(applicant.code)},
+    ]
+    if standing.tier:
+        rows.append(
+            {"key": "Bậc (địa phương . đối tượng . thứ trong hộ)", "value": ".".join(map(str, standing.tier))}
+        )
+        rows.append({"key": "Số bốc thăm (nhỏ hơn thì trước)", "value": f"{standing.lot[:16]}…"})
+    return render(
+        request,
+        "allocation/explanation.html",
+        {"run": run, "child": child, "standing": standing, "rows": rows, "named": named},
+    )
+
+
+@prints_slips
+@require_GET
+def slip_classes(request: HttpRequest, code: str) -> HttpResponse:
+    """The classes of a run within reach, each with its sheet of slips."""
+    run = run_of(request, code)
+    if run.frozen_at is None:
+        raise Http404
+    classes = (
+        students_of(request, run)
+        .order_by("school__office__name", "class_name")
+        .values("school_id", "school__office__name", "class_name")
+        .annotate(students=Count("pk"))
+    )
+    page = Paginator(classes, 50).get_page(request.GET.get("trang"))
+    return render(request, "allocation/slip_classes.html", {"run": run, "page": page})
+
+
+@prints_slips
+@require_GET
+def slips(request: HttpRequest, code: str) -> HttpResponse:
+    """PDF: one slip per family of a class, served or not, with the one-time code and how to check the draw."""
+    run = run_of(request, code)
+    children = list(
+        students_of(request, run)
+        .filter(school_id=whole(request.GET.get("truong")), class_name=request.GET.get("lop", ""))
+        .order_by("sort_key", "pk")[:200]
+    )
+    if not children or run.frozen_at is None:
+        raise Http404
+    codes = dict(Applicant.objects.filter(run=run, student__in=children).values_list("student_id", "code"))
+    record_reading(
+        by=request.user, subject_type="allocation.allocationrun", subject_id=run.pk, fields="họ tên, lớp",
+        reason="in phiếu bốc thăm", row_count=len(children),
+    )  # fmt: skip
+    address = settings.PUBLIC_URL + reverse("allocation:public_run", args=[run.code])
+    pdf = render_pdf(
+        "allocation/slips.typ",
+        {
+            "title": "Phiếu bốc thăm của gia đình",
+            "run": run.code,
+            "source": run.randomness_source,
+            "draw_at": f"{run.draw_at.astimezone():%H:%M ngày %d/%m/%Y}",
+            "root": run.frozen_root,
+            "address": address,
+            "school": str(children[0].school),
+            "class_name": children[0].class_name,
+            "slips": [
+                {"name": child.full_name, "code": explaining.spell(codes[child.pk])} for child in children
+            ],
+        },
+        at=clock.now(),
+    )
+    response = HttpResponse(pdf, content_type="application/pdf")
+    response["Content-Disposition"] = f'inline; filename="phieu-boc-tham-{run.code}.pdf"'
+    return response
+
+
+def whole(text: str | None) -> int:
+    """The number of an address's query, or 404."""
+    if text is None or not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise Http404
+    return int(text)
