@@ -117,7 +117,7 @@ class InspectionForm(forms.Form):
                     help_text=f"Tối thiểu {limit}",
                     min_value=0,
                     widget=forms.TextInput(attrs={"inputmode": "decimal"}),
-                    localize=False,
+                    localize=True,
                 )
         self.measures = list(measures)
         rest = dict(self.fields)
@@ -176,6 +176,7 @@ class CriteriaForm(forms.Form):
                     label=f"{criterion.label} tối thiểu{unit}",
                     min_value=0,
                     required=False,
+                    localize=True,
                     widget=forms.TextInput(attrs={"inputmode": "decimal"}),
                 )
 
