@@ -1,6 +1,7 @@
-"""Admin pages of coverage, for system administrators."""
+"""Points and operators in the admin, with spreadsheets in and out; for system administrators."""
 
 from django.contrib import admin
+from django.http import HttpRequest
 from import_export.admin import ImportExportModelAdmin
 
 from coverage.models import (
@@ -11,7 +12,7 @@ from coverage.models import (
     OperatorMember,
     SchoolConnectivity,
 )
-from coverage.resources import OperatorResource, PointResource
+from coverage.resources import CoveragePointResource, OperatorResource
 
 
 @admin.register(Operator)
@@ -25,20 +26,21 @@ class OperatorAdmin(ImportExportModelAdmin):
 class OperatorMemberAdmin(admin.ModelAdmin):
     list_display = ["user", "operator", "granted_at", "ended_at"]
     list_select_related = ["user", "operator"]
-    autocomplete_fields = ["operator"]
     raw_id_fields = ["user"]
 
 
 @admin.register(CoveragePoint)
-class PointAdmin(ImportExportModelAdmin):
-    resource_classes = [PointResource]
-    list_display = ["code", "name", "province", "operator", "state", "deadline_on"]
+class CoveragePointAdmin(ImportExportModelAdmin):
+    resource_classes = [CoveragePointResource]
+    list_display = ["code", "name", "province", "operator", "state", "is_urgent", "deadline_on"]
     list_filter = ["state", "is_urgent", "operator"]
     list_select_related = ["province", "operator"]
     search_fields = ["code", "name"]
     raw_id_fields = ["commune", "province"]
-    # A state is reported with a measurement, never typed in here.
     readonly_fields = ["state", "blocker", "covered_on"]
+
+    def has_delete_permission(self, request: HttpRequest, obj=None) -> bool:
+        return False
 
 
 @admin.register(LearningPlatform)

@@ -1,53 +1,37 @@
-"""Import and export of operators and points in the admin (django-import-export)."""
+"""Spreadsheets of points and operators for the admin: by our own codes."""
 
-from import_export import fields, resources, widgets
+from import_export import fields, resources
+from import_export.widgets import ForeignKeyWidget
 
 from coverage.models import CoveragePoint, Operator
 from schools.models import AdministrativeUnit
 
 
 class OperatorResource(resources.ModelResource):
-    """Operators by their code."""
-
     class Meta:
         model = Operator
         import_id_fields = ["code"]
         fields = ["code", "name", "is_mobile"]
+        export_order = fields
         skip_unchanged = True
-        use_bulk = True
         clean_model_instances = True
 
 
-class PointResource(resources.ModelResource):
-    """Points by their code; states are not imported: operators report them with a measurement."""
+class CoveragePointResource(resources.ModelResource):
+    """Points by code. What happens to a point (planned, blocked, covered) is reported, never imported."""
 
-    commune = fields.Field("commune", "commune", widgets.ForeignKeyWidget(AdministrativeUnit, "public_code"))
-    province = fields.Field(
-        "province", "province", widgets.ForeignKeyWidget(AdministrativeUnit, "public_code")
-    )
-    operator = fields.Field("operator", "operator", widgets.ForeignKeyWidget(Operator, "code"))
-    state = fields.Field("state", "state", readonly=True)
-    covered_on = fields.Field("covered_on", "covered_on", readonly=True)
+    commune = fields.Field("commune", "commune", ForeignKeyWidget(AdministrativeUnit, field="public_code"))
+    operator = fields.Field("operator", "operator", ForeignKeyWidget(Operator, field="code"))
 
     class Meta:
         model = CoveragePoint
         import_id_fields = ["code"]
-        fields = [
-            "code",
-            "name",
-            "commune",
-            "province",
-            "latitude",
-            "longitude",
-            "operator",
-            "is_urgent",
-            "deadline_on",
-            "state",
-            "covered_on",
-        ]
+        fields = ["code", "name", "commune", "latitude", "longitude", "operator", "is_urgent", "deadline_on"]
+        export_order = fields
         skip_unchanged = True
-        use_bulk = True
         clean_model_instances = True
 
-    def get_queryset(self):
-        return super().get_queryset().select_related("commune", "province", "operator")
+    def import_instance(self, instance: CoveragePoint, row, **kwargs) -> None:
+        super().import_instance(instance, row, **kwargs)
+        if instance.commune_id:
+            instance.province_id = instance.commune.province_id
