@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django.db import connection
+from django.utils.translation import gettext as _
 
 from common.templatetags.vi import format_moment, format_number, format_vnd
 from donations.models import MoneyReceipt, MoneyTransfer
@@ -119,15 +120,21 @@ def documents_of(line: Line) -> list[tuple[str, str]]:
     """What stands behind a row, as (label, value): where the money lies, the order and its price of the day."""
     if line.direction == "in":
         receipt = MoneyReceipt.objects.select_related("office").get(code=line.ref)
-        return [("Nơi giữ tiền", receipt.office.name), ("Ghi nhận lúc", format_moment(receipt.received_at))]
+        return [
+            (_("Nơi giữ tiền"), receipt.office.name),
+            (_("Ghi nhận lúc"), format_moment(receipt.received_at)),
+        ]
     transfer = MoneyTransfer.objects.select_related("from_office", "order__agreement").get(code=line.ref)
-    rows = [("Nơi chi", transfer.from_office.name), ("Ghi nhận lúc", format_moment(transfer.transferred_at))]
+    rows = [
+        (_("Nơi chi"), transfer.from_office.name),
+        (_("Ghi nhận lúc"), format_moment(transfer.transferred_at)),
+    ]
     if transfer.order:
         rows += [
-            ("Đơn mua", transfer.order.code),
-            ("Mẫu máy", transfer.order.agreement.model_name),
-            ("Số lượng", format_number(transfer.order.quantity)),
-            ("Đơn giá của ngày đặt", format_vnd(transfer.order.unit_price_vnd)),
-            ("Trạng thái đơn mua", transfer.order.get_state_display()),
+            (_("Đơn mua"), transfer.order.code),
+            (_("Mẫu máy"), transfer.order.agreement.model_name),
+            (_("Số lượng"), format_number(transfer.order.quantity)),
+            (_("Đơn giá của ngày đặt"), format_vnd(transfer.order.unit_price_vnd)),
+            (_("Trạng thái đơn mua"), transfer.order.get_state_display()),
         ]
     return rows

@@ -12,6 +12,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from common import clock
 from common.access import public
@@ -35,16 +36,27 @@ class StatementFilter(forms.Form):
     """What a reader of the statement looks for; everything may be left empty."""
 
     direction = forms.ChoiceField(
-        label="Thu hay chi",
+        label=gettext_lazy("Thu hay chi"),
         required=False,
-        choices=[("", "Tất cả"), ("in", "Thu"), ("out", "Chi"), ("move", "Chuyển nơi giữ")],
+        choices=[
+            ("", gettext_lazy("Tất cả")),
+            ("in", gettext_lazy("Thu")),
+            ("out", gettext_lazy("Chi")),
+            ("move", gettext_lazy("Chuyển nơi giữ")),
+        ],
     )
-    words = forms.CharField(label="Tên, mã cam kết hoặc chứng từ", required=False, max_length=80)
+    words = forms.CharField(
+        label=gettext_lazy("Tên, mã cam kết hoặc chứng từ"), required=False, max_length=80
+    )
     since = forms.DateField(
-        label="Từ ngày", required=False, widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+        label=gettext_lazy("Từ ngày"),
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
     )
     until = forms.DateField(
-        label="Đến ngày", required=False, widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+        label=gettext_lazy("Đến ngày"),
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
     )
 
 
