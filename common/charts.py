@@ -193,7 +193,7 @@ def geographic_map(
             format_html(
                 '<path d="{}" fill="{}" stroke="{}" stroke-width="{}"{}><title>{}: {}</title></path>',
                 province["path"],
-                "url(#map-none)" if index is None else f"url(#map-p{index})",
+                (NO_DATA if highlight else "url(#map-none)") if index is None else f"url(#map-p{index})",
                 "#92400e" if marked else "#fff" if index is not None and index > 2 else LINE,
                 "2.4" if marked else ".7",
                 format_html(' data-href="{}"', href(province["code"])) if href else "",
