@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Case, F, Q, Value, When
+from django.db.models import BigIntegerField, Case, F, Q, Value, When
 from django.db.models.functions import Concat, Substr
 
 from accounts.models import User
@@ -104,7 +104,11 @@ def _rehang(offices, parent: Office) -> None:
         within |= Q(path__startswith=path)
     Office.objects.filter(within).update(
         path=Concat(Value(parent.path), Substr("path", len(stem) + 1)),
-        parent=Case(When(pk__in=[pk for pk, _ in moving], then=Value(parent.pk)), default=F("parent")),
+        parent=Case(
+            When(pk__in=[pk for pk, _ in moving], then=Value(parent.pk)),
+            default=F("parent_id"),
+            output_field=BigIntegerField(),
+        ),
     )
 
 
