@@ -8,7 +8,6 @@ Texts are for the person at the terminal, so they are Vietnamese and go to stand
 import contextlib
 import errno
 import fcntl
-import hashlib
 import os
 import shutil
 import signal
@@ -18,15 +17,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
 import django
 import psycopg
 from django.conf import settings
-from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command, get_commands
-from django.db import OperationalError, connection, connections
-from django.db.migrations.executor import MigrationExecutor
+from django.db import OperationalError, connections
 
 from common import pg
 from sms_program.processes import COMMANDS, Process, stop_all
@@ -153,45 +149,13 @@ def _database() -> Iterator[None]:
 def _prepare() -> None:
     django.setup()
     try:
-        waiting = _waiting_migrations()
-        if waiting:
-            say(f"Cơ sở dữ liệu: đang tạo bảng ({waiting} bước)…")
-            call_command("migrate", verbosity=0, interactive=False)
-        call_command("prepare_queue", stderr=_Silence())
-        if "load_reference" in get_commands():
-            say("Dữ liệu nền: 63 tỉnh, 705 huyện, 10.599 xã, trường học, chỉ tiêu của Kế hoạch 3667…")
-            call_command("load_reference")
+        call_command("prepare")
     except OperationalError as error:
         if "No space left" in str(error):
             raise CannotRun(_no_room()) from None
         raise CannotRun(f"cơ sở dữ liệu từ chối: {error}") from None
-    _collect_static()
-    connections.close_all()
-
-
-def _waiting_migrations() -> int:
-    executor = MigrationExecutor(connection)
-    return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
-
-
-def _collect_static() -> None:
-    """Hash and compress the static files when one of them changed since the last run."""
-    digest = hashlib.sha256()
-    for finder in get_finders():
-        for path, storage in finder.list([]):
-            stat = Path(storage.path(path)).stat()
-            digest.update(f"{path} {stat.st_size} {stat.st_mtime_ns}\n".encode())
-    stamp = settings.STATIC_ROOT.with_suffix(".stamp")
-    if stamp.exists() and stamp.read_text() == digest.hexdigest():
-        return
-    say("Tệp tĩnh: đang nén phông chữ, kiểu trang…")
-    call_command("collectstatic", verbosity=0, interactive=False, clear=True)
-    stamp.write_text(digest.hexdigest())
-
-
-class _Silence:
-    def write(self, text: str) -> None:
-        """Drop what a step says that the summary says better."""
+    finally:
+        connections.close_all()
 
 
 # --- running --------------------------------------------------------------------------------------------------

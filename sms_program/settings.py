@@ -40,16 +40,21 @@ MEDIA_ROOT = UPLOAD_DIR
 LEDGER_DIR = Path(env.str("LEDGER_DIR", default=str(VAR_DIR / "ledger")))
 
 
+def given(name: str) -> str:
+    """A value from the environment, or from the file that `<name>_FILE` names (a mounted secret); empty if neither."""
+    if file := env.str(f"{name}_FILE", default=""):
+        return Path(file).read_text().strip()
+    return env.str(name, default="")
+
+
 def secret(name: str, *, length: int = 32) -> str:
     """A key from the environment, from the file `<name>_FILE` names, or (outside production) one made once.
 
     The made one is kept in `var/keys/<name>` (mode 0600), URL-safe base64 of `length` random bytes.
     Raises ImproperlyConfigured in production when it is missing.
     """
-    if value := env.str(name, default=""):
+    if value := given(name):
         return value
-    if file := env.str(f"{name}_FILE", default=""):
-        return Path(file).read_text().strip()
     if PRODUCTION:
         raise ImproperlyConfigured(f"Thiếu {name} (hoặc {name}_FILE). Xem docs/operations.md, phần Khóa.")
     kept = VAR_DIR / "keys" / name
@@ -180,7 +185,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Before the embedded server's first start nothing answers there, and the commands that need no database still run.
 DATABASE_URL = (
-    env.str("DATABASE_URL", default="") or pg.default_url() or "postgresql://sms_program@127.0.0.1:1/none"
+    given("DATABASE_URL") or pg.default_url() or "postgresql://sms_program@127.0.0.1:1/none"
 )
 _database = environ.Env.db_url_config(DATABASE_URL) | {
     "ENGINE": "django.db.backends.postgresql",
@@ -341,7 +346,9 @@ CSRF_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_FAILURE_VIEW = "common.errors.forged_form"
 
-EMAIL_CONFIG = env.email_url("EMAIL_URL", default=f"filemail:///{str(VAR_DIR / 'mail').lstrip('/')}")
+EMAIL_CONFIG = environ.Env.email_url_config(
+    given("EMAIL_URL") or f"filemail:///{str(VAR_DIR / 'mail').lstrip('/')}"
+)
 vars().update(EMAIL_CONFIG)
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.str(

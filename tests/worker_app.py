@@ -4,10 +4,15 @@ import os
 import time
 from pathlib import Path
 
-from django.db import connection
+import django
 
-from common import jobs
-from sms_program.celery import app
+# Celery loads this module before it sets Django up, and the tasks below import models.
+django.setup()
+
+from django.db import connection  # noqa: E402 - after the set-up above
+
+from common import jobs  # noqa: E402
+from sms_program.celery import app  # noqa: E402
 
 __all__ = ["app"]
 
