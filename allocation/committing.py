@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from hashlib import sha256
+from collections.abc import Iterator
 
 from django.db import connection
 
-from allocation.engine import NOBODY, Outcome
+from allocation.engine import FREE, NOBODY, Outcome
 from allocation.freezing import Inputs
 from allocation.models import AllocationRun
 from ledger.bulk import record_select
-from ledger.disclosure import choose_area, merge_small
+from ledger.disclosure import CELL_MINIMUM, choose_area, merge_small
 
 # What changed between the freeze and now, in words for the refusal.
 STALE = """
@@ -117,16 +117,16 @@ def record_allocations(run: AllocationRun, *, on: dt.date) -> int:
 
 # --- the public draw file ------------------------------------------------------------------------------
 
+HOW = {NOBODY: "no", FREE: "draw"}  # any other pass is an earmark
+TOP = "*VN"
 
-def draw_file(inputs: Inputs, outcome: Outcome) -> str:
-    """A line per applicant in the order of their codes: one-time code, cell, served or not.
 
-    A cell is (province, tier), and has at least 10 members: smaller ones are merged into their province's,
-    then the nation's, so that the file says no more than a table of counts.
-    """
+def draw_rows(inputs: Inputs, outcome: Outcome) -> Iterator[tuple[str, str, str]]:
+    """Per applicant: one-time code, cell, how served. A cell is (tier, province) and has at least ten members;
+    smaller ones are merged into their province's, then the nation's, so a line says no more than a table of counts."""
     names = inputs.places.province_codes
     cells = [
-        f"{names[province]}/{locality}.{group}.{place}"
+        f"{locality}.{group}.{place}-{names[province]}"
         for province, locality, group, place in zip(
             inputs.students.province.tolist(),
             outcome.locality.tolist(),
@@ -135,22 +135,31 @@ def draw_file(inputs: Inputs, outcome: Outcome) -> str:
             strict=True,
         )
     ]
-    counts = Counter(cells)
-    parents = {cell: cell.split("/")[0] for cell in counts} | dict.fromkeys(names, "VN")
-    kept = merge_small(counts, parents)
+    shown = merged_cells(Counter(cells))
+    for code, cell, served in zip(inputs.students.code, cells, outcome.served.tolist(), strict=True):
+        yield code, shown[cell], HOW.get(served, "earmark")
+
+
+def merged_cells(counts: Counter[str]) -> dict[str, str]:
+    """The name under which each cell is shown: itself, or `*province`, or `*VN`."""
+    parents = {cell: "*" + cell.split("-", 1)[1] for cell in counts}
+    parents |= dict.fromkeys(set(parents.values()), TOP)
+    while True:
+        kept = merge_small(counts, parents)
+        if kept.get(TOP, CELL_MINIMUM) >= CELL_MINIMUM or len(kept) == 1:
+            break
+        # What is left over at the top is too few to stand alone: the smallest other cell joins it.
+        smallest = min((cell for cell in kept if cell != TOP), key=lambda cell: (kept[cell], cell))
+        counts = Counter(
+            {TOP if cell == smallest else cell: count for cell, count in kept.items()}
+        ) + Counter({TOP: kept[TOP]})
+        for cell, parent in list(parents.items()):
+            if smallest in (cell, parent):
+                parents[cell] = TOP
 
     def shown(cell: str) -> str:
-        while cell not in kept and cell in parents:
+        while cell not in kept:
             cell = parents[cell]
         return cell
 
-    shown_of = {cell: shown(cell) for cell in counts}
-    lines = sorted(
-        f"{code},{shown_of[cell]},{0 if served == NOBODY else 1}"
-        for code, cell, served in zip(inputs.students.code, cells, outcome.served.tolist(), strict=True)
-    )
-    return "code,cell,served\n" + "".join(line + "\n" for line in lines)
-
-
-def digest(text: str) -> str:
-    return sha256(text.encode()).hexdigest()
+    return {cell: shown(cell) for cell in parents if not cell.startswith("*")}

@@ -217,6 +217,7 @@ class AllocationRun(models.Model):
     approved_at = models.DateTimeField("phê duyệt lúc", null=True, blank=True)
     approved_by = person("người phê duyệt")
     committed_on_clock_at = models.DateTimeField("ghi phân bổ lúc", null=True, blank=True)
+    draw_file_digest = models.CharField("dấu vết tệp bốc thăm", max_length=64, blank=True)
     rejected_at = models.DateTimeField("bác lúc", null=True, blank=True)
     rejected_by = person("người bác")
     reject_reason = models.CharField("lý do bác", max_length=20, choices=RejectReason, blank=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import Max
@@ -23,6 +23,8 @@ from allocation.models import (
 from common import jobs
 from ledger.codes import new_code
 from ledger.commitments import draw_seed
+from ledger.draw import draw_file
+from ledger.publisher import put_draw_file
 from ledger.services import record
 from schools.models import AdministrativeUnit
 
@@ -346,25 +348,23 @@ def commit(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_p
         )
     progress(2, 4, step="Ghi sổ cái")
     committing.record_allocations(run, on=day_of(at))
-    progress(3, 4, step="Lập tệp bốc thăm công khai")
-    text = write_draw_file(run)
     run.state, run.committed_on_clock_at = State.COMMITTED, timezone.now()
     run.save(update_fields=["state", "committed_on_clock_at"])
-    record(
-        event="run.committed",
-        on=day_of(at),
-        run=run.code,
-        served=written,
-        unserved=run.applicant_count - written,
-        result=run.proposal_digest,
-        draw_file=committing.digest(text),
-    )
+    if written < SWAP_FROM_ROWS:
+        publish(by=by, run=run, at=at)
+    else:  # a national draw file takes as long as the commit: the allocations don't wait for it
+        jobs.hand_over(by=by, kind="allocation.tasks.publish", subject=run)
     progress(4, 4, step="Đã phân bổ")
     return run
 
 
-def write_draw_file(run: AllocationRun) -> str:
-    """Recompute the run from its frozen inputs, and write its public draw file beside the log."""
+@transaction.atomic
+def publish(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_progress) -> AllocationRun:
+    """Publish the draw file of a committed run and its hash in the ledger. Does nothing if it is out already."""
+    run = locked(run)
+    if run.state != State.COMMITTED or run.draw_file_digest:
+        return run
+    progress(0, 2, step="Tính lại bốc thăm")
     inputs = freezing.frozen_inputs(run.pk)
     outcome = engine.allocate(
         students=inputs.students,
@@ -372,13 +372,22 @@ def write_draw_file(run: AllocationRun) -> str:
         policy=proposing.engine_policy(run.policy.rules),
         seed=bytes.fromhex(run.seed),
     )
-    text = committing.draw_file(inputs, outcome)
-    path = settings.LEDGER_DIR / "runs" / f"{run.code}.csv"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(text)
-    part.replace(path)
-    return text
+    progress(1, 2, step="Lập tệp bốc thăm công khai")
+    data = draw_file(committing.draw_rows(inputs, outcome))
+    run.draw_file_digest = sha256(data).hexdigest()
+    run.save(update_fields=["draw_file_digest"])
+    record(
+        event="run.committed",
+        on=day_of(at),
+        run=run.code,
+        served=run.summary["allocated"],
+        unserved=run.applicant_count - run.summary["allocated"],
+        result=run.proposal_digest,
+        draw_file=run.draw_file_digest,
+    )
+    put_draw_file(run=run.code, data=data)
+    progress(2, 2, step="Đã công bố")
+    return run
 
 
 @transaction.atomic

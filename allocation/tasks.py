@@ -42,6 +42,12 @@ def commit(*, job_id: str, **_ignored) -> None:
 
 
 @shared_task
+def publish(*, job_id: str, **_ignored) -> None:
+    """Publish the draw file of a committed run."""
+    _run(job_id, services.publish, via="task allocation.publish")
+
+
+@shared_task
 def compare(*, job_id: str, **_ignored) -> None:
     """Simulate two policies side by side."""
     with jobs.claim(job_id) as job:

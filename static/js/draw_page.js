@@ -16,7 +16,7 @@
     for (const line of csv.trim().split("\n").slice(1)) {
       const [code, cell, served] = line.split(",");
       if (!found.has(cell)) found.set(cell, []);
-      found.get(cell).push({ code, served: served === "1" });
+      found.get(cell).push({ code, served: served !== "no" });
     }
     return found;
   }

@@ -1,0 +1,74 @@
+"""Rules around a run: policies against the law, merged cells of the draw file, sentences that explain."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from allocation import rules
+from allocation.committing import merged_cells
+from ledger.tree import leaf_hash, root_of
+
+LAW = ["poor", "near_poor", "covid_orphan"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({}, None),
+        ({"groups": ["near_poor", "poor"]}, "trái Kế hoạch"),
+        ({"groups": []}, "ít nhất một"),
+        ({"groups": ["poor", "poor"]}, "một lần"),
+        ({"groups": ["poor", "rich"]}, "không có đối tượng"),
+        ({"margin": "equal"}, "phần máy cuối"),
+        ({"locality_first": 1}, "xét trước"),
+        ({"note": "x"}, "không hiểu"),
+    ],
+)
+def test_policy_problems(changed, said):
+    given = {"locality_first": True, "margin": "draw", "groups": LAW} | changed
+    problems = rules.policy_problems(given, LAW)
+    assert (problems == []) if said is None else any(said in problem for problem in problems)
+
+
+@given(st.lists(st.binary(max_size=8), max_size=40))
+def test_merkle_root_is_the_plain_definition(leaves):
+    assert rules.merkle_root(leaves) == root_of([leaf_hash(leaf) for leaf in leaves])
+
+
+@given(
+    st.dictionaries(
+        st.builds(
+            "{}-VN2021-{:02d}".format,
+            st.sampled_from(["1.1.1", "1.2.1", "2.1.1", "2.3.4"]),
+            st.integers(1, 4),
+        ),
+        st.integers(1, 30),
+        min_size=1,
+    )
+)
+def test_no_cell_of_the_draw_file_is_small(counts):
+    shown = merged_cells(Counter(counts))
+    assert set(shown) == set(counts)
+    sizes = Counter()
+    for cell, name in shown.items():
+        sizes[name] += counts[cell]
+        assert name == cell or name.startswith("*")
+    if sum(counts.values()) >= 10:
+        assert min(sizes.values()) >= 10
+
+
+def test_reasons_name_the_waterline_and_what_would_change():
+    said = " ".join(
+        rules.reasons(tier=(2, 2, 1), groups=LAW, locality_first=True, via=None, waterline=(2, 1, 1))
+    )
+    assert "2.1.1" in said
+    assert "Chỉ thị 16" in said
+    margin = rules.reasons(tier=(2, 1, 1), groups=LAW, locality_first=True, via=None, waterline=(2, 1, 1))
+    assert any("bốc thăm" in sentence for sentence in margin)
+
+
+def test_starvation_is_said_in_words():
+    said = rules.starvation({"poor": 5, "covid_orphan": 0}, {"poor": 0, "covid_orphan": 1200})
+    assert said == ["Nhóm mồ côi do COVID-19: cả 1.200 em chưa em nào có máy trong đợt này."]
