@@ -36,16 +36,7 @@ def log_file(request: HttpRequest, path: str) -> HttpResponse:
     if not LOG_FILE.fullmatch(path):
         raise Http404
     file = settings.LEDGER_DIR / path
-    try:
-        handle = file.open("rb")
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        raise Http404 from None
     immutable = path.startswith(("tile/", "runs/"))
-    modified = int(file.stat().st_mtime)
-    since = parse_http_date_safe(request.headers.get("If-Modified-Since", ""))
-    if immutable and since is not None and modified <= since:
-        handle.close()
-        return HttpResponseNotModified()
     kind = (
         "text/plain; charset=utf-8"
         if path in ("checkpoint", "vkey")
@@ -53,7 +44,19 @@ def log_file(request: HttpRequest, path: str) -> HttpResponse:
         if path.startswith("tile/")
         else mimetypes.guess_type(path)[0] or "text/plain"
     )
-    response = FileResponse(handle, content_type=kind)
+    try:
+        modified = int(file.stat().st_mtime)
+        since = parse_http_date_safe(request.headers.get("If-Modified-Since", ""))
+        if immutable and since is not None and modified <= since:
+            return HttpResponseNotModified()
+        # A draw file may be large; the others are small and whole in memory at once.
+        response = (
+            FileResponse(file.open("rb"), content_type=kind)
+            if path.startswith("runs/")
+            else HttpResponse(file.read_bytes(), content_type=kind)
+        )
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        raise Http404 from None
     response["Cache-Control"] = "public, max-age=31536000, immutable" if immutable else "no-cache"
     response["Last-Modified"] = http_date(modified)
     response["Access-Control-Allow-Origin"] = "*"
@@ -105,7 +108,9 @@ def how_page(request: HttpRequest) -> HttpResponse:
 @public
 def verifier_file(request: HttpRequest) -> HttpResponse:
     """The stand-alone verifier, to save and read."""
-    return FileResponse(VERIFIER.open("rb"), content_type="text/x-python; charset=utf-8", as_attachment=True)
+    response = HttpResponse(VERIFIER.read_bytes(), content_type="text/x-python; charset=utf-8")
+    response["Content-Disposition"] = 'attachment; filename="mtce_verify.py"'
+    return response
 
 
 @public

@@ -79,7 +79,7 @@ def test_files_are_served_as_the_log_and_nothing_else(client: Client, handed, lo
         answer = client.get(f"/ledger/{path}")
         if answer.status_code == 404:
             raise FileNotFoundError(path)
-        return b"".join(answer.streaming_content)
+        return answer.content
 
     assert verify_log(fetch, log.verifiers)["size"] == 7
     assert client.get("/ledger/checkpoint")["Cache-Control"] == "no-cache"
@@ -116,7 +116,7 @@ def test_the_log_and_how_pages(client: Client, handed):
     text = client.get("/so-cai/").content.decode()
     assert "Đúng lời hứa" in text
     assert client.get("/so-cai/tu-kiem-tra/").status_code == 200
-    assert b"verify-log" in b"".join(client.get("/so-cai/tu-kiem-tra/mtce_verify.py").streaming_content)
+    assert b"verify-log" in client.get("/so-cai/tu-kiem-tra/mtce_verify.py").content
     assert client.get("/so-cai/bien-nhan/").status_code == 200
     assert client.get("/en/so-cai/").status_code == 200
 

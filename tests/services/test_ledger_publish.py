@@ -1,6 +1,7 @@
 """The way of an entry: recorded with its change, sealed, published, signed, and found wrong when touched."""
 
 import datetime
+import sys
 
 import pytest
 from django.db import connection, transaction
@@ -74,6 +75,13 @@ def test_handovers_wait_for_ten_and_are_dated_by_their_monday(log):
     assert audit(log.disk.fetch, log.verifiers)["problem_count"] == 1
 
 
+@transaction.atomic
+def change_and_record(fields: dict) -> None:
+    """A change of its own, then an entry that is refused."""
+    record(event="pledge.cancelled", on=DAY, pledge="CK-9", reason="error")
+    record(**fields)
+
+
 @pytest.mark.django_db
 def test_refused_entries_roll_the_change_back(log):
     (code,) = receive(1)
@@ -86,9 +94,8 @@ def test_refused_entries_roll_the_change_back(log):
         {"event": "device.inspected", "device": code, "outcome": "accepted", "on": datetime.date(2099, 1, 1)},
     ]
     for fields in bad:
-        with pytest.raises(LedgerRefusedError), transaction.atomic():
-            record(event="pledge.cancelled", on=DAY, pledge="CK-9", reason="error")
-            record(**{"on": DAY} | fields)
+        with pytest.raises(LedgerRefusedError):
+            change_and_record({"on": DAY} | fields)
     assert LedgerOutbox.objects.count() == 1
 
 
@@ -106,7 +113,7 @@ def test_record_select_is_the_same_as_one_by_one(log):
         params=["accepted"],
     )
     assert count == 50
-    with pytest.raises(LedgerRefusedError, match="chỉ|không"), transaction.atomic():
+    with pytest.raises(LedgerRefusedError, match="không ghi được"), transaction.atomic():
         record_select(
             event="device.allocated",
             on=DAY,
@@ -121,7 +128,7 @@ def test_record_select_is_the_same_as_one_by_one(log):
 
 
 @pytest.mark.django_db
-def test_every_flipped_byte_of_a_log_of_300_is_found(log):
+def test_every_flipped_byte_of_a_log_of_300_is_found(log, capsys):
     receive(300)
     size = log.turn().head.size
     assert size == 300
@@ -133,14 +140,15 @@ def test_every_flipped_byte_of_a_log_of_300_is_found(log):
     total = sum(len(data) for data in files.values())
     found = 0
     for name, data in files.items():
-        for at in range(0, len(data), 97 if name.startswith("tile/entries") else 1):
+        for at in range(0, len(data), 5 if name.startswith("tile/entries") else 1):
             flipped = bytearray(data)
             flipped[at] ^= 1 << (at % 8)
             copy = files | {name: bytes(flipped)}
             with pytest.raises(LogError):
                 verify_log(lambda path, copy=copy: copy[path], log.verifiers)
             found += 1
-    print(f"flipped {found} of {total} bytes, all found")
+    with capsys.disabled():
+        sys.stdout.write(f"\n{found} of {total} bytes flipped, one at a time: all found\n")
 
 
 def test_tables_are_left_as_found(transactional_db, tmp_path):
