@@ -5,12 +5,13 @@ Also: openings of commitments, the closing of a batch, erasure.
 
 import datetime
 import secrets
+import unicodedata
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.core.exceptions import ValidationError
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from ledger import custody
@@ -19,6 +20,7 @@ from ledger.commitments import commitment, new_salt
 from ledger.events import BATCHED, VERSION, EventError, encode
 from ledger.models import ClosedHold, LedgerEntry, LedgerOutbox, Opening
 
+UNITS_LOCK = 3667_2022
 LATEST = """
     SELECT n, state FROM (
         (SELECT n, state FROM ledger_outbox WHERE dev = %(dev)s ORDER BY n DESC LIMIT 1)
@@ -188,6 +190,39 @@ def _correct(cursor, device: str, fields: Mapping[str, object]) -> tuple[int, st
 def close_hold(*, hold: str) -> None:
     """The run behind this batch key is closed: what it holds goes out with the next batch."""
     ClosedHold.objects.get_or_create(hold=hold)
+
+
+@transaction.atomic
+def register_units(*, on: datetime.date, names: Mapping[str, str]) -> int:
+    """Give codes of units and offices their names in the log, once each, again when renamed; return how many.
+
+    The public pages read names from the log alone, so that a mirror shows them too.
+    """
+    with connection.cursor() as cursor:
+        # One at a time, or two callers would both register the same new office.
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [UNITS_LOCK])
+        cursor.execute(
+            "SELECT subject, body::jsonb ->> 'name' FROM ("
+            " SELECT subject, body, 0 AS later, index AS place FROM ledger_entry"
+            " WHERE event IN ('unit.registered', 'unit.renamed') AND subject IS NOT NULL"
+            " UNION ALL SELECT subject, body, 1, id FROM ledger_outbox"
+            " WHERE event IN ('unit.registered', 'unit.renamed')) known ORDER BY later, place"
+        )
+        known = dict(cursor.fetchall())
+    waiting = []
+    for code, name in names.items():
+        tidy = unicodedata.normalize("NFC", " ".join(name.split()))[:200]
+        if known.get(code) != tidy:
+            event = "unit.renamed" if code in known else "unit.registered"
+            ready = prepare(event=event, on=on, fields={"unit": code, "name": tidy})
+            waiting.append((ready.eid, event, on, "", ready.subject, ready.body, ready.prev_at))
+    with (
+        connection.cursor() as cursor,
+        cursor.copy("COPY ledger_outbox (eid, event, day, state, subject, body, prev_at) FROM STDIN") as copy,
+    ):
+        for row in waiting:
+            copy.write_row(row)
+    return len(waiting)
 
 
 def openings_of(*, eid: uuid.UUID) -> list[Opening]:

@@ -286,6 +286,11 @@ CELERY_TASK_DEFAULT_QUEUE = "viec"
 # What runs by the clock. Every task is safe to run twice and leaves quietly when there is nothing to do.
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat.db")
 CELERY_BEAT_SCHEDULE = {
+    "sms_program.register_names": {
+        "task": "sms_program.tasks.register_names",
+        "schedule": 60.0 if LEDGER_AT_ONCE else 1800.0,
+        "options": {"expires": 60},
+    },
     # The log: at once in a demonstration, hourly in production (the promise is "within the hour").
     "ledger.seal_and_publish_due": {
         "task": "ledger.tasks.seal_and_publish_due",
