@@ -51,7 +51,7 @@ INSERT = """
     ORDER BY p.device_id
 """
 ALLOCATED = """
-    SELECT d.code AS device, a.public_area AS area FROM allocation_allocation a
+    SELECT d.code AS device, a.public_area AS area FROM {table} a
     JOIN donations_device d ON d.id = a.device_id WHERE a.run_id = %s ORDER BY a.id
 """
 
@@ -103,14 +103,14 @@ def insert_live(run: AllocationRun) -> int:
         return cursor.rowcount
 
 
-def record_allocations(run: AllocationRun, *, on: dt.date) -> int:
+def record_allocations(run: AllocationRun, *, on: dt.date, table: str) -> int:
     """One ledger entry per allocation, queued without leaving the database."""
     return record_select(
         event="device.allocated",
         on=on,
         columns=["device", "area"],
         constants={"run": run.code},
-        select=ALLOCATED,
+        select=ALLOCATED.format(table=table),
         params=[run.pk],
     )
 

@@ -338,22 +338,21 @@ def commit(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_p
     refuse_stale(run)
     progress(1, 4, step="Ghi phân bổ")
     committing.write_areas(run)
-    if run.summary["allocated"] >= SWAP_FROM_ROWS:
-        written = swapping.insert_by_swap(run)
-    else:
-        written = committing.insert_live(run)
+    is_large = run.summary["allocated"] >= SWAP_FROM_ROWS
+    written = swapping.load(committing.INSERT, [run.pk]) if is_large else committing.insert_live(run)
     if written != run.summary["allocated"]:
         raise ValidationError(
             "Số dòng ghi được khác phương án đã phê duyệt; chưa ghi gì. Xin báo người quản trị."
         )
     progress(2, 4, step="Ghi sổ cái")
-    committing.record_allocations(run, on=day_of(at))
+    committing.record_allocations(run, on=day_of(at), table=swapping.SHADOW if is_large else swapping.TABLE)
     run.state, run.committed_on_clock_at = State.COMMITTED, timezone.now()
     run.save(update_fields=["state", "committed_on_clock_at"])
-    if written < SWAP_FROM_ROWS:
-        publish(by=by, run=run, at=at)
-    else:  # a national draw file takes as long as the commit: the allocations don't wait for it
+    if is_large:  # a national draw file takes as long as the commit: the allocations don't wait for it
         jobs.hand_over(by=by, kind="allocation.tasks.publish", subject=run)
+        swapping.swap()
+    else:
+        publish(by=by, run=run, at=at)
     progress(4, 4, step="Đã phân bổ")
     return run
 
