@@ -123,11 +123,35 @@ def latest_other(count: int) -> list[PublicEntry]:
     ]
 
 
-def family_address(*, device: str, eid: uuid.UUID, openings: list[tuple[str, str, bytes]]) -> str:
-    """The text of a family's QR: page, and behind the # what opens their own commitment.
+def family_urls(*, eids: list[uuid.UUID]) -> dict[uuid.UUID, str]:
+    """The text of each family's QR: a page, and behind the # what opens their own commitments.
 
-    The part behind # stays in the browser; the server only learns that somebody looked at this entry.
+    The part behind # stays in the browser; the server only learns that somebody looked at this entry. An event whose
+    openings were erased gives an address that opens nothing.
     """
-    opened = {field: [value, salt.hex()] for field, value, salt in openings}
-    packed = base64.urlsafe_b64encode(dumps({"d": device, "e": eid.hex, "o": opened})).decode().rstrip("=")
-    return f"{settings.PUBLIC_URL}/so-cai/bien-nhan/#{packed}"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT eid, dev FROM ledger_outbox WHERE eid = ANY(%(eids)s) AND dev IS NOT NULL"
+            " UNION SELECT eid, dev FROM ledger_entry WHERE eid = ANY(%(eids)s) AND dev IS NOT NULL",
+            {"eids": eids},
+        )
+        devices = dict(cursor.fetchall())
+        cursor.execute(
+            "SELECT eid, field, value, salt FROM ledger_opening WHERE eid = ANY(%s) ORDER BY field", [eids]
+        )
+        opened: dict[uuid.UUID, dict] = {}
+        for eid, field, value, salt in cursor.fetchall():
+            opened.setdefault(eid, {})[field] = {"salt": bytes(salt).hex(), "value": value}
+    return {
+        eid: f"{settings.PUBLIC_URL}/so-cai/bien-nhan/#{_pack({'d': device, 'e': eid.hex, 'o': opened.get(eid, {})})}"
+        for eid, device in devices.items()
+    }
+
+
+def _pack(value: dict) -> str:
+    return base64.urlsafe_b64encode(dumps(value)).decode().rstrip("=")
+
+
+def family_url(*, eid: uuid.UUID) -> str:
+    """As `family_urls`, for one event; KeyError when no device has it."""
+    return family_urls(eids=[eid])[eid]

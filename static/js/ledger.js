@@ -138,7 +138,8 @@
         const found = await check(proof, keys);
         if (found.entry.eid !== opened.e || found.entry.dev !== opened.d) throw new Error("another entry");
         const list = family.querySelector("[data-opened]");
-        for (const [field, [value, salt]] of Object.entries(opened.o)) {
+        if (!Object.keys(opened.o).length) return say(family, "textErased");
+        for (const [field, { value, salt }] of Object.entries(opened.o)) {
           if ((await commitment(field, value, salt)) !== found.entry.c[field]) throw new Error("another commitment");
           const row = document.createElement("div");
           const name = document.createElement("dt");
