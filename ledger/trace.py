@@ -148,6 +148,12 @@ def family_urls(*, eids: list[uuid.UUID]) -> dict[uuid.UUID, str]:
     }
 
 
+def family_address(*, device: str, eid: uuid.UUID, openings: list[tuple[str, str, bytes]]) -> str:
+    """As `family_urls`, from openings already at hand: (field, value, salt)."""
+    opened = {field: {"salt": salt.hex(), "value": value} for field, value, salt in openings}
+    return f"{settings.PUBLIC_URL}/so-cai/bien-nhan/#{_pack({'d': device, 'e': eid.hex, 'o': opened})}"
+
+
 def _pack(value: dict) -> str:
     return base64.urlsafe_b64encode(dumps(value)).decode().rstrip("=")
 
