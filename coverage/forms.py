@@ -93,7 +93,9 @@ class PointReportForm(forms.Form):
         label="Bằng chứng (ảnh chụp màn hình đo)",
         required=False,
         help_text="JPEG, PNG hoặc PDF, tối đa 10 MB.",
-        widget=forms.FileInput(attrs={"accept": "image/jpeg,image/png,application/pdf"}),
+        widget=forms.FileInput(
+            attrs={"class": "form-control", "accept": "image/jpeg,image/png,application/pdf"}
+        ),
     )
 
     def clean_evidence(self):
@@ -117,7 +119,7 @@ class PointsFileForm(forms.Form):
     file = forms.FileField(
         label="Tệp CSV đã điền",
         help_text="Giữ nguyên cột «ma_diem». Dòng không đổi trạng thái sẽ được bỏ qua.",
-        widget=forms.FileInput(attrs={"accept": ".csv,text/csv"}),
+        widget=forms.FileInput(attrs={"class": "form-control", "accept": ".csv,text/csv"}),
     )
 
     def clean_file(self):

@@ -6,7 +6,7 @@ from django import forms
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, F, Q, Sum
 from django.http import Http404
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
@@ -163,9 +163,9 @@ def coverage_public(request):
             "burn_down_rows": chart_rows,
             "form": form,
             "page": _mark(
-                Paginator(points.order_by("state", "deadline_on", "code"), PER_PAGE).get_page(
-                    request.GET.get("trang")
-                ),
+                Paginator(
+                    points.order_by(F("covered_on").desc(nulls_first=True), "deadline_on", "code"), PER_PAGE
+                ).get_page(request.GET.get("trang")),
                 day,
             ),
             "supports": _supports()[:20],

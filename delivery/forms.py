@@ -101,7 +101,9 @@ class SignForm(forms.Form):
         label="Ảnh chụp hoặc bản quét biên bản đã ký",
         required=False,
         help_text="JPEG, PNG hoặc PDF, tối đa 10 MB. Chỉ cán bộ có trách nhiệm xem được.",
-        widget=forms.FileInput(attrs={"accept": "image/jpeg,image/png,application/pdf"}),
+        widget=forms.FileInput(
+            attrs={"class": "form-control", "accept": "image/jpeg,image/png,application/pdf"}
+        ),
     )
 
     def clean_evidence(self):

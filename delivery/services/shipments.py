@@ -100,13 +100,18 @@ ORDER BY d.code
 
 @dataclass(frozen=True)
 class Place:
-    """A device on a hop in the words of the public log: codes never finer than the device's area."""
+    """A device on a hop in the words of the public log: codes never finer than the device's area.
+
+    A hop that ends inside the area is not told at all: it would say nothing, and entries that stand together would
+    show which devices went to the same school (rules 3 and 4 of what is public). Custody still records it.
+    """
 
     shipment_id: int
     device: str
     from_: str
     to: str
     lot: str | None
+    is_told: bool
 
 
 @transaction.atomic
@@ -283,7 +288,7 @@ def dispatch_shipments(*, by: User, shipments: Iterable[Shipment], at: dt.dateti
     record_many(
         event="device.dispatched",
         on=day,
-        rows=[{"device": p.device, "from_": p.from_, "to": p.to, "lot": p.lot} for p in places],
+        rows=[{"device": p.device, "from_": p.from_, "to": p.to, "lot": p.lot} for p in places if p.is_told],
     )
     _record_lots("lot.dispatched", day, places)
     return len(items)
@@ -463,7 +468,7 @@ def _record_arrivals(
         record_many(
             event="device.arrived",
             on=day,
-            rows=[{"device": p.device, "to": p.to, "lot": p.lot} for p in there],
+            rows=[{"device": p.device, "to": p.to, "lot": p.lot} for p in there if p.is_told],
         )
     lost, broken = _places(missing), _places(damaged)
     if lost:
@@ -477,7 +482,12 @@ def _record_arrivals(
             event="device.damaged",
             on=day,
             rows=[
-                {"device": p.device, "reason": settled[p.device][1], "lot": p.lot, "at_": p.to}
+                {
+                    "device": p.device,
+                    "reason": settled[p.device][1],
+                    "lot": p.lot,
+                    "at_": p.to if p.is_told else None,
+                }
                 for p in broken
             ],
         )
@@ -536,6 +546,7 @@ def _places(items: list[int]) -> list[Place]:
                 rules.public_place(office=f_code, rank=f_rank, area=area, area_rank=area_rank),
                 rules.public_place(office=t_code, rank=t_rank, area=area, area_rank=area_rank),
                 open_lot,
+                t_rank <= area_rank,
             )
         )
     return places
@@ -562,7 +573,11 @@ def mark_found(*, by: User, item: ShipmentItem, at: dt.datetime) -> None:
         reported_by=by,
     )
     place = _places([item.pk])[0]
-    record_many(event="device.found", on=day, rows=[{"device": place.device, "at_": place.to}])
+    record_many(
+        event="device.found",
+        on=day,
+        rows=[{"device": place.device, "at_": place.to if place.is_told else None}],
+    )
 
 
 @dataclass(frozen=True)

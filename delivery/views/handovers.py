@@ -1,11 +1,9 @@
 """Handing over a class on one sheet: on the screen, or on paper and entered later."""
 
 from itertools import groupby
-from urllib.parse import urlencode
 from uuid import UUID
 
 from django import forms
-from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Count, Q
@@ -23,7 +21,7 @@ from delivery import perms, services
 from delivery.forms import RecordForm, SignForm
 from delivery.models import Handover, HandoverRecord
 from ledger.codes import spell
-from ledger.services import openings_of
+from ledger.trace import family_urls
 
 PER_PAGE = 50
 
@@ -274,10 +272,11 @@ def receipts_pdf(request, code: str):
         reason="in biên nhận cho gia đình",
         row_count=len(given),
     )
+    urls = family_urls(eids=[UUID(handover.ledger_event) for handover in given])
     receipts = []
     for handover in given:
         student, device = handover.allocation.student, handover.allocation.device
-        url = _receipt_url(device.code, handover.ledger_event)
+        url = urls[UUID(handover.ledger_event)]
         receipts.append(
             {
                 "student": student.full_name,
@@ -301,13 +300,6 @@ def receipts_pdf(request, code: str):
         f"bien-nhan-{record.code}.pdf",
         record.created_at,
     )
-
-
-def _receipt_url(device: str, eid: str) -> str:
-    """Where the family opens its own entry; the salt stands in the fragment, which no server ever sees."""
-    recipient = next((o for o in openings_of(eid=UUID(eid)) if o.field == "recipient"), None)
-    opening = {"salt": bytes(recipient.salt).hex(), "value": recipient.value} if recipient else {}
-    return f"{settings.PUBLIC_URL}/so-cai/bien-nhan/#" + urlencode({"may": device, "eid": eid, **opening})
 
 
 def _pdf(template: str, data: dict, name: str, at) -> HttpResponse:

@@ -235,3 +235,11 @@ def test_the_database_refuses_what_services_never_do(world):
     for statement, params in attacks:
         with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(statement, params)
+
+
+def test_hops_inside_the_area_are_not_told_but_custody_knows_them(db):
+    with transaction.atomic():
+        world = make_world(area="province")
+    to_schools(world)
+    assert {e["to"] for e in entries("device.arrived")} == {"S-79"}
+    assert Custody.objects.filter(office=world.district_office).count() == 6

@@ -1,0 +1,111 @@
+"""The device of who left goes to the next unserved applicant by rank in its area; nobody picks."""
+
+import json
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.db import connection, transaction
+
+from allocation.models import Allocation, AllocationRun
+from delivery.services import (
+    dispatch_shipments,
+    hand_over,
+    open_record,
+    plan_shipments,
+    receive_shipments,
+    substitute,
+    waiting_rows,
+)
+from ledger.commitments import lot_number
+from ledger.models import LedgerOutbox
+from schools.models import Student
+from tests.delivery_world import AT, make_students, make_world
+
+pytestmark = pytest.mark.django_db
+SEED = "ab" * 32
+APPLICANT = (
+    'INSERT INTO allocation_applicant (run_id, student_id, code, school_id, "group", is_priority, household, held)'
+    " VALUES (%s, %s, %s, %s, %s, true, -1, 0)"
+)
+
+
+@pytest.fixture
+def world(db):
+    with transaction.atomic():
+        world = make_world(per_school=1, area="district")
+        AllocationRun.objects.update(seed=SEED)
+        for sender, receiver in [
+            ("keeper", "department"),
+            ("department", "district"),
+            ("district", "school"),
+        ]:
+            shipments = plan_shipments(by=world.people[sender], at=AT)
+            dispatch_shipments(by=world.people[sender], shipments=shipments, at=AT)
+            receive_shipments(by=world.people[receiver], shipments=shipments, at=AT)
+    return world
+
+
+def apply(world, student: Student, code: str, group: int = 0) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(APPLICANT, [world.run.pk, student.pk, code, student.school_id, group])
+
+
+@pytest.fixture
+def record(world):
+    return open_record(
+        by=world.people["school"], school=world.schools[0], class_name="", held_on=AT.date(), at=AT
+    )
+
+
+def give_up(world, record, reason="declined"):
+    (code,) = world.codes(world.schools[0])
+    return substitute(by=world.people["school"], record=record, device_code=code, reason=reason, at=AT)
+
+
+def test_the_next_by_group_and_then_by_draw(world, record):
+    with transaction.atomic():
+        first, second, near = make_students(world, world.schools[0], 3, start=50)
+    apply(world, near, "AAAA", group=1)
+    apply(world, first, "BBBB")
+    apply(world, second, "CCCC")
+    draw = {
+        student: lot_number(bytes.fromhex(SEED), code)
+        for student, code in ((first, "BBBB"), (second, "CCCC"))
+    }
+    chosen = give_up(world, record)
+    assert chosen.student == min(draw, key=draw.get)
+    assert (chosen.engine_pass, chosen.tier, chosen.public_area) == ("substitute", "1.1.1", "VN2021-760")
+    events = LedgerOutbox.objects.filter(dev=chosen.device.code).order_by("n").values_list("event", "body")
+    assert [event for event, _ in events][-2:] == ["device.allocation_revoked", "device.allocated"]
+    assert json.loads(events[len(events) - 2][1])["reason"] == "declined"
+    assert [row.student_id for row in waiting_rows(world.schools[0]) if not row.problem] == [
+        chosen.student_id
+    ]
+    hand_over(by=world.people["school"], record=record, rows=[{"device": chosen.device.code}], at=AT)
+
+
+def test_a_substitute_at_another_school_gets_it_by_shipment(world, record):
+    with transaction.atomic():
+        (other,) = make_students(world, world.schools[1], 1, start=60)
+    apply(world, other, "DDDD")
+    assert give_up(world, record).student == other
+    (shipment,) = plan_shipments(by=world.people["school"], at=AT, offices=[world.schools[0].office])
+    assert shipment.to_office == world.district_office
+
+
+def test_nobody_left_puts_it_into_stock(world, record):
+    assert give_up(world, record) is None
+    assert not Allocation.objects.live().filter(device__code__in=world.codes(world.schools[0])).exists()
+
+
+def test_it_is_not_taken_from_who_may_have_it(world, record):
+    with pytest.raises(ValidationError, match="vẫn được nhận máy"):
+        give_up(world, record, reason="")
+    with pytest.raises(ValidationError, match="không ở trường"):
+        substitute(
+            by=world.people["school"],
+            record=record,
+            device_code=world.codes(world.schools[1])[0],
+            reason="declined",
+            at=AT,
+        )
