@@ -7,10 +7,15 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 
-def qr_svg_bytes(text: str, *, scale: int = 4) -> bytes:
-    """A stand-alone SVG file; error correction M (15 %), quiet zone of four modules (ISO/IEC 18004)."""
+def qr_svg_bytes(text: str, *, scale: int = 4, mask: int | None = None) -> bytes:
+    """A stand-alone SVG file; error correction M (15 %), quiet zone of four modules (ISO/IEC 18004).
+
+    A fixed `mask` (0 to 7) skips the search for the best one: four times faster, for sheets of many codes.
+    """
     out = io.BytesIO()
-    segno.make(text, error="m", micro=False).save(out, kind="svg", scale=scale, border=4, xmldecl=False)
+    segno.make(text, error="m", micro=False, mask=mask).save(
+        out, kind="svg", scale=scale, border=4, xmldecl=False
+    )
     return out.getvalue()
 
 

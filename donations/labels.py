@@ -18,7 +18,7 @@ def labels_pdf(devices: Iterable[tuple[str, str]], *, lot: str, at: dt.datetime)
         {
             "code": spell(code),
             "model": model,
-            "qr": qr_svg_bytes(f"{settings.PUBLIC_URL}/thiet-bi/{code}/", scale=1).decode(),
+            "qr": qr_svg_bytes(f"{settings.PUBLIC_URL}/thiet-bi/{code}/", scale=1, mask=2).decode(),
         }
         for code, model in devices
     ]

@@ -56,14 +56,15 @@ class PledgeQuerySet(models.QuerySet):
         device = self.model._meta.apps.get_model("donations", "Device")
         receipt = self.model._meta.apps.get_model("donations", "MoneyReceipt")
         transfer = self.model._meta.apps.get_model("donations", "MoneyTransfer")
-        own, within = Q(lot__pledge=OuterRef("pk")), Q(lot__pledge__umbrella=OuterRef("pk"))
-        devices = device.objects.annotate(one=models.Value(1)).filter(own | within)
-        receipts = receipt.objects.annotate(one=models.Value(1)).filter(
-            Q(pledge=OuterRef("pk")) | Q(pledge__umbrella=OuterRef("pk"))
+        # As a subquery of ids the two conditions use their two indexes; joined with OR they scan every pledge.
+        outer = OuterRef(OuterRef("pk"))
+        itself_and_members = (
+            self.model.objects.filter(Q(pk=outer) | Q(umbrella=outer)).order_by().values("pk")
         )
-        paid = transfer.objects.annotate(one=models.Value(1)).filter(
-            Q(pledge=OuterRef("pk")) | Q(pledge__umbrella=OuterRef("pk")), order__isnull=False
-        )
+        one = models.Value(1)
+        devices = device.objects.filter(lot__pledge__in=itself_and_members).annotate(one=one)
+        receipts = receipt.objects.filter(pledge__in=itself_and_members).annotate(one=one)
+        paid = transfer.objects.filter(pledge__in=itself_and_members, order__isnull=False).annotate(one=one)
         return self.annotate(
             received_count=_count(devices, "one"),
             accepted_count=_count(devices.filter(state="accepted"), "one"),
@@ -79,13 +80,18 @@ class LotQuerySet(models.QuerySet):
 
     def with_counts(self):
         """Adds the number of devices in each intake state: `device_count`, `waiting_count`, `accepted_count`, …"""
+        device = self.model._meta.apps.get_model("donations", "Device")
+        own = device.objects.filter(lot=OuterRef("pk"))
+        states = {"waiting": "received", "repair": "to_repair", "accepted": "accepted", "refused": "refused"}
         return self.annotate(
-            device_count=Count("devices"),
-            waiting_count=Count("devices", filter=Q(devices__state="received")),
-            repair_count=Count("devices", filter=Q(devices__state="to_repair")),
-            accepted_count=Count("devices", filter=Q(devices__state="accepted")),
-            refused_count=Count("devices", filter=Q(devices__state="refused")),
+            device_count=_count(own, "lot"),
+            **{f"{name}_count": _count(own.filter(state=state), "lot") for name, state in states.items()},
         )
+
+    def with_devices_in(self, state: str):
+        """Lots that have a device in this intake state."""
+        device = self.model._meta.apps.get_model("donations", "Device")
+        return self.filter(models.Exists(device.objects.filter(lot=OuterRef("pk"), state=state)))
 
 
 class DeviceQuerySet(models.QuerySet):

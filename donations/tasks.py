@@ -4,11 +4,14 @@ import datetime as dt
 
 from celery import shared_task
 from django.conf import settings
+from django.db.models import CharField, Exists, OuterRef
+from django.db.models.functions import Cast
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 
 from common.mail import send_once
+from common.models import SentMail
 from donations import codes
 from donations.models import Pledge, PledgeDraft
 
@@ -48,8 +51,16 @@ def mail_pledge(*, pledge_id: int, **_ignored) -> None:
 def mail_unsent(**_ignored) -> None:
     """Find pledges whose mail was lost with the broker's message, and hand it over again."""
     since = timezone.now() - dt.timedelta(days=3)
-    recent = Pledge.objects.filter(draft__changed_on_clock_at__gte=since).exclude(contact_email="")
-    for pledge_id in recent.values_list("pk", flat=True)[:1000]:
+    taken = SentMail.objects.filter(
+        kind="pledge.made",
+        subject_type=Pledge._meta.label_lower,
+        subject_id=Cast(OuterRef("pk"), CharField()),
+        delivered_on_clock_at__isnull=False,
+    )
+    # The newest few minutes belong to the task that was handed over with the pledge.
+    until = timezone.now() - dt.timedelta(minutes=5)
+    recent = Pledge.objects.filter(draft__changed_on_clock_at__range=(since, until)).exclude(contact_email="")
+    for pledge_id in recent.exclude(Exists(taken)).values_list("pk", flat=True)[:1000]:
         mail_pledge.delay(pledge_id=pledge_id)
 
 

@@ -19,6 +19,7 @@ from donations import codes, perms, services
 from donations.forms import manage
 from donations.models import (
     BudgetLine,
+    Device,
     Lot,
     MoneyReceipt,
     MoneyTransfer,
@@ -116,7 +117,7 @@ def home(request: HttpRequest) -> HttpResponse:
             "promised_devices": format_number(counted["devices"] or 0),
             "promised_money": format_money(counted["money"] or 0),
             "received_devices": format_number(
-                mine.with_progress().filter(umbrella=None).aggregate(n=Sum("received_count"))["n"] or 0
+                Device.objects.filter(lot__pledge__in=mine.order_by().values("pk")).count()
             ),
             "received_money": format_money(receipts),
             "selected_state": request.GET.get("trang-thai", ""),
@@ -692,12 +693,16 @@ def my_pledges(request: HttpRequest) -> HttpResponse:
         (row, reverse("donations:pledge_private", args=[row.code, codes.pledge_secret(row.code)]))
         for row in page
     ]
-    sums = rows.live().aggregate(
-        promised=Sum("quantity"),
-        received=Sum("received_count"),
-        accepted=Sum("accepted_count"),
-        money=Sum("received_vnd"),
-    )
+    mine = Pledge.objects.for_donors_of(request.user).live()
+    brought = Device.objects.filter(lot__pledge__in=mine.values("pk"))
+    sums = {
+        "promised": mine.filter(umbrella=None).aggregate(n=Sum("quantity"))["n"],
+        "received": brought.count(),
+        "accepted": brought.filter(state="accepted").count(),
+        "money": MoneyReceipt.objects.filter(pledge__in=mine.values("pk")).aggregate(n=Sum("amount_vnd"))[
+            "n"
+        ],
+    }
     return render(request, "donations/my_pledges.html", {"page_obj": page, "links": links, "sums": sums})
 
 

@@ -78,9 +78,9 @@ def home(request: HttpRequest) -> HttpResponse:
     lots = Lot.objects.for_user(request.user).select_related("warehouse", "pledge__donor").with_counts()
     state = request.GET.get("trang-thai", "")
     if state == "cho-kiem-dinh":
-        lots = lots.filter(waiting_count__gt=0)
+        lots = lots.with_devices_in("received")
     elif state == "cho-sua":
-        lots = lots.filter(repair_count__gt=0)
+        lots = lots.with_devices_in("to_repair")
     page = Paginator(lots.order_by("-received_at", "-pk"), 25).get_page(request.GET.get("trang"))
     return render(
         request,

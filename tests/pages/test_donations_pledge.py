@@ -189,3 +189,42 @@ def test_the_page_shows_every_device_and_takes_a_code_as_typed(client, world):
 def test_forms_are_throttled_without_a_third_party(client, world, monkeypatch):
     monkeypatch.setattr("donations.views.public.FORMS_PER_HOUR", 2)
     assert [client.post("/ung-ho/", WHO).status_code for _ in range(3)] == [302, 302, 429]
+
+
+def test_a_lost_mail_is_found_again_and_old_drafts_are_erased(client, world, monkeypatch):
+    with time_machine.travel("2029-12-31 23:59:30"):
+        address = fill(client)
+    send(client, address)
+    pledge = Pledge.objects.get()
+    handed_over = []
+    monkeypatch.setattr(tasks.mail_pledge, "delay", lambda *, pledge_id: handed_over.append(pledge_id))
+    with time_machine.travel("2030-01-01 01:00"):
+        tasks.mail_unsent()
+        tasks.mail_pledge(pledge_id=pledge.pk)
+        tasks.mail_unsent()
+    assert handed_over == [pledge.pk]
+    client.post("/ung-ho/", WHO)
+    tasks.erase_old_drafts()
+    assert PledgeDraft.objects.count() == 2
+    with time_machine.travel("2035-01-01"):
+        tasks.erase_old_drafts()
+    assert not PledgeDraft.objects.exists()
+    assert Pledge.objects.exists()
+
+
+def test_a_mail_server_that_is_away_leaves_a_trace_and_is_tried_again(world, settings):
+    pledge, _ = services.make_pledge(
+        by=None,
+        donor=world.donor(),
+        kind="device",
+        device_kind="tablet",
+        quantity=1,
+        at=AT,
+        contact_email="a@example.vn",
+    )
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9
+    with pytest.raises(OSError, match="refused"):
+        tasks.mail_pledge.run(pledge_id=pledge.pk)
+    trace = SentMail.objects.get()
+    assert (trace.error, trace.attempts, trace.delivered_on_clock_at) == ("ConnectionRefusedError", 1, None)

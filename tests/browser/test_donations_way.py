@@ -1,0 +1,164 @@
+"""The supply in a real browser: a donor on a phone pledges, the programme confirms, the warehouse takes in; axe."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Beside the reference data: offices and people of this story under codes of their own.
+SEED = """
+import datetime as dt
+from accounts.models import User
+from donations import services
+from donations.models import DeviceCriteria
+from schools.models import AdministrativeUnit, Office, School, Student
+from tests.supply import AT, office, person
+root = Office.objects.filter(kind="programme").first() or office("programme", "CT")
+store = office("warehouse", "KHO-TRINH", parent=root)
+clerk = person("kho.chuyen.vien", ("clerk", root))
+person("kho.thu.kho", ("keeper", store))
+person("kho.kiem.dinh", ("inspector", store))
+for row in DeviceCriteria.objects.filter(published_at=None):
+    services.publish_criteria(by=clerk, criteria=row, at=AT)
+price = services.agree_price(by=clerk, supplier="Nhà máy A", device_kind="tablet", model_name="Bảng 8 inch",
+    unit_price_vnd=2_500_000, valid_from=dt.date(2021, 9, 1), at=AT)
+commune = AdministrativeUnit.objects.filter(level="commune", province__code="15").select_related("parent", "province").first()
+place = office("school", "TR-KHO-1", parent=root, unit=commune)
+school = School.objects.create(office=place, code="15KHO001", level="primary", commune=commune, district=commune.parent,
+    province=commune.province, enrolment=200)
+Student.objects.bulk_create(
+    Student(school=school, full_name=f"Em {n}", search_key=f"em {n}", sort_key=f"{n:05}", born_on=dt.date(2012, 5, 1),
+        group="poor", state="approved", approved_at=AT, approved_by=clerk) for n in range(100))
+money, _ = services.make_pledge(by=clerk, donor=services.register_donor(by=clerk, kind="enterprise", name="Ngân hàng",
+    at=AT, is_named_in_public=True), kind="money", amount_vnd=5_000_000_000, at=AT, is_verified=True)
+services.receive_money(by=clerk, pledge=money, office=root, amount_vnd=5_000_000_000, document_number="UNC-KHO",
+    received_on=AT.date(), at=AT)
+order = services.propose_order(by=clerk, agreement=price, pledge=money, quantity=20, at=AT)
+print("MADE", money.code, order.code, store.pk)
+"""
+# A folder for screenshots, to look at while developing.
+SHOTS = os.environ.get("SCREENSHOTS", "")
+
+
+@pytest.fixture(scope="module")
+def supplied(live):
+    """The live platform with this story's warehouse; codes of a money pledge and an order in `made`."""
+    live.made = live.python(SEED).partition("MADE ")[2].split()
+    return live
+
+
+def look(page, check_page, name: str) -> None:
+    check_page(page)
+    if SHOTS:
+        page.screenshot(path=Path(SHOTS) / f"{name}-{page.viewport_size['width']}.png", full_page=True)
+
+
+def test_from_the_donors_phone_to_a_device_in_stock(
+    supplied, small_screen, screens, signed_in_as, check_page
+):
+    donor = small_screen
+    donor.goto("/ung-ho/")
+    donor.get_by_role("radio", name="Cá nhân").check()
+    donor.get_by_label("Tên cá nhân hoặc tên đơn vị").fill("Trần Thị Hoa")
+    donor.get_by_role("radio", name="Thiết bị").check()
+    look(donor, check_page, "1-ai")
+    donor.get_by_role("button", name="Tiếp tục").click()
+    donor.get_by_label("Máy tính bảng").check()
+    donor.get_by_label("Số lượng").fill("3")
+    donor.get_by_label("Màn hình (inch)").fill("7")
+    donor.watch.expected.add(donor.evaluate("location.pathname"))
+    donor.get_by_role("button", name="Tiếp tục").click()
+    assert "ít nhất 8" in donor.locator(".error-summary").inner_text()
+    look(donor, check_page, "2-loi")
+    donor.get_by_label("Màn hình (inch)").fill("8")
+    donor.get_by_role("button", name="Tiếp tục").click()
+    donor.get_by_label("Nơi cần nhất").check()
+    look(donor, check_page, "3-noi-nhan")
+    donor.get_by_role("button", name="Tiếp tục").click()
+    donor.get_by_label("Người liên hệ").fill("Trần Thị Hoa")
+    donor.get_by_label("Thư điện tử").fill("hoa@example.vn")
+    look(donor, check_page, "4-lien-he")
+    donor.get_by_role("button", name="Tiếp tục").click()
+    look(donor, check_page, "5-kiem-tra")
+    donor.wait_for_timeout(3000)  # a person reads; a faster sender is taken for a robot
+    donor.get_by_role("button", name="Gửi cam kết").click()
+    assert "Đã ghi nhận cam kết của bạn" in donor.locator("h1").inner_text()
+    code = donor.locator(".confirm .code").inner_text()
+    private = donor.url.split("?")[0]
+    look(donor, check_page, "6-da-gui")
+
+    clerk = signed_in_as(screens({"width": 1280, "height": 900}), "kho.chuyen.vien@example.vn")
+    clerk.goto("/nguon-luc/")
+    look(clerk, check_page, "nguon-luc")
+    clerk.get_by_role("link", name=code).click()
+    look(clerk, check_page, "cam-ket-quan-ly")
+    clerk.get_by_role("link", name="Xác nhận với nhà tài trợ").click()
+    clerk.get_by_label("Kho sẽ tiếp nhận").select_option(supplied.made[2])
+    look(clerk, check_page, "xac-nhan")
+    clerk.get_by_role("button", name="Xác nhận").click()
+
+    keeper = signed_in_as(screens({"width": 390, "height": 844}), "kho.thu.kho@example.vn")
+    keeper.goto("/kho/")
+    look(keeper, check_page, "kho")
+    keeper.get_by_role("link", name=f"Nhận lô của {code}").click()
+    keeper.get_by_label("Mẫu máy").fill("Tab 8")
+    keeper.get_by_label("Số máy theo giấy giao hàng").fill("3")
+    look(keeper, check_page, "nhan-lo")
+    keeper.get_by_role("button", name="Mở lô và nhập số sê-ri").click()
+    keeper.get_by_label("Số sê-ri").fill("BR-001\nBR-002\nbr 001")
+    keeper.watch.expected.add(keeper.evaluate("location.pathname"))
+    keeper.get_by_role("button", name="Ghi các máy này").click()
+    assert "trùng với dòng 1" in keeper.locator("main").inner_text()
+    look(keeper, check_page, "se-ri-loi")
+    keeper.get_by_label("Số sê-ri").fill("BR-001\nBR-002\nBR-003")
+    keeper.get_by_role("button", name="Ghi các máy này").click()
+    look(keeper, check_page, "lo")
+    lot = keeper.url
+
+    inspector = signed_in_as(screens({"width": 1280, "height": 900}), "kho.kiem.dinh@example.vn")
+    inspector.goto(lot)
+    look(inspector, check_page, "lo")
+    inspector.get_by_role("link", name="Kiểm định 3 máy chờ").click()
+    inspector.get_by_label("Màn hình (inch)").fill("8")
+    inspector.get_by_label("Bộ nhớ RAM (GB)").fill("3")
+    inspector.get_by_label("Đã bật bảo vệ trẻ em trên mạng").check()
+    inspector.locator("tbody select").nth(1).select_option("screen_cracked")
+    look(inspector, check_page, "kiem-dinh")
+    inspector.get_by_role("button", name="Ghi kết quả kiểm định").click()
+    assert "2 đạt, 1 cần sửa" in inspector.locator("main").inner_text()
+    inspector.locator("tbody a").nth(1).click()
+    look(inspector, check_page, "may")
+    inspector.goto("/kho/tieu-chi/")
+    look(inspector, check_page, "tieu-chi")
+
+    donor.goto(private)
+    assert "Giấy xác nhận tiếp nhận (PDF)" in donor.locator("main").inner_text()
+    look(donor, check_page, "rieng")
+    donor.goto(f"/cam-ket/{code}/")
+    assert "hoa@example.vn" not in donor.content()
+    assert donor.locator("tbody tr").count() == 3
+    look(donor, check_page, "cam-ket")
+    letters = [path.read_text() for path in (Path(supplied.folder) / "mail").glob("*")]
+    if letters:
+        assert any(code in letter for letter in letters)
+
+
+def test_pages_of_money_are_accessible_on_both_screens(supplied, screens, signed_in_as, check_page):
+    pledge, order, _store = supplied.made
+    for viewport in ({"width": 390, "height": 844}, {"width": 1280, "height": 900}):
+        page = signed_in_as(screens(viewport), "kho.chuyen.vien@example.vn")
+        for name, path in {
+            "quan-ly-tien": f"/nguon-luc/cam-ket/{pledge}/",
+            "don-mua": f"/nguon-luc/don-mua/{order}/",
+            "don-mua-ds": "/nguon-luc/don-mua/",
+            "tien": "/nguon-luc/tien/",
+            "gia": "/nguon-luc/gia/",
+            "gia-moi": "/nguon-luc/gia/moi/",
+            "de-xuat": f"/nguon-luc/cam-ket/{pledge}/mua/",
+            "nhan-tien": f"/nguon-luc/cam-ket/{pledge}/nhan-tien/",
+            "ghi-nhan": "/nguon-luc/cam-ket/moi/",
+            "cong-khai-tien": f"/cam-ket/{pledge}/",
+            "kho": "/kho/",
+        }.items():
+            page.goto(path)
+            look(page, check_page, name)
