@@ -1,0 +1,266 @@
+"""Students, doubts about two records, and the need, for staff within whose reach they are."""
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
+
+from accounts.services import record_reading
+from common import clock
+from common.exports import xlsx_response
+from common.refusals import refusals_on
+from common.templatetags.vi import format_date, format_number
+from common.vietnamese import search_key
+from schools.forms import lists as forms
+from schools.models import DuplicateCase, Office, School, StaffRole, Student, SurveyFigure
+from schools.perms import can_change_status, can_decide_duplicate, staff
+from schools.reach import reach
+from schools.services import need as need_services
+from schools.services import students as services
+from schools.views.lists import _KINDS, reader
+
+Role, Kind = StaffRole.Role, Office.Kind
+_SENDING = [Kind.SCHOOL, Kind.UNIVERSITY, Kind.DISTRICT_OFFICE, Kind.PROVINCE_DEPARTMENT]
+
+
+@reader
+@require_http_methods(["GET"])
+def students(request: HttpRequest) -> HttpResponse:
+    """Students within reach, found with or without diacritics; sorted as names are sorted in Vietnam."""
+    found = Student.objects.for_user(request.user).select_related("school__office")
+    words = request.GET.get("q", "").strip()
+    if words:
+        found = found.filter(search_key__contains=search_key(words))
+    page = Paginator(found.order_by("sort_key", "pk"), 50).get_page(request.GET.get("trang"))
+    _record(request, len(page.object_list))
+    return render(request, "schools/students/list.html", {"page_obj": page, "words": words})
+
+
+def _record(request: HttpRequest, count: int) -> None:
+    record_reading(
+        by=request.user, subject_type="schools.student", subject_id="tìm kiếm",
+        fields="họ tên, ngày sinh, lớp, đối tượng", row_count=count,
+    )  # fmt: skip
+
+
+@reader
+@require_http_methods(["GET"])
+def export(request: HttpRequest) -> HttpResponse:
+    """The students within reach as .xlsx, without identity numbers."""
+    found = Student.objects.for_user(request.user).order_by("school__code", "class_name", "sort_key")
+    _record(request, found.count())
+    states, groups = dict(Student.State.choices), dict(Student.Group.choices)
+    rows = found.values_list(
+        "school__code", "school__office__name", "class_name", "code", "full_name", "born_on", "group", "state",
+        "has_device",
+    )  # fmt: skip
+    return xlsx_response(
+        "hoc-sinh.xlsx",
+        "Học sinh",
+        [
+            "Mã trường",
+            "Trường",
+            "Lớp",
+            "Mã học sinh",
+            "Họ và tên",
+            "Ngày sinh",
+            "Đối tượng",
+            "Trạng thái",
+            "Đã có máy",
+        ],
+        (
+            (*row[:5], format_date(row[5]), groups[row[6]], states[row[7]], "Có" if row[8] else "")
+            for row in rows.iterator()
+        ),
+    )
+
+
+@reader
+@require_http_methods(["GET", "POST"])
+def student(request: HttpRequest, pk: int) -> HttpResponse:
+    """One student: what is known, what happened, and a form for what happens next."""
+    found = get_object_or_404(
+        Student.objects.for_user(request.user).select_related("school__office", "student_list"), pk=pk
+    )
+    may_change = can_change_status(request.user, found)
+    form = forms.StatusForm(request.POST or None)
+    if request.method == "POST":
+        if not may_change:
+            raise Http404
+        if form.is_valid():
+            data = form.cleaned_data
+            with refusals_on(form):
+                services.change_status(
+                    by=request.user, student=found, kind=data["kind"], reason=data["reason"], at=clock.now(),
+                    to_school=data["to_school"],
+                )  # fmt: skip
+            if not form.errors:
+                messages.success(request, "Đã ghi nhận thay đổi; lịch sử được giữ lại.")
+                still_mine = Student.objects.for_user(request.user).filter(pk=pk).exists()
+                return redirect("schools:student", pk=pk) if still_mine else redirect("schools:students")
+    record_reading(
+        by=request.user,
+        subject_type="schools.student",
+        subject_id=pk,
+        fields="họ tên, ngày sinh, lớp, đối tượng",
+    )
+    history = [
+        {"text": change.get_kind_display(), "at": change.changed_at, "note": change.reason, "state": "done"}
+        for change in found.status_changes.order_by("changed_at", "pk")
+    ]
+    rows = [
+        {"key": "Trường", "value": found.school},
+        {"key": "Lớp", "value": found.class_name or "chưa ghi"},
+        {"key": "Ngày sinh", "value": format_date(found.born_on)},
+        {"key": "Đối tượng", "value": found.get_group_display()},
+        {"key": "Số định danh", "value": "đã lưu, được mã hoá" if found.identity_index else "chưa có"},
+        {"key": "Đã có máy tính", "value": "Có" if found.has_device else "Chưa"},
+        {"key": "Trạng thái", "value": found.get_state_display()},
+    ]
+    context = {"student": found, "rows": rows, "history": history, "form": form, "may_change": may_change}
+    return render(request, "schools/students/detail.html", context, status=422 if form.errors else 200)
+
+
+@reader
+@require_http_methods(["GET"])
+def duplicates(request: HttpRequest) -> HttpResponse:
+    """Doubts within reach that nobody has decided."""
+    found = (
+        DuplicateCase.objects.for_user(request.user)
+        .open()
+        .filter(row__student_list__state="checked")
+        .select_related("row__student_list__office", "student__school__office")
+        .order_by("pk")
+    )
+    page = Paginator(found, 25).get_page(request.GET.get("trang"))
+    for case in page:
+        case.may_decide = can_decide_duplicate(request.user, case)
+    return render(request, "schools/duplicates/list.html", {"page_obj": page})
+
+
+@reader
+@require_http_methods(["GET", "POST"])
+def duplicate(request: HttpRequest, pk: int) -> HttpResponse:
+    """Two records side by side; each office sees its own, who stands above both sees both and decides."""
+    found = get_object_or_404(
+        DuplicateCase.objects.for_user(request.user).select_related(
+            "row__student_list__office", "student__school__office", "student__school__province"
+        ),
+        pk=pk,
+    )
+    may_decide = can_decide_duplicate(request.user, found)
+    form = forms.DecideForm(request.POST or None, case=found)
+    if request.method == "POST":
+        if not may_decide:
+            raise Http404
+        if form.is_valid():
+            with refusals_on(form):
+                services.decide_duplicate(by=request.user, case=found, at=clock.now(), **form.cleaned_data)
+            if not form.errors:
+                messages.success(request, "Đã ghi quyết định; danh sách được đối chiếu lại.")
+                return redirect("schools:duplicates")
+    sees_row = reach_has(request.user, found.row.student_list.office)
+    sees_student = reach_has(request.user, found.student.school.office)
+    record_reading(
+        by=request.user,
+        subject_type="schools.duplicatecase",
+        subject_id=pk,
+        fields="họ tên, ngày sinh, lớp",
+        row_count=2,
+    )
+    row, known = found.row, found.student
+    hidden = "thuộc đơn vị khác, không hiển thị"
+    names = dict(Student.Group.choices)
+    schools = dict(School.objects.filter(code=row.school_code).values_list("code", "office__name"))
+    pairs = [
+        ("Họ và tên", row.full_name, known.full_name),
+        ("Ngày sinh", format_date(row.born_on), format_date(known.born_on)),
+        ("Trường", schools.get(row.school_code, row.school_code), str(known.school)),
+        ("Lớp", row.class_name, known.class_name),
+        ("Mã học sinh", row.student_code, known.code),
+        ("Đối tượng", names.get(row.group, ""), known.get_group_display()),
+        ("Trạng thái", "trong danh sách đang kiểm tra", known.get_state_display()),
+    ]
+    sides = [
+        (key, left if sees_row else hidden, right if sees_student else hidden) for key, left, right in pairs
+    ]
+    context = {
+        "case": found, "sides": sides, "form": form, "may_decide": may_decide and not found.decision,
+        "province": found.student.school.province.full_name,
+    }  # fmt: skip
+    return render(request, "schools/duplicates/detail.html", context, status=422 if form.errors else 200)
+
+
+def reach_has(user, office: Office) -> bool:
+    """Whether any role of the person reaches the office."""
+    return Office.objects.filter(reach(user), pk=office.pk).exists()
+
+
+@reader
+@require_http_methods(["GET"])
+def need(request: HttpRequest) -> HttpResponse:
+    """The need: from approved lists beside typed figures, who has reported, teachers without a computer."""
+    patterns = need_services.paths_of(request.user)
+    totals = need_services.totals(patterns)
+    silent, heard, all_offices = need_services.silent_offices(request.user)
+    teachers = need_services.teachers(patterns)
+    if request.GET.get("dang") == "xlsx":
+        return xlsx_response(
+            "nhu-cau.xlsx", "Nhu cầu", ["Cấp học", "Đối tượng", "Đã duyệt", "Chờ duyệt", "Số khảo sát"],
+            ((t["level"].label, t["group"].label, t["approved"], t["waiting"], t["typed"]) for t in totals),
+        )  # fmt: skip
+    rows = [
+        [
+            f"{t['level'].label}, {t['group'].label}",
+            *(format_number(t[key]) for key in ("approved", "waiting", "typed")),
+        ]
+        for t in totals
+    ]
+    figures = (
+        SurveyFigure.objects.for_user(request.user).select_related("office").order_by("office__path", "level")
+    )
+    context = {
+        "rows": rows,
+        "approved": sum(t["approved"] for t in totals),
+        "teachers": teachers,
+        "silent": silent.order_by("path")[:100],
+        "heard": all_offices - silent.count(),
+        "all_offices": all_offices,
+        "figures": figures[:100],
+        "may_remind": silent.exists() and _reminder.test(request.user),
+        "may_type": Office.objects.filter(reach(request.user, Role.CLERK), kind__in=_SENDING).exists(),
+    }
+    del heard
+    return render(request, "schools/need/need.html", context)
+
+
+_reminder = staff(Role.CLERK, Role.APPROVER, kinds=[Kind.PROGRAMME, Kind.MOET])
+
+
+@_reminder
+@require_http_methods(["POST"])
+def remind(request: HttpRequest) -> HttpResponse:
+    """Remind the Sở that have reported nothing; they see it on their pages."""
+    silent, _, _ = need_services.silent_offices(request.user)
+    count = need_services.remind(by=request.user, offices=silent, at=clock.now())
+    messages.success(request, f"Đã nhắc {count} đơn vị (mỗi đơn vị nhiều nhất một lần một ngày).")
+    return redirect("schools:need")
+
+
+@staff(Role.CLERK, kinds=_KINDS)
+@require_http_methods(["GET", "POST"])
+def survey(request: HttpRequest) -> HttpResponse:
+    """Type one figure of the survey."""
+    offices = Office.objects.filter(
+        reach(request.user, Role.CLERK), kind__in=_SENDING, valid_to=None
+    ).order_by("path")
+    form = forms.SurveyForm(request.POST or None, offices=offices)
+    if request.method == "POST" and form.is_valid():
+        with refusals_on(form):
+            need_services.report_figure(by=request.user, at=clock.now(), **form.cleaned_data)
+        if not form.errors:
+            messages.success(request, "Đã ghi số liệu khảo sát.")
+            return redirect(reverse("schools:need"))
+    return render(request, "schools/need/survey.html", {"form": form}, status=422 if form.errors else 200)

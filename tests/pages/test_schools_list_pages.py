@@ -1,0 +1,193 @@
+"""The pages of lists: the whole way once, and one refusal per view."""
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.urls import reverse
+
+from common import jobs
+from common.models import Job
+from schools import tasks
+from schools.models import DuplicateCase, Student, StudentList, SurveyFigure
+from tests.lists_world import make_world, student_row, table, workbook
+
+pytestmark = pytest.mark.django_db(transaction=False)
+State = StudentList.State
+
+
+@pytest.fixture
+def world(db):
+    return make_world()
+
+
+@pytest.fixture
+def run_jobs(monkeypatch):
+    """Do what a worker does with the jobs that wait, on this test's own connection."""
+    monkeypatch.setattr(jobs, "JOURNAL", "default")
+
+    def run() -> None:
+        for job in Job.objects.unfinished().order_by("created_at"):
+            getattr(tasks, job.kind.rpartition(".")[2])(job_id=str(job.pk))
+
+    return run
+
+
+@pytest.fixture
+def send(world, sign_in, run_jobs):
+    """Upload rows through the page and read them; gives the list."""
+
+    def send(rows, *, by="lap", office="S-79", content=None) -> StudentList:
+        client = sign_in(world.people[by])
+        file = SimpleUploadedFile("danh-sach.xlsx", content or workbook(table(rows)))
+        answer = client.post(reverse("schools:upload_list"), {"office": office, "file": file})
+        assert answer.status_code == 302, answer.content.decode()[-3000:]
+        run_jobs()
+        return StudentList.objects.latest("pk")
+
+    return send
+
+
+def test_the_whole_way_through_the_pages(world, sign_in, send, run_jobs):
+    student_list = send([student_row(1), student_row(2, born_on="31/02/2010")])
+    client = sign_in(world.people["lap"])
+    url = reverse("schools:list", args=[student_list.pk])
+    page = client.get(url).content.decode()
+    assert "Kết quả đọc: 2 hàng" in page
+    assert "31/02/2010" in page
+    assert "079310000001" not in page
+    row = reverse("schools:list_row", args=[student_list.pk, 3])
+    assert "079310000002" not in client.get(row).content.decode()
+    fields = {name: field.initial or "" for name, field in client.get(row).context["form"].fields.items()}
+    client.post(row, fields | {"born_on": "28/02/2010"})
+    assert set(student_list.rows.values_list("outcome", flat=True)) <= {0, 2}
+    client.post(reverse("schools:acknowledge_list", args=[student_list.pk]), {"codes": ["identity_year"]})
+    client.post(reverse("schools:commit_list", args=[student_list.pk]))
+    run_jobs()
+    assert Student.objects.count() == 2
+    client.post(reverse("schools:submit_list", args=[student_list.pk]), {"is_attested": "on"})
+    sign_in(world.people["lap2"]).post(reverse("schools:verify_list", args=[student_list.pk]))
+    approver = sign_in(world.people["duyet"])
+    assert "Phê duyệt danh sách" in approver.get(url).content.decode()
+    approver.post(reverse("schools:approve_list", args=[student_list.pk]))
+    student_list.refresh_from_db()
+    assert student_list.state == State.APPROVED
+    assert approver.get(reverse("schools:lists")).status_code == 200
+
+
+def test_the_uploader_can_neither_verify_nor_approve(world, sign_in, send, run_jobs):
+    student_list = send([student_row(1)])
+    client = sign_in(world.people["lap"])
+    client.post(reverse("schools:commit_list", args=[student_list.pk]))
+    run_jobs()
+    client.post(reverse("schools:submit_list", args=[student_list.pk]), {"is_attested": "on"})
+    assert client.post(reverse("schools:verify_list", args=[student_list.pk])).status_code == 404
+    assert client.post(reverse("schools:approve_list", args=[student_list.pk])).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["list", "list_progress", "marked_list"])
+def test_a_list_of_another_province_does_not_exist(world, sign_in, send, name):
+    student_list = send([student_row(1)])
+    answer = sign_in(world.people["hanoi"]).get(reverse(f"schools:{name}", args=[student_list.pk]))
+    assert answer.status_code == 404
+
+
+@pytest.mark.parametrize(
+    "name", ["read_list_again", "acknowledge_list", "confirm_conversion", "commit_list", "undo_list", "submit_list",
+             "verify_list", "approve_list", "return_list"],
+)  # fmt: skip
+def test_no_act_on_a_list_of_another_province(world, sign_in, send, name):
+    student_list = send([student_row(1)])
+    for person in ("hanoi", "duyet_hanoi"):
+        answer = sign_in(world.people[person]).post(reverse(f"schools:{name}", args=[student_list.pk]))
+        assert answer.status_code == 404
+
+
+def test_a_refused_file_says_why_and_can_be_read_again_with_a_column_named(world, sign_in, send, run_jobs):
+    cells = table([student_row(1)])
+    cells[0][3] = "Cháu nào"
+    student_list = send([], content=workbook(cells))
+    client = sign_in(world.people["lap"])
+    page = client.get(reverse("schools:list", args=[student_list.pk])).content.decode()
+    assert "Không đọc được tệp" in page
+    assert student_list.refused_code == "no_header"
+
+
+def test_undo_and_the_same_file_again(world, sign_in, send, run_jobs):
+    student_list = send([student_row(1)])
+    client = sign_in(world.people["lap"])
+    client.post(reverse("schools:commit_list", args=[student_list.pk]))
+    run_jobs()
+    again = send([student_row(1)])
+    answer = client.post(reverse("schools:commit_list", args=[again.pk]), follow=True)
+    assert "không có gì mới" in answer.content.decode()
+    client.post(reverse("schools:undo_list", args=[student_list.pk]))
+    assert not Student.objects.exists()
+
+
+def test_template_and_marked_workbook_come_down_and_go_up_again(world, sign_in, send, run_jobs):
+    student_list = send([student_row(1), student_row(2, group="Khó khăn")])
+    client = sign_in(world.people["lap"])
+    template = client.get(reverse("schools:list_template"), {"don-vi": "S-79"})
+    assert template.content[:2] == b"PK"
+    marked = client.get(reverse("schools:marked_list", args=[student_list.pk])).content
+    again = send([], content=marked)
+    assert (again.state, again.reading["rows_read"]) == (State.CHECKED, 1)
+    refused = send([], content=template.content)
+    assert refused.refused_code == "no_rows"
+
+
+def test_a_dispute_shows_each_office_only_its_own_record(world, sign_in, send, run_jobs):
+    first = send([student_row(1)])
+    sign_in(world.people["lap"]).post(reverse("schools:commit_list", args=[first.pk]))
+    run_jobs()
+    send([student_row(1, school_code="01000301", class_name="9Z")], by="hanoi", office="S-01")
+    case = DuplicateCase.objects.get()
+    url = reverse("schools:duplicate", args=[case.pk])
+    ours = sign_in(world.people["lap"]).get(url).content.decode()
+    assert "9Z" not in ours
+    theirs = sign_in(world.people["hanoi"]).get(url).content.decode()
+    assert "Tân Định" not in theirs
+    assert sign_in(world.people["hanoi"]).post(url, {"decision": "move"}).status_code == 404
+    ministry = sign_in(world.people["bo"])
+    assert "9Z" in ministry.get(url).content.decode()
+    ministry.post(url, {"decision": "keep", "note": "Học bạ"})
+    case.refresh_from_db()
+    assert case.decision == "keep"
+    assert sign_in(world.people["lap"]).get(reverse("schools:duplicates")).status_code == 200
+
+
+def test_a_student_moves_school_and_the_history_stays(world, sign_in, send, run_jobs):
+    first = send([student_row(1)])
+    client = sign_in(world.people["lap"])
+    client.post(reverse("schools:commit_list", args=[first.pk]))
+    run_jobs()
+    student = Student.objects.get()
+    url = reverse("schools:student", args=[student.pk])
+    assert (
+        client.get(reverse("schools:students"), {"q": "nguyen thi"}).context["page_obj"].object_list[0]
+        == student
+    )
+    assert client.post(url, {"kind": "moved", "reason": "x", "to_school_code": ""}).status_code == 422
+    client.post(url, {"kind": "moved", "reason": "Theo đơn", "to_school_code": "79000702"})
+    student.refresh_from_db()
+    assert student.school.code == "79000702"
+    assert student.status_changes.get().from_school.code == "79000701"
+    assert sign_in(world.people["hanoi"]).get(url).status_code == 404
+    assert client.get(reverse("schools:export_students")).status_code in (200, 404)
+
+
+def test_need_survey_and_reminders(world, sign_in):
+    client = sign_in(world.people["lap"])
+    figure = {
+        "office": world.offices["S-79"].pk, "group": "poor", "level": "primary",
+        "students_without_computer": "3347", "counted_on": "01/10/2021", "source": "Công văn 12",
+    }  # fmt: skip
+    for _ in range(2):
+        assert client.post(reverse("schools:survey"), figure).status_code == 302
+    assert SurveyFigure.objects.get().students_without_computer == 3347
+    assert "3.347" in client.get(reverse("schools:need")).content.decode()
+    assert client.post(reverse("schools:remind_offices")).status_code == 404
+    ministry = sign_in(world.people["bo"])
+    ministry.post(reverse("schools:remind_offices"))
+    assert list(world.offices["S-01"].need_reminders.values_list("reminded_by", flat=True)) == [
+        world.people["bo"].pk
+    ]
