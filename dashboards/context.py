@@ -11,6 +11,7 @@ from common.access import may_open
 ROOMS = (
     ("/viec-can-lam/", "Việc cần làm"),
     ("/danh-sach/", "Danh sách"),
+    ("/nguon-luc/", "Nguồn lực"),
     ("/kho/", "Kho"),
     ("/phan-bo/", "Phân bổ"),
     ("/van-chuyen/", "Vận chuyển"),
@@ -18,6 +19,7 @@ ROOMS = (
     ("/diem-song/", "Điểm sóng"),
     ("/dieu-hanh/", "Điều hành"),
     ("/kiem-toan/", "Kiểm toán"),
+    ("/ung-ho-cua-toi/", "Ủng hộ của bạn"),
     ("/quan-tri/", "Quản trị"),
 )
 

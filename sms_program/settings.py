@@ -300,6 +300,15 @@ CELERY_BEAT_SCHEDULE = {
     "common.prove_alive": {"task": "common.tasks.prove_alive", "schedule": 30.0, "options": {"expires": 60}},
     "common.sweep": {"task": "common.tasks.sweep", "schedule": 60.0, "options": {"expires": 120}},
     "common.clear_expired": {"task": "common.tasks.clear_expired", "schedule": crontab(hour=2, minute=40)},
+    "donations.mail_unsent": {
+        "task": "donations.tasks.mail_unsent",
+        "schedule": 300.0,
+        "options": {"expires": 300},
+    },
+    "donations.erase_old_drafts": {
+        "task": "donations.tasks.erase_old_drafts",
+        "schedule": crontab(hour=3, minute=10),
+    },
     "dashboards.refresh_figures": {
         "task": "dashboards.tasks.refresh_figures",
         "schedule": 30.0,
