@@ -2,7 +2,10 @@
 except the openings of commitments (private, erasable) and the outbox (public once its batch is due)."""
 
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
+
+from common.audit import audited
 
 
 class LedgerOutbox(models.Model):
@@ -140,3 +143,64 @@ class ClosedHold(models.Model):
 
     def __str__(self) -> str:
         return self.hold
+
+
+# What the person wrote is private and leaves with the request: it is in no image of the audit trail either.
+@audited(exclude=("contact", "detail"))
+class PrivacyRequest(models.Model):
+    """A family's or donor's request to erase or to correct what the log holds about them, with its legal deadlines.
+
+    Law 91/2025/QH15, Decree 356/2025: answered within 2 working days, carried out within 10 days, 20 when extended.
+    """
+
+    class Kind(models.TextChoices):
+        ERASE = "erase", "Xoá thông tin về chúng tôi"
+        CORRECT = "correct", "Đính chính một điều ghi sai"
+
+    class Answer(models.TextChoices):
+        ACCEPTED = "accepted", "Sẽ thực hiện"
+        REFUSED = "refused", "Không thực hiện được"
+
+    code = models.CharField("mã yêu cầu", max_length=20, unique=True)
+    kind = models.CharField("yêu cầu", max_length=10, choices=Kind)
+    device = models.CharField("mã máy", max_length=12, db_collation="C")
+    contact = models.CharField("cách liên hệ", max_length=120, blank=True)
+    detail = models.CharField("nội dung", max_length=500, blank=True)
+    received_at = models.DateTimeField("nhận lúc")
+    answer_due_on = models.DateField("hạn trả lời")
+    done_due_on = models.DateField("hạn thực hiện")
+    is_extended = models.BooleanField("đã gia hạn", default=False)
+    answer = models.CharField("trả lời", max_length=10, choices=Answer, blank=True)
+    refuse_reason = models.CharField("vì sao không thực hiện", max_length=300, blank=True)
+    answered_at = models.DateTimeField("trả lời lúc", null=True, blank=True)
+    answered_by = models.CharField("người trả lời", max_length=120, blank=True)
+    done_at = models.DateTimeField("xong lúc", null=True, blank=True)
+    done_by = models.CharField("người thực hiện", max_length=120, blank=True)
+
+    class Meta:
+        verbose_name = "yêu cầu xoá hoặc đính chính"
+        verbose_name_plural = "yêu cầu xoá hoặc đính chính"
+        db_table = "ledger_privacy_request"
+        ordering = ["done_due_on", "id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(answered_at__isnull=True, answered_by="", answer="")
+                | (Q(answered_at__isnull=False) & ~Q(answered_by="") & ~Q(answer="")),
+                name="ledger_request_answered_pair",
+                violation_error_message="Trả lời phải có người trả lời và thời điểm.",
+            ),
+            models.CheckConstraint(
+                condition=Q(done_at__isnull=True, done_by="")
+                | (Q(done_at__isnull=False, answer="accepted") & ~Q(done_by="")),
+                name="ledger_request_done_pair",
+                violation_error_message="Chỉ yêu cầu đã chấp nhận mới được thực hiện, và phải ghi người thực hiện.",
+            ),
+            models.CheckConstraint(
+                condition=~Q(answer="refused") | ~Q(refuse_reason=""),
+                name="ledger_request_refused_why",
+                violation_error_message="Hãy nói rõ vì sao không thực hiện được.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.code

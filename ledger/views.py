@@ -7,16 +7,20 @@ from pathlib import Path
 
 from django.conf import settings
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseNotModified
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import http_date, parse_http_date_safe
 from django.utils.translation import gettext as _
 
-from common.access import public
+from common import clock
+from common.access import administrator, public
+from common.refusals import refusals_on
 from common.throttle import is_too_often
-from ledger import trace, words
+from ledger import privacy, trace, words
 from ledger.codes import normalise, normalise_code, spell
+from ledger.forms import AnswerForm, CarryOutForm, RequestForm
+from ledger.models import PrivacyRequest
 from ledger.notes import Note, VerifierKey, encode64, witnesses_of
 from ledger.publisher import policy, public_keys, status
 from ledger.tiles import TileError
@@ -74,6 +78,7 @@ def log_page(request: HttpRequest) -> HttpResponse:
         "ledger/log.html",
         {
             "state": state,
+            "waiting_total": state["waiting"] + state["held"],
             "head": last.head if last else None,
             "root": encode64(last.head.root) if last else "",
             "signed_at": last.signed_at if last else None,
@@ -246,4 +251,57 @@ def run_page(request: HttpRequest, run: str) -> HttpResponse:
         request,
         "ledger/run.html",
         {"run": run, "steps": steps, "entries": entries, "randomness": randomness, "has_file": has_file},
+    )
+
+
+@public
+def ask(request: HttpRequest) -> HttpResponse:
+    """A family or donor asks to erase or correct; no sign-in."""
+    form = RequestForm(request.POST or None, initial={"device": request.GET.get("ma", ""), "kind": "erase"})
+    if request.method == "POST":
+        if is_too_often(request, what="privacy", limit=20, seconds=3600):
+            form.add_error(None, _("Từ địa chỉ này đã có nhiều yêu cầu. Hãy thử lại sau một giờ."))
+        elif form.is_valid():
+            fields = {key: form.cleaned_data[key] for key in ("kind", "device", "contact", "detail")}
+            made = privacy.file_request(**fields, at=clock.now())
+            return redirect("ledger:asked", code=made.code)
+    return render(request, "ledger/ask.html", {"form": form}, status=400 if form.errors else 200)
+
+
+@public
+def asked(request: HttpRequest, code: str) -> HttpResponse:
+    """Where a request stands, by its code; nothing that the person wrote is shown."""
+    row = get_object_or_404(PrivacyRequest, code=normalise(code) or "")
+    return _private(render(request, "ledger/asked.html", {"row": row}))
+
+
+@administrator
+def requests(request: HttpRequest) -> HttpResponse:
+    """The queue of requests by their legal deadlines."""
+    rows = PrivacyRequest.objects.order_by("done_at", "answered_at", "done_due_on")[:200]
+    return render(request, "ledger/requests.html", {"rows": rows, "today": clock.today()})
+
+
+@administrator
+def request_page(request: HttpRequest, code: str) -> HttpResponse:
+    """One request: answer it, then carry it out."""
+    row = get_object_or_404(PrivacyRequest, code=code)
+    is_answer = not row.answer
+    form = (AnswerForm if is_answer else CarryOutForm)(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        at, data = clock.now(), form.cleaned_data
+        with refusals_on(form):
+            if is_answer:
+                privacy.answer_request(by=request.user, request=row, at=at, **data)
+            else:
+                privacy.carry_out(by=request.user, request=row, at=at, **data)
+        if not form.errors:
+            return redirect("ledger:request", code=code)
+    way = trace.device_way(row.device)
+    names = trace.names_of(words.codes_in(way))
+    entries = [(entry.eid, entry.body["d"], words.sentence(entry.body, names)) for entry in way]
+    return render(
+        request,
+        "ledger/request.html",
+        {"row": row, "form": form, "is_answer": is_answer, "entries": entries, "spelled": spell(row.device)},
     )

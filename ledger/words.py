@@ -94,6 +94,7 @@ STATE = {
     "sent_back": gettext_lazy("Đang trả về"),
     "written_off": gettext_lazy("Đã thanh lý"),
 }
+UNIT_WORDS = ("Tỉnh ", "Thành phố ", "Huyện ", "Quận ", "Thị xã ", "Xã ", "Phường ", "Thị trấn ", "Trường ")
 GOOD = ("handed_over", "in_use")
 TROUBLE = (
     "missing",
@@ -125,7 +126,11 @@ def place(code: str | None, names: Mapping[str, str]) -> str:
     """An office or area as people call it; its code where the log has no name for it."""
     if code is None:
         return _("nơi đang giữ máy")
-    return _("cả nước") if code == "VN" else names.get(code, code)
+    if code == "VN":
+        return _("cả nước")
+    name = names.get(code, code)
+    # Inside a sentence: "ở tỉnh Yên Bái".
+    return name[0].lower() + name[1:] if name.startswith(UNIT_WORDS) else name
 
 
 def sentence(body: Mapping, names: Mapping[str, str], area: str | None = None) -> str:

@@ -1,0 +1,71 @@
+"""Forms of the log's pages: shape only."""
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from ledger.codes import normalise_code
+from ledger.events import CORRECTION
+from ledger.models import PrivacyRequest
+from ledger.words import REASON
+
+
+class RequestForm(forms.ModelForm):
+    """What a family or donor asks for."""
+
+    device = forms.CharField(
+        label=_("Mã máy"),
+        max_length=20,
+        help_text=_("12 chữ và số, in trên tem của máy hoặc trên biên nhận."),
+    )
+    # Left empty by people, filled by machines.
+    website = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    class Meta:
+        model = PrivacyRequest
+        fields = ("kind", "device", "contact", "detail")
+        labels = {
+            "kind": _("Bạn muốn"),
+            "contact": _("Số điện thoại hoặc thư điện tử"),
+            "detail": _("Nội dung"),
+        }
+        help_texts = {
+            "contact": _("Để chúng tôi trả lời bạn; sẽ được xoá khi xong việc."),
+            "detail": _("Nếu đính chính: điều gì ghi sai, và đúng phải là gì. Đừng ghi số định danh."),
+        }
+        widgets = {"kind": forms.RadioSelect, "detail": forms.Textarea(attrs={"rows": 4})}
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields["contact"].required = True
+        self.fields["kind"].choices = PrivacyRequest.Kind.choices
+
+    def clean_device(self) -> str:
+        code = normalise_code(self.cleaned_data["device"])
+        if code is None:
+            raise forms.ValidationError(
+                _("Mã này không đúng. Hãy xem lại từng ký tự trên tem hoặc biên nhận.")
+            )
+        return code
+
+    def clean(self) -> dict:
+        cleaned = super().clean()
+        if cleaned.get("website"):
+            raise forms.ValidationError(_("Không gửi được yêu cầu này."))
+        return cleaned
+
+
+class AnswerForm(forms.Form):
+    """A staff answer to a request."""
+
+    answer = forms.ChoiceField(label="Trả lời", choices=PrivacyRequest.Answer, widget=forms.RadioSelect)
+    reason = forms.CharField(label="Vì sao không thực hiện được", max_length=300, required=False)
+    extend = forms.BooleanField(label="Gia hạn đến 20 ngày", required=False)
+
+
+class CarryOutForm(forms.Form):
+    """Carrying a request out; a correction names the entry and why."""
+
+    corrects = forms.UUIDField(label="Mục cần đính chính (mã sự kiện)", required=False)
+    reason = forms.ChoiceField(
+        label="Vì sao", choices=[(word, REASON[word]) for word in CORRECTION], required=False
+    )
