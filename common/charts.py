@@ -263,7 +263,7 @@ def funnel(steps: Sequence[tuple[str, int, str]], *, title: str, ident: str = "f
     body = []
     for index, (label, value, note) in enumerate(steps):
         y = index * row
-        length = max(round(value / largest * width, 1), 2)
+        length = max(round(value / largest * width, 1), 2) if value else 0
         last = index == len(steps) - 1
         body.append(
             format_html(

@@ -106,9 +106,12 @@ EVER_ARRIVED = """
 """
 DAYS = """
     SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY accepted_on - received_on),
-           percentile_disc(0.5) WITHIN GROUP (ORDER BY greatest(allocated_on - accepted_on, 0)),
-           percentile_disc(0.5) WITHIN GROUP (ORDER BY greatest(arrived_on - allocated_on, 0)),
+           percentile_disc(0.5) WITHIN GROUP (ORDER BY greatest(allocated_on - accepted_on, 0))
+               FILTER (WHERE allocated_on IS NOT NULL AND accepted_on IS NOT NULL),
+           percentile_disc(0.5) WITHIN GROUP (ORDER BY greatest(arrived_on - allocated_on, 0))
+               FILTER (WHERE arrived_on IS NOT NULL AND allocated_on IS NOT NULL),
            percentile_disc(0.5) WITHIN GROUP (ORDER BY greatest(handed_over_on - arrived_on, 0))
+               FILTER (WHERE handed_over_on IS NOT NULL AND arrived_on IS NOT NULL)
     FROM figure_device
 """
 SERIES = """

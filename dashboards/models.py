@@ -5,6 +5,8 @@ import datetime as dt
 from django.db import models
 from django.db.models import Q
 
+from common.audit import audited
+
 
 class FigureRelease(models.Model):
     """One release of the figures: as of which moment, from how many entries of the log. One a day; while its day
@@ -70,6 +72,7 @@ class StoryQuerySet(models.QuerySet):
         return self.filter(published_on__lte=day).order_by("-published_on", "slug")
 
 
+@audited()
 class Story(models.Model):
     """A news item about the programme that the press may cite (Plan III.1g, III.2e)."""
 

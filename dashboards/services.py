@@ -8,7 +8,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from dashboards import figures
-from dashboards.models import DailyFigure, FigureRelease
+from dashboards.models import DailyFigure, FigureRelease, Story
 
 # One computation at a time, whichever process asks.
 LOCK = 0x53D4_F16
@@ -64,3 +64,20 @@ def revise_figure(*, by, on: dt.date, name: str, area: str, value: int, note: st
     revision.full_clean()
     revision.save()
     return revision
+
+
+@transaction.atomic
+def publish_story(
+    *, by, slug: str, title: str, summary: str, body: str, on: dt.date, source: str = ""
+) -> Story:
+    """Publish a story on a day, or correct the one at this address; the audit trail names who.
+
+    Raises ValidationError for an address, title or summary that is missing or too long.
+    """
+    del by  # kept by the audit trail
+    story = Story.objects.select_for_update().filter(slug=slug).first() or Story(slug=slug)
+    story.title, story.summary, story.body = title, summary, body
+    story.source, story.published_on = source, on
+    story.full_clean()
+    story.save()
+    return story

@@ -45,6 +45,8 @@ class Snapshot:
     release: FigureRelease | None
     raw: dict[str, dict[str, int]]
     is_demonstration: bool
+    # How far the demonstration is while it still fills: (percent, what it does); None otherwise.
+    filling: tuple[int, str] | None = None
     revised: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def nation(self, name: str) -> int | None:
@@ -102,8 +104,12 @@ def latest() -> Snapshot:
             raw[name][area] = value
             if revision:
                 revised[name, area] = note
-    demonstration = Programme.objects.filter(pk=1, is_demonstration=True).exists()
-    return Snapshot(release, {**{name: {} for name in DEFINITIONS}, **raw}, demonstration, revised)
+    programme = Programme.objects.filter(pk=1, is_demonstration=True).first()
+    filling = None
+    if programme and programme.demonstration_step:
+        filling = (programme.demonstration_percent, programme.demonstration_step)
+    figures = {**{name: {} for name in DEFINITIONS}, **raw}
+    return Snapshot(release, figures, programme is not None, filling, revised)
 
 
 def cumulative() -> list[tuple[dt.date, int]]:

@@ -140,7 +140,9 @@ def localized_path(path: str) -> str:
     """The path in the active language: the English of `/so-cai/` is `/en/so-cai/` where that page exists."""
     if not _is_english():
         return path
-    return translate_url(path, "en")
+    # The path is written as in Vietnamese, so it is looked up there.
+    with override("vi"):
+        return translate_url(path, "en")
 
 
 @register.simple_tag
@@ -176,6 +178,5 @@ def switch_language(context: dict) -> dict | None:
         return None
     code, name = ("vi", "Tiếng Việt") if _is_english() else ("en", "English")
     here = request.get_full_path()
-    with override(get_language()):
-        path = translate_url(here, code)
+    path = translate_url(here, code)
     return None if path == here else {"path": path, "code": code, "name": name}

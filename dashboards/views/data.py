@@ -40,8 +40,8 @@ class StatementFilter(forms.Form):
         required=False,
         choices=[
             ("", gettext_lazy("Tất cả")),
-            ("in", gettext_lazy("Thu")),
-            ("out", gettext_lazy("Chi")),
+            ("in", gettext_lazy("Tiền vào")),
+            ("out", gettext_lazy("Tiền ra")),
             ("move", gettext_lazy("Chuyển nơi giữ")),
         ],
     )

@@ -118,6 +118,7 @@ def province(request: HttpRequest, slug: str) -> HttpResponse:
         raise Http404
     context = {
         "unit": unit,
+        "crumbs": [(_("Tiến độ toàn quốc"), reverse("dashboards:home")), (unit.name, "")],
         "shot": shot,
         "row": row,
         "share": share_text(row) if row else "—",

@@ -16,7 +16,7 @@ from django.utils import timezone
 from accounts.models import User
 from common.models import Programme
 from schools.models import Office
-from sms_program.demo import journey, need, offices, runs, signal, staff, supply
+from sms_program.demo import journey, need, news, offices, runs, signal, staff, supply
 from sms_program.demo.places import DemoSchool
 from sms_program.demo.plan import FIRST_FREEZE, TODAY, Size
 
@@ -135,4 +135,5 @@ STEPS = [
     Step("connectivity", "khảo sát kết nối Internet của trường", 3, signal.survey_schools),
     Step("after", "tình hình sử dụng máy", 5, journey.follow_up),
     Step("grievances", "phản ánh của người dân", 1, journey.open_grievances),
+    Step("news", "tin tức và kỳ số liệu đầu tiên", 1, news.publish_news),
 ]
