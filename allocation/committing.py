@@ -18,13 +18,11 @@ from ledger.disclosure import CELL_MINIMUM, choose_area, merge_small
 STALE = """
     SELECT count(*) FILTER (WHERE d.state <> 'accepted') AS devices,
         count(*) FILTER (WHERE s.state <> 'approved' OR s.has_device) AS students,
-        count(*) FILTER (WHERE taken.id IS NOT NULL) AS taken
+        count(*) FILTER (WHERE by_device.id IS NOT NULL OR by_student.id IS NOT NULL) AS taken
     FROM allocation_proposed p
     JOIN donations_device d ON d.id = p.device_id JOIN schools_student s ON s.id = p.student_id
-    LEFT JOIN LATERAL (
-        SELECT id FROM allocation_allocation a
-        WHERE a.ended_at IS NULL AND (a.device_id = p.device_id OR a.student_id = p.student_id) LIMIT 1
-    ) taken ON true
+    LEFT JOIN allocation_allocation by_device ON by_device.device_id = p.device_id AND by_device.ended_at IS NULL
+    LEFT JOIN allocation_allocation by_student ON by_student.student_id = p.student_id AND by_student.ended_at IS NULL
     WHERE p.run_id = %s
 """
 RECIPIENTS = """

@@ -171,6 +171,7 @@ def freeze(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_p
     run.applicant_count, run.supply_count = freezing.freeze_rows(
         run_id=run.pk, day=day, groups=policy.rules["groups"], reserve=reserve, **place
     )
+    freezing.analyze("allocation_applicant", "allocation_offer")
     if not run.applicant_count:
         raise ValidationError("Không có học sinh nào đủ điều kiện trong phạm vi này nên không có gì để chốt.")
     if not run.supply_count:
@@ -285,6 +286,7 @@ def propose(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_
     )
     progress(2, 3, step="Ghi phương án")
     run.proposal_digest = proposing.write_proposal(run_id=run.pk, inputs=inputs, outcome=outcome)
+    freezing.analyze("allocation_proposed")
     run.summary = proposing.figures(inputs=inputs, outcome=outcome, policy=policy)
     run.state, run.proposed_at, run.proposed_by = State.PROPOSED, at, by
     run.save(update_fields=["proposal_digest", "summary", "state", "proposed_at", "proposed_by"])
@@ -346,6 +348,7 @@ def commit(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_p
         )
     progress(2, 4, step="Ghi sổ cái")
     committing.record_allocations(run, on=day_of(at), table=swapping.SHADOW if is_large else swapping.TABLE)
+    progress(3, 4, step="Ghi xong sổ cái")
     run.state, run.committed_on_clock_at = State.COMMITTED, timezone.now()
     run.save(update_fields=["state", "committed_on_clock_at"])
     if is_large:  # a national draw file takes as long as the commit: the allocations don't wait for it
