@@ -11,15 +11,21 @@ from common.access import may_open
 ROOMS = (
     ("/viec-can-lam/", "Việc cần làm"),
     ("/danh-sach/", "Danh sách"),
+    ("/hoc-sinh/", "Học sinh"),
     ("/nguon-luc/", "Nguồn lực"),
     ("/kho/", "Kho"),
     ("/phan-bo/", "Phân bổ"),
     ("/van-chuyen/", "Vận chuyển"),
     ("/ban-giao/", "Bàn giao"),
     ("/diem-song/", "Điểm sóng"),
+    ("/phu-song/truong/", "Kết nối trường"),
+    ("/nen-tang/ra-soat/", "Rà soát nền tảng"),
+    ("/phan-anh/xu-ly/", "Phản ánh"),
     ("/dieu-hanh/", "Điều hành"),
     ("/kiem-toan/", "Kiểm toán"),
-    ("/ung-ho-cua-toi/", "Ủng hộ của bạn"),
+    ("/ung-ho-cua-toi/", "Ủng hộ của tôi"),
+    ("/co-quan/", "Cơ quan"),
+    ("/nhat-ky/", "Nhật ký"),
     ("/quan-tri/", "Quản trị"),
 )
 

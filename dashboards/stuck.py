@@ -13,13 +13,12 @@ from dashboards.rules import STUCK_AFTER_DAYS
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of waiting: what waits, what is asked of whom, where staff see it."""
+    """One kind of waiting: what waits, what is asked of whom."""
 
     code: str
     label: str
     unit: str
     request: str
-    path: str
     sql: str
 
 
@@ -46,10 +45,10 @@ LOCAL = "AT TIME ZONE 'Asia/Ho_Chi_Minh'"
 KINDS = {
     kind.code: kind
     for kind in (
-        Kind("pledge", "Cam kết chưa được xác nhận", "cam kết", "liên hệ nhà tài trợ và xác nhận cam kết", "/kho/", f"""
+        Kind("pledge", "Cam kết chưa được xác nhận", "cam kết", "liên hệ nhà tài trợ và xác nhận cam kết", f"""
             SELECT 'Văn phòng Chương trình', 'CT', '', count(*), min((made_at {LOCAL})::date) FROM donations_pledge
             WHERE state = 'made' AND (made_at {LOCAL})::date <= %(limit)s HAVING count(*) > 0"""),
-        Kind("money", "Tiền đã nhận chưa dùng mua máy", "triệu đồng", "lập đơn mua hoặc báo lý do chưa mua", "/sao-ke/", """
+        Kind("money", "Tiền đã nhận chưa dùng mua máy", "triệu đồng", "lập đơn mua hoặc báo lý do chưa mua", """
             SELECT office.name, office.code, coalesce(province.public_code, ''),
                    ((sum(receipt.amount_vnd) - coalesce(sum(spent.amount), 0)) / 1000000)::bigint, min(receipt.received_on)
             FROM (SELECT office_id, pledge_id, sum(amount_vnd) AS amount_vnd, min(received_on) AS received_on
@@ -61,26 +60,26 @@ KINDS = {
                        WHERE state IN ('ordered', 'delivered') GROUP BY 1) spent ON spent.pledge_id = receipt.pledge_id
             WHERE receipt.received_on <= %(limit)s AND receipt.amount_vnd - coalesce(spent.amount, 0) >= 2500000
             GROUP BY 1, 2, 3"""),
-        Kind("order", "Đơn mua chưa giao máy", "máy", "đôn đốc nhà cung cấp giao máy", "/sao-ke/", f"""
+        Kind("order", "Đơn mua chưa giao máy", "máy", "đôn đốc nhà cung cấp giao máy", f"""
             SELECT agreement.supplier, 'NCC-' || min(agreement.id), '', sum(purchase.quantity)::bigint,
                    min((purchase.ordered_at {LOCAL})::date)
             FROM donations_purchaseorder purchase JOIN donations_priceagreement agreement ON agreement.id = purchase.agreement_id
             WHERE purchase.state = 'ordered' AND (purchase.ordered_at {LOCAL})::date <= %(limit)s
             GROUP BY agreement.supplier"""),
-        Kind("inspection", "Máy đã nhận chưa kiểm định", "máy", "kiểm định và ghi kết quả", "/kho/", f"""
+        Kind("inspection", "Máy đã nhận chưa kiểm định", "máy", "kiểm định và ghi kết quả", f"""
             SELECT office.name, office.code, '', count(*), min((lot.received_at {LOCAL})::date)
             FROM donations_device device JOIN donations_lot lot ON lot.id = device.lot_id
             JOIN schools_office office ON office.id = lot.warehouse_id
             WHERE device.state IN ('received', 'to_repair') AND (lot.received_at {LOCAL})::date <= %(limit)s
             GROUP BY 1, 2"""),
-        Kind("stock", "Máy đạt kiểm định nằm kho, chưa phân bổ", "máy", "mở đợt phân bổ", "/phan-bo/", f"""
+        Kind("stock", "Máy đạt kiểm định nằm kho, chưa phân bổ", "máy", "mở đợt phân bổ", f"""
             SELECT office.name, office.code, '', count(*), min((device.accepted_at {LOCAL})::date)
             FROM donations_device device JOIN donations_lot lot ON lot.id = device.lot_id
             JOIN schools_office office ON office.id = lot.warehouse_id
             WHERE device.state = 'accepted' AND (device.accepted_at {LOCAL})::date <= %(limit)s
               AND NOT EXISTS (SELECT FROM allocation_allocation a WHERE a.device_id = device.id AND a.ended_at IS NULL)
             GROUP BY 1, 2"""),
-        Kind("shipment", "Lô hàng chưa đến hoặc chưa xác nhận", "máy", "xác nhận đã nhận từng máy, hoặc báo thất lạc", "/van-chuyen/", f"""
+        Kind("shipment", "Lô hàng chưa đến hoặc chưa xác nhận", "máy", "xác nhận đã nhận từng máy, hoặc báo thất lạc", f"""
             SELECT office.name, office.code, coalesce(province.public_code, ''), count(item.id),
                    min((shipment.dispatched_at {LOCAL})::date)
             FROM delivery_shipment shipment JOIN delivery_shipmentitem item ON item.shipment_id = shipment.id
@@ -89,7 +88,7 @@ KINDS = {
             LEFT JOIN schools_administrativeunit province ON province.id = coalesce(unit.province_id, unit.id)
             WHERE shipment.state = 'dispatched' AND (shipment.dispatched_at {LOCAL})::date <= %(limit)s
             GROUP BY 1, 2, 3"""),
-        Kind("held", "Máy đã có tên học sinh, đang nằm ở cơ quan", "máy", "chuyển tiếp hoặc bàn giao cho học sinh", "/van-chuyen/", f"""
+        Kind("held", "Máy đã có tên học sinh, đang nằm ở cơ quan", "máy", "chuyển tiếp hoặc bàn giao cho học sinh", f"""
             SELECT office.name, office.code, coalesce(province.public_code, ''), count(*),
                    min((custody.from_at {LOCAL})::date)
             FROM delivery_custody custody JOIN schools_office office ON office.id = custody.office_id
@@ -100,7 +99,7 @@ KINDS = {
               AND NOT EXISTS (SELECT FROM delivery_handover h WHERE h.allocation_id = a.id)
               AND NOT EXISTS (SELECT FROM delivery_shipmentitem i WHERE i.device_id = custody.device_id AND i.is_open)
             GROUP BY 1, 2, 3"""),
-        Kind("list", "Danh sách chờ thẩm định, phê duyệt", "danh sách", "thẩm định và phê duyệt danh sách", "/danh-sach/", f"""
+        Kind("list", "Danh sách chờ thẩm định, phê duyệt", "danh sách", "thẩm định và phê duyệt danh sách", f"""
             SELECT office.name, office.code, coalesce(province.public_code, ''), count(*),
                    min((list.submitted_at {LOCAL})::date)
             FROM schools_studentlist list JOIN schools_office sender ON sender.id = list.office_id
@@ -109,11 +108,11 @@ KINDS = {
             LEFT JOIN schools_administrativeunit province ON province.id = coalesce(unit.province_id, unit.id)
             WHERE list.state IN ('submitted', 'verified') AND (list.submitted_at {LOCAL})::date <= %(limit)s
             GROUP BY 1, 2, 3"""),
-        Kind("point", "Điểm lõm sóng quá hạn", "điểm", "phủ sóng hoặc báo vướng mắc từng điểm", "/diem-song/", """
+        Kind("point", "Điểm lõm sóng quá hạn", "điểm", "phủ sóng hoặc báo vướng mắc từng điểm", """
             SELECT operator.name, operator.code, '', count(*), min(point.deadline_on)
             FROM coverage_coveragepoint point JOIN coverage_operator operator ON operator.id = point.operator_id
             WHERE point.state <> 'covered' AND point.deadline_on < %(today)s GROUP BY 1, 2"""),
-        Kind("grievance", "Phản ánh quá hạn trả lời", "phản ánh", "trả lời người phản ánh", "/phan-anh/", """
+        Kind("grievance", "Phản ánh quá hạn trả lời", "phản ánh", "trả lời người phản ánh", """
             SELECT coalesce(office.name, 'Văn phòng Chương trình'), coalesce(office.code, 'CT'), '', count(*),
                    min(grievance.due_on)
             FROM delivery_grievance grievance LEFT JOIN schools_office office ON office.id = grievance.office_id

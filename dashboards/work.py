@@ -97,10 +97,10 @@ def _supply(user, roles: set[str], kinds: set[str]) -> list[Item]:
     result = []
     if Kind.PROGRAMME in kinds and roles & {Role.CLERK, Role.APPROVER}:
         waiting = Pledge.objects.filter(reach(user, through="office__"), state=Pledge.State.MADE).count()
-        result.append(Item("Cam kết mới chờ xác nhận", "/kho/cam-ket/", waiting))
+        result.append(Item("Cam kết mới chờ xác nhận", "/nguon-luc/", waiting))
         proposed = PurchaseOrder.objects.filter(reach(user, through="office__"), state="proposed").count()
         if Role.APPROVER in roles:
-            result.append(Item("Đơn mua chờ phê duyệt", "/kho/don-mua/", proposed))
+            result.append(Item("Đơn mua chờ phê duyệt", "/nguon-luc/don-mua/", proposed))
     if Role.KEEPER in roles:
         coming = Pledge.objects.filter(
             reach(user, Role.KEEPER, through="warehouse__"),
@@ -136,7 +136,7 @@ def _allocation(user, roles: set[str]) -> list[Item]:
         )
         open_ones = Revocation.objects.filter(approved_at=None, refused_at=None).exclude(requested_by=user)
         scoped = open_ones.filter(reach(user, Role.APPROVER, through="allocation__student__school__office__"))
-        result.append(Item("Đề nghị thu hồi phân bổ chờ quyết định", "/phan-bo/", scoped.count()))
+        result.append(Item("Đề nghị thu hồi phân bổ chờ quyết định", "/phan-bo/thu-hoi/", scoped.count()))
     return result
 
 

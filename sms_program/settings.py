@@ -192,7 +192,7 @@ _database = environ.Env.db_url_config(DATABASE_URL) | {
     # Kept connections, checked at each request, so that the work goes on when the database is back.
     "CONN_MAX_AGE": env.int("CONN_MAX_AGE", default=60),
     "CONN_HEALTH_CHECKS": True,
-    "TEST": {"NAME": env.str("TEST_DB_NAME", default="test_sms_program"), "TEMPLATE": "template0"},
+    "TEST": {"NAME": env.str("TEST_DB_NAME", default="test_sms_program"), "TEMPLATE": env.str("TEST_DB_TEMPLATE", default="template0")},
 }
 _database.setdefault("OPTIONS", {})
 _database["OPTIONS"] |= {
@@ -311,7 +311,7 @@ CELERY_BEAT_SCHEDULE = {
     },
     "dashboards.refresh_figures": {
         "task": "dashboards.tasks.refresh_figures",
-        "schedule": 30.0,
+        "schedule": 10.0 if LEDGER_AT_ONCE else 60.0,
         "options": {"expires": 60},
     },
     "dashboards.close_the_day": {"task": "dashboards.tasks.close_the_day", "schedule": crontab(hour=23, minute=45)},

@@ -22,6 +22,8 @@ from delivery.services import (
     receive_shipments,
     sign_record,
 )
+from ledger.disclosure import Tally
+from ledger.models import LedgerEntry
 from ledger.sequencer import seal
 from tests.delivery_world import AT, make_devices, make_world
 
@@ -101,6 +103,21 @@ def test_figures_are_behind_until_they_are_counted_again(world):
     hand_over_class(world)
     seal(today=TODAY, at_once=True)
     assert services.figures_are_behind()
+
+
+def test_the_log_claims_its_figures_once_a_day_and_they_follow_from_its_entries(world):
+    seal(today=TODAY, at_once=True)
+    by = world.people["programme"]
+    assert services.publish_figures(by=by, at=AT)
+    assert not services.publish_figures(by=by, at=AT)
+    size = figures.log_size()
+    seal(today=TODAY, at_once=True)
+    assert not services.publish_figures(by=by, at=AT)
+    claim = json.loads(LedgerEntry.objects.get(event="figures.published").body)
+    tally = Tally()
+    for body in LedgerEntry.objects.filter(index__lt=size).order_by("index").values_list("body", flat=True):
+        tally.add(json.loads(body))
+    assert (claim["size"], claim["hash"], claim["figures"]) == (size, tally.digest(), "2021-11-15")
 
 
 def test_a_revision_stands_beside_the_first_number_with_its_reason(world):
