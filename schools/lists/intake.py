@@ -18,6 +18,7 @@ _OLE = bytes.fromhex("d0cf11e0a1b11ae1")
 _FAR_CELL = re.compile(rb'[ \t\r\n]r="([A-Z]{3})(\d+)"')
 _ROW = re.compile(rb'<(?:\w+:)?row\s[^>]*?\br="(\d+)"')
 _HIDDEN_ROW = re.compile(rb'<(?:\w+:)?row\s[^>]*\bhidden="(?:1|true)"')
+_SHEET_END = re.compile(rb"</(?:\w+:)?worksheet\s*>")
 _FORMULA = re.compile(rb"<(?:\w+:)?f[ >/]")
 _CELL_REF = re.compile(rb'\sr="([A-Z]{1,3})(\d+)"')
 _RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
@@ -164,6 +165,9 @@ def _examine_members(archive: zipfile.ZipFile, size: int) -> Intake:
                     first = False
                 if scanner:
                     scanner.feed(chunk)
+        if scanner and not scanner.is_whole:
+            # A parser would stop quietly at the break, and rows would be gone.
+            raise Refused("broken_file", "Tệp bị hỏng: mở lại bằng Excel, lưu thành .xlsx rồi gửi lại.")
     return intake
 
 
@@ -212,6 +216,7 @@ class _Scanner:
         self.sheet = sheet
         self.rest = b""
         self.in_data = True
+        self.is_whole = False
 
     def feed(self, chunk: bytes) -> None:
         data = self.rest + chunk
@@ -221,6 +226,7 @@ class _Scanner:
         last = data.rfind(b"<row ")
         if last >= 0 and (found := _ROW.match(data, last)) and int(found[1]) > MAX_ROWS + 1000:
             raise self._far(f"A{int(found[1])}")
+        self.is_whole = self.is_whole or bool(_SHEET_END.search(data[-64:]))
         if self.in_data:
             if b"<f" in data or b":f" in data:
                 end = data.find(b"</sheetData>")

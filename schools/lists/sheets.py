@@ -9,10 +9,11 @@ from pathlib import Path
 
 from python_calamine import CalamineError, CalamineWorkbook
 
+from common.vietnamese import clean
 from schools.lists.cells import Cell
 from schools.lists.columns import HEADER_ROWS, Header, find_header
 from schools.lists.intake import MAX_AREA, MAX_ROWS, Intake, Refused
-from schools.lists.legacy_text import CONVERTERS, detect
+from schools.lists.legacy_text import CONVERTERS, detect, needs_conversion
 
 _SAMPLE_ROWS = 400
 _DELIMITERS = (",", ";", "\t", "|")
@@ -135,7 +136,14 @@ def _open_sheet(
 def _header(top, merged, learnt: Mapping[str, str], encoding: str | None) -> Header | None:
     header = find_header(top, merged, learnt)
     if encoding:
-        converted = find_header(top, merged, learnt, CONVERTERS[encoding])
+        # Proper Unicode and old fonts may stand side by side: each header is converted only if it needs it.
+        convert = CONVERTERS[encoding]
+        converted = find_header(
+            top,
+            merged,
+            learnt,
+            lambda text: convert(text) if needs_conversion(text, encoding) else clean(text),
+        )
         if converted and (header is None or len(converted.places) > len(header.places)):
             return converted
     return header
@@ -169,6 +177,11 @@ def _vietnamese(text: str) -> bool:
     return composed > 4 * loose
 
 
+def _bad_csv() -> Refused:
+    said = "Tệp CSV có một ô quá dài hoặc dấu nháy không đóng: lưu lại thành .xlsx rồi gửi lại."
+    return Refused("broken_file", said)
+
+
 def _open_csv(path: Path, learnt: Mapping[str, str]) -> Table:
     text = _decode(path.read_bytes())
     if text.count("\x00") > 0:
@@ -189,8 +202,8 @@ def _open_csv(path: Path, learnt: Mapping[str, str]) -> Table:
                     itertools.islice(csv.reader(lines, delimiter=delimiter), _SAMPLE_ROWS)
                 )
             ]
-        except csv.Error:
-            continue
+        except csv.Error as error:
+            raise _bad_csv() from error
         top = [cells for _, cells in sample[:HEADER_ROWS]]
         encoding = detect(_texts(sample))
         header = _header(top, [], learnt, encoding)
@@ -209,8 +222,7 @@ def _open_csv(path: Path, learnt: Mapping[str, str]) -> Table:
                 if n > header.last_row:
                     yield n, row
         except csv.Error as error:
-            said = "Tệp CSV có một ô quá dài hoặc dấu nháy không đóng: lưu lại thành .xlsx rồi gửi lại."
-            raise Refused("broken_file", said) from error
+            raise _bad_csv() from error
 
     return Table(
         sheet="",
