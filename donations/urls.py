@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from donations.views import criteria, public, resources, warehouse
+from donations.views import criteria, mine, money, public, resources, warehouse
 
 app_name = "donations"
 urlpatterns = [
@@ -39,16 +39,16 @@ urlpatterns = [
     path("nguon-luc/cam-ket/<str:code>/nhan-tien/", resources.pledge_receipt, name="pledge_receipt"),
     path("nguon-luc/cam-ket/<str:code>/chuyen-tien/", resources.pledge_transfer, name="pledge_transfer"),
     path("nguon-luc/cam-ket/<str:code>/ho-tro/", resources.pledge_serve, name="pledge_serve"),
-    path("nguon-luc/cam-ket/<str:code>/mua/", resources.order_new, name="order_new"),
-    path("nguon-luc/tien/", resources.money, name="money"),
-    path("nguon-luc/gia/", resources.prices, name="prices"),
-    path("nguon-luc/gia/moi/", resources.price_new, name="price_new"),
-    path("nguon-luc/don-mua/", resources.orders, name="orders"),
-    path("nguon-luc/don-mua/<str:code>/", resources.order, name="order"),
-    path("nguon-luc/don-mua/<str:code>/duyet/", resources.order_approve, name="order_approve"),
-    path("nguon-luc/don-mua/<str:code>/huy/", resources.order_cancel, name="order_cancel"),
-    path("nguon-luc/don-mua/<str:code>/giao/", resources.order_deliver, name="order_deliver"),
-    path("nguon-luc/don-mua/<str:code>/tra/", resources.order_pay, name="order_pay"),
-    path("ung-ho-cua-toi/", resources.my_pledges, name="my_pledges"),
-    path("ung-ho-cua-toi/cam-ket.csv", resources.my_pledges_csv, name="my_pledges_csv"),
+    path("nguon-luc/cam-ket/<str:code>/mua/", money.order_new, name="order_new"),
+    path("nguon-luc/tien/", money.money, name="money"),
+    path("nguon-luc/gia/", money.prices, name="prices"),
+    path("nguon-luc/gia/moi/", money.price_new, name="price_new"),
+    path("nguon-luc/don-mua/", money.orders, name="orders"),
+    path("nguon-luc/don-mua/<str:code>/", money.order, name="order"),
+    path("nguon-luc/don-mua/<str:code>/duyet/", money.order_approve, name="order_approve"),
+    path("nguon-luc/don-mua/<str:code>/huy/", money.order_cancel, name="order_cancel"),
+    path("nguon-luc/don-mua/<str:code>/giao/", money.order_deliver, name="order_deliver"),
+    path("nguon-luc/don-mua/<str:code>/tra/", money.order_pay, name="order_pay"),
+    path("ung-ho-cua-toi/", mine.my_pledges, name="my_pledges"),
+    path("ung-ho-cua-toi/cam-ket.csv", mine.my_pledges_csv, name="my_pledges_csv"),
 ]

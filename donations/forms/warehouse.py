@@ -128,7 +128,12 @@ class InspectionForm(forms.Form):
         self.codes = codes
         self.fields = measures | rest
         for code in codes:
-            self.fields[f"f_{code}"] = forms.ChoiceField(label=code, choices=fault_choices(), required=False)
+            self.fields[f"f_{code}"] = forms.ChoiceField(
+                label=code,
+                choices=fault_choices(),
+                required=False,
+                widget=forms.Select(attrs={"class": "input"}),
+            )
 
     def measured(self) -> dict:
         """Measure → value, for the rules."""

@@ -26,7 +26,6 @@ from donations.models import DeviceCriteria, Donor, Pledge, PledgeDraft, PriceAg
 from donations.rules import describe_limits, devices_for, shortfall
 from donations.services.pledges import money_in_devices
 from donations.ways import devices_of, stages_of, ways_of
-from ledger.codes import spell
 from schools.models import AdministrativeUnit, School
 
 STEPS = ("nguoi-ung-ho", "ung-ho-gi", "noi-nhan", "lien-he", "kiem-tra")
@@ -427,7 +426,7 @@ def _context(request: HttpRequest, pledge: Pledge) -> dict:
     page = Paginator(devices_of(pledge), 50).get_page(request.GET.get("trang"))
     return {
         "pledge": pledge,
-        "title": _("Cam kết %(code)s") % {"code": _spelled(pledge.code)},
+        "title": _("Cam kết %(code)s") % {"code": pledge.code},
         "facts": _facts(pledge),
         "timeline": timeline(pledge),
         "stages": [stage for stage in stages_of(pledge) if stage.count],
@@ -444,11 +443,6 @@ def _context(request: HttpRequest, pledge: Pledge) -> dict:
             pledge.state, "info"
         ),
     }
-
-
-def _spelled(code: str) -> str:
-    prefix, _hyphen, symbols = code.partition("-")
-    return f"{prefix}-{spell(symbols)}"
 
 
 @public
@@ -583,7 +577,7 @@ def document_pdf(pledge: Pledge, kind: str, *, today: str) -> bytes:
     return render_pdf(
         "donations/receipt.typ" if kind == "giay-xac-nhan" else "donations/certificate.typ",
         {
-            "code": _spelled(pledge.code),
+            "code": pledge.code,
             "donor": pledge.donor.name,
             "tax_code": pledge.donor.tax_code,
             "made_on": format_date(pledge.made_at),

@@ -269,6 +269,7 @@ def inspect(request: HttpRequest, code: str) -> HttpResponse:
         is_used=found.is_used,
         codes=[c for c, _ in shown],
         waiting=waiting,
+        initial=_measured_before(found),
     )
     if request.method == "POST" and form.is_valid():
         chosen = [c for c, _ in shown]
@@ -307,6 +308,14 @@ def inspect(request: HttpRequest, code: str) -> HttpResponse:
         },
         status=400 if form.is_bound else 200,
     )
+
+
+def _measured_before(lot: Lot) -> dict:
+    """What the latest inspection of the lot measured (else what the donor declared): like devices, asked once."""
+    latest = (
+        Inspection.objects.filter(device__lot=lot).order_by("-pk").values_list("measured", flat=True).first()
+    )
+    return {f"m_{measure}": value for measure, value in (latest or lot.pledge.specs).items()}
 
 
 @perms.warehouse_staff

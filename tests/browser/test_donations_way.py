@@ -119,8 +119,15 @@ def test_from_the_donors_phone_to_a_device_in_stock(
     inspector.goto(lot)
     look(inspector, check_page, "lo")
     inspector.get_by_role("link", name="Kiểm định 3 máy chờ").click()
-    inspector.get_by_label("Màn hình (inch)").fill("8")
-    inspector.get_by_label("Bộ nhớ RAM (GB)").fill("3")
+    measured = {
+        "screen_inch": "8,5",
+        "ram_gb": "3",
+        "storage_gb": "32",
+        "android": "11",
+        "battery_mah": "5100",
+    }
+    for name, value in (measured | {"warranty_months": "12"}).items():
+        inspector.locator(f"[name=m_{name}]").fill(value)
     inspector.get_by_label("Đã bật bảo vệ trẻ em trên mạng").check()
     inspector.locator("tbody select").nth(1).select_option("screen_cracked")
     look(inspector, check_page, "kiem-dinh")
