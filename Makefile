@@ -19,7 +19,8 @@ run: $(READY) ## chạy bản trình diễn: cơ sở dữ liệu, số liệu, 
 
 test: $(READY) ## chạy mọi kiểm thử, kể cả với trình duyệt thật
 	@$(BIN)/python -m tests.browser.setup
-	@$(BIN)/python -m common.pg with -- $(BIN)/python -m pytest -n 2 --dist loadgroup -q $(ARGS)
+	@$(BIN)/python -m common.pg with -- sh -c '$(BIN)/python manage.py migrate -v 0 && \
+	  TEST_DB_TEMPLATE=sms_program exec $(BIN)/python -m pytest -n 2 --dist loadgroup -q $(ARGS)'
 
 lint: $(READY) ## kiểm tra mã: định dạng, kiểu, các tầng, bản mẫu, migration, cấu hình production
 	@./.ci/lint $(BIN)

@@ -184,15 +184,16 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # --- database -----------------------------------------------------------------------------------------------------
 
 # Before the embedded server's first start nothing answers there, and the commands that need no database still run.
-DATABASE_URL = (
-    given("DATABASE_URL") or pg.default_url() or "postgresql://sms_program@127.0.0.1:1/none"
-)
+DATABASE_URL = given("DATABASE_URL") or pg.default_url() or "postgresql://sms_program@127.0.0.1:1/none"
 _database = environ.Env.db_url_config(DATABASE_URL) | {
     "ENGINE": "django.db.backends.postgresql",
     # Kept connections, checked at each request, so that the work goes on when the database is back.
     "CONN_MAX_AGE": env.int("CONN_MAX_AGE", default=60),
     "CONN_HEALTH_CHECKS": True,
-    "TEST": {"NAME": env.str("TEST_DB_NAME", default="test_sms_program"), "TEMPLATE": env.str("TEST_DB_TEMPLATE", default="template0")},
+    "TEST": {
+        "NAME": env.str("TEST_DB_NAME", default="test_sms_program"),
+        "TEMPLATE": env.str("TEST_DB_TEMPLATE", default="template0"),
+    },
 }
 _database.setdefault("OPTIONS", {})
 _database["OPTIONS"] |= {
@@ -314,7 +315,10 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 10.0 if LEDGER_AT_ONCE else 60.0,
         "options": {"expires": 60},
     },
-    "dashboards.close_the_day": {"task": "dashboards.tasks.close_the_day", "schedule": crontab(hour=23, minute=45)},
+    "dashboards.close_the_day": {
+        "task": "dashboards.tasks.close_the_day",
+        "schedule": crontab(hour=23, minute=45),
+    },
 }
 
 # --- people -------------------------------------------------------------------------------------------------------

@@ -1,0 +1,112 @@
+"""Production as files: what docker-compose.yml starts is what the tests and `make run` start, and is held tight."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from django.conf import settings
+
+from sms_program.processes import COMMANDS
+
+BASE = Path(settings.BASE_DIR)
+COMPOSE = yaml.safe_load((BASE / "docker-compose.yml").read_text())
+SERVICES = COMPOSE["services"]
+OURS = ["prepare", "web", "worker", "beat", "signer"]
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_a_container_runs_the_same_command_as_the_process(name):
+    assert SERVICES[name]["command"] == ["python", *COMMANDS[name]]
+
+
+def test_everything_the_platform_needs_is_a_service():
+    assert set(SERVICES) == {"database", "redis", "proxy", *OURS}
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_containers_have_no_rights_they_do_not_need(name):
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["environment"]["PRODUCTION"] == "1"
+    assert "USER sms" in (BASE / "Dockerfile").read_text()
+
+
+def test_secrets_are_files_and_only_the_signer_holds_the_key_of_the_log():
+    for name in OURS:
+        environment = SERVICES[name]["environment"]
+        for variable, value in environment.items():
+            if re.search(r"KEY|TOKEN|PASSWORD|DATABASE_URL|EMAIL_URL", variable):
+                assert variable.endswith("_FILE"), variable
+                assert value.startswith("/run/secrets/")
+                assert value.rsplit("/", 1)[1] in SERVICES[name]["secrets"]
+        assert set(SERVICES[name]["secrets"]) <= set(COMPOSE["secrets"])
+        assert ("ledger_signing_key" in SERVICES[name]["secrets"]) == (name == "signer")
+
+
+def test_what_is_mounted_is_declared_and_what_is_waited_for_exists():
+    for name, service in SERVICES.items():
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            assert source.startswith("./") or source in COMPOSE["volumes"], f"{name}: {volume}"
+        for other, condition in service.get("depends_on", {}).items():
+            if condition["condition"] == "service_healthy":
+                assert "healthcheck" in SERVICES[other], f"{name} chờ {other}"
+
+
+def test_the_proxy_asks_the_web_service_and_serves_the_volumes():
+    nginx = (BASE / "deploy" / "nginx.conf").read_text()
+    assert "proxy_pass http://web:8000" in nginx
+    for path in ("/srv/static/", "root /srv;"):
+        assert path in nginx
+    assert nginx.count("{") == nginx.count("}")
+
+
+def production(**more: str) -> dict[str, str]:
+    """An environment in which production starts, except for what a test takes away."""
+    kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG"}}
+    return (
+        kept
+        | {
+            "DJANGO_SETTINGS_MODULE": "sms_program.settings",
+            "PRODUCTION": "1",
+            "SECRET_KEY": "x" * 64 + "abcdefgh",
+            "IDENTITY_KEYS": "k",
+            "IDENTITY_INDEX_KEY": "k",
+            "METRICS_TOKEN": "t",
+            "DATABASE_URL": "postgresql://a:b@127.0.0.1:1/c",
+        }
+        | more
+    )
+
+
+def check(environment: dict[str, str]) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=BASE,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("switch", ["DEMO", "DEBUG"])
+def test_production_refuses_the_demonstration(switch):
+    outcome = check(production(**{switch: "1"}))
+    assert outcome.returncode != 0
+    assert "từ chối DEMO=1" in outcome.stderr
+
+
+def test_production_refuses_to_start_without_its_keys(tmp_path):
+    environment = production()
+    del environment["IDENTITY_KEYS"]
+    outcome = check(environment)
+    assert outcome.returncode != 0
+    assert "IDENTITY_KEYS" in outcome.stderr
+    (tmp_path / "keys").write_text("tu-tep\n")
+    assert check(environment | {"IDENTITY_KEYS_FILE": str(tmp_path / "keys")}).returncode == 0
