@@ -35,7 +35,15 @@ LEFT JOIN LATERAL (
 ) latest ON true
 WHERE a.ended_at IS NULL AND NOT EXISTS (SELECT 1 FROM delivery_handover h WHERE h.allocation_id = a.id)
 """
-OF_SCHOOL = " AND (c.office_id = %(school)s OR (s.school_id = %(school)s AND c.office_id IS DISTINCT FROM %(school)s))"
+# What the school holds, and what is still on its way to its pupils: two index look-ups, never all allocations.
+OF_SCHOOL = """ AND a.id IN (
+    SELECT held.id FROM delivery_custody h JOIN allocation_allocation held
+        ON held.device_id = h.device_id AND held.ended_at IS NULL
+    WHERE h.office_id = %(school)s AND h.to_at IS NULL
+    UNION SELECT due.id FROM schools_student p JOIN allocation_allocation due
+        ON due.student_id = p.id AND due.ended_at IS NULL
+    WHERE p.school_id = %(school)s
+)"""
 ORDER = " ORDER BY s.class_name, s.sort_key, s.id"
 
 

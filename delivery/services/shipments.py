@@ -139,7 +139,10 @@ def plan_shipments(
         # Two people planning at once would draft the same devices: the second waits, then finds them taken.
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('delivery.plan'))")
         cursor.execute("DROP TABLE IF EXISTS pg_temp.delivery_plan")
+        # Right after a national commit the statistics still say "empty", and nested loops would be quadratic.
+        cursor.execute("SET LOCAL enable_nestloop = off")
         cursor.execute(PLAN, _plan_params(holders, at, run))
+        cursor.execute("SET LOCAL enable_nestloop = on")
         cursor.execute("SELECT DISTINCT holder_id, next_id FROM delivery_plan ORDER BY 1, 2")
         hops = cursor.fetchall()
         shipments = _new_shipments(hops, by=by, at=at, expected_on=expected_on)
