@@ -1,0 +1,19 @@
+"""Drills: what must hold when processes are killed, files are cut and backups come back. Each prints one JSON line.
+
+python -m drills [name …]
+"""
+
+from collections.abc import Callable
+
+Drill = Callable[[], dict]
+DRILLS: dict[str, Drill] = {}
+
+
+def drill(name: str) -> Callable[[Drill], Drill]:
+    """Register a drill; it returns its figures and raises AssertionError when a promise broke."""
+
+    def register(function: Drill) -> Drill:
+        DRILLS[name] = function
+        return function
+
+    return register

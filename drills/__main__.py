@@ -1,0 +1,52 @@
+"""`python -m drills [name …]`: one JSON line per drill on standard output, progress on standard error."""
+
+import argparse
+import importlib
+import json
+import os
+import pkgutil
+import sys
+import time
+import traceback
+
+import django
+from django.core.management import call_command
+
+import drills
+
+
+def main() -> int:
+    """Run what was asked for; 1 if a promise broke."""
+    parser = argparse.ArgumentParser(prog="drills")
+    parser.add_argument("names", nargs="*")
+    options = parser.parse_args()
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sms_program.settings")
+    django.setup()
+    call_command("migrate", verbosity=0)
+    for module in pkgutil.iter_modules(drills.__path__):
+        if not module.name.startswith("_"):
+            importlib.import_module(f"drills.{module.name}")
+    broken = 0
+    for name, function in sorted(drills.DRILLS.items()):
+        if options.names and not name.startswith(tuple(options.names)):
+            continue
+        sys.stderr.write(f"{name} …\n")
+        started = time.perf_counter()
+        try:
+            figures = function()
+            held = True
+        except AssertionError:
+            traceback.print_exc()
+            figures, held = {}, False
+        broken += not held
+        print(
+            json.dumps(
+                {"name": name, "held": held, "seconds": round(time.perf_counter() - started, 1), **figures}
+            ),
+            flush=True,
+        )
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
