@@ -103,7 +103,8 @@ KINDS = {
             SELECT office.name, office.code, coalesce(province.public_code, ''), count(*),
                    min((list.submitted_at {LOCAL})::date)
             FROM schools_studentlist list JOIN schools_office sender ON sender.id = list.office_id
-            JOIN schools_office office ON office.id = coalesce(sender.parent_id, sender.id)
+            JOIN schools_office office ON office.id = CASE WHEN sender.kind IN ('province_department', 'university', 'programme')
+                THEN sender.id ELSE sender.parent_id END
             LEFT JOIN schools_administrativeunit unit ON unit.id = office.unit_id
             LEFT JOIN schools_administrativeunit province ON province.id = coalesce(unit.province_id, unit.id)
             WHERE list.state IN ('submitted', 'verified') AND (list.submitted_at {LOCAL})::date <= %(limit)s
