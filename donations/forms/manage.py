@@ -70,6 +70,24 @@ class StaffCancelForm(forms.Form):
     reason = forms.ChoiceField(label="Lý do", choices=Pledge.ChangeReason.choices)
 
 
+class MemberForm(forms.Form):
+    """A person who acts for a donor; they sign in by a code sent to this address."""
+
+    full_name = forms.CharField(label="Họ và tên", max_length=120)
+    email = forms.EmailField(label="Thư điện tử")
+
+
+class UmbrellaForm(forms.Form):
+    """The common pledge that already holds this one's number."""
+
+    umbrella_code = forms.CharField(
+        label="Mã cam kết chung",
+        max_length=20,
+        required=False,
+        help_text="Bỏ trống để tách khỏi cam kết chung.",
+    )
+
+
 class ReceiptForm(forms.Form):
     """Money that arrived."""
 

@@ -250,10 +250,11 @@ def cancel_pledge(*, by, pledge: Pledge, at: dt.datetime, reason: str = "donor_r
 
 
 @transaction.atomic
-def attach_to_umbrella(*, by, pledge: Pledge, umbrella: Pledge | None) -> Pledge:
+def attach_to_umbrella(*, by, pledge: Pledge, umbrella: Pledge | None, at: dt.datetime) -> Pledge:
     """Put a pledge inside a common one, so that it is not counted twice (or take it out again)."""
     pledge.umbrella = umbrella
     pledge.save(update_fields=["umbrella"])
+    record(event="pledge.changed", on=timezone.localdate(at), pledge=pledge.code, reason="merged")
     return pledge
 
 

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from accounts.services import find_or_create_user
 from common import clock
 from common.exports import csv_response
 from common.refusals import refusals_on
@@ -375,3 +376,43 @@ def pledge_serve(request: HttpRequest, code: str) -> HttpResponse:
     else:
         messages.success(request, "Đã ghi tình trạng hỗ trợ.")
     return redirect(back)
+
+
+@perms.resource_clerk
+@require_http_methods(["GET", "HEAD", "POST"])
+def pledge_member(request: HttpRequest, code: str) -> HttpResponse:
+    """Let a person see every pledge of this donor in one place."""
+    found, back = managed(request, code)
+    return act(
+        request,
+        form=manage.MemberForm(request.POST or None),
+        title=f"Người đại diện của {found.donor.name}",
+        lead="Người này đăng nhập bằng mã gửi đến thư điện tử và xem được mọi cam kết của nhà tài trợ này.",
+        action="Cấp quyền xem",
+        back=back,
+        do=lambda data: services.grant_membership(
+            by=request.user, donor=found.donor, user=find_or_create_user(**data), at=clock.now()
+        ),
+        done="Đã cấp quyền xem cho người đại diện.",
+    )
+
+
+@perms.resource_clerk
+@require_http_methods(["GET", "HEAD", "POST"])
+def pledge_umbrella(request: HttpRequest, code: str) -> HttpResponse:
+    """Put a pledge inside a common one, so that it is not counted twice."""
+    found, back = managed(request, code)
+    return act(
+        request,
+        form=manage.UmbrellaForm(
+            request.POST or None, initial={"umbrella_code": found.umbrella.code if found.umbrella else ""}
+        ),
+        title=f"Cam kết chung của {found.code}",
+        lead="Số máy của cam kết này khi đó đã nằm trong cam kết chung và không cộng hai lần.",
+        action="Lưu",
+        back=back,
+        do=lambda data: services.attach_to_umbrella(
+            by=request.user, pledge=found, umbrella=_umbrella(request, data["umbrella_code"]), at=clock.now()
+        ),
+        done="Đã lưu cam kết chung.",
+    )

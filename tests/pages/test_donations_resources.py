@@ -167,6 +167,26 @@ def test_a_company_sees_all_its_pledges_in_one_place(world, sign_in, user):
     assert len(b"".join(client.get("/ung-ho-cua-toi/cam-ket.csv").streaming_content).splitlines()) == 2
 
 
+def test_a_clerk_names_who_acts_for_a_donor_and_an_umbrella(world, sign_in):
+    umbrella, pledge = world.pledge(quantity=100), world.pledge(quantity=20)
+    client = sign_in(world.clerk)
+    page = f"/nguon-luc/cam-ket/{pledge.code}/"
+    assert client.post(f"{page}dai-dien/", {"full_name": "Lê Mai", "email": "mai"}).status_code == 400
+    assert (
+        client.post(f"{page}dai-dien/", {"full_name": "Lê Mai", "email": "mai@example.vn"}).status_code == 302
+    )
+    assert list(pledge.donor.people.values_list("user__email", flat=True)) == ["mai@example.vn"]
+    assert client.post(f"{page}cam-ket-chung/", {"umbrella_code": umbrella.code}).status_code == 302
+    # One level only, and not inside itself.
+    refused = client.post(
+        f"/nguon-luc/cam-ket/{umbrella.code}/cam-ket-chung/", {"umbrella_code": pledge.code}
+    )
+    assert "chỉ có một cấp" in refused.content.decode()
+    assert client.post(f"{page}cam-ket-chung/", {"umbrella_code": ""}).status_code == 302
+    pledge.refresh_from_db()
+    assert pledge.umbrella is None
+
+
 def test_lists_cost_the_same_queries_for_one_and_five(world, sign_in, django_assert_max_num_queries):
     client = sign_in(world.clerk)
     for _ in range(5):
