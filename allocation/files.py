@@ -15,6 +15,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count as count_from
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
@@ -135,39 +136,36 @@ DEVICE_RULES = {
 # --- reading a table ---------------------------------------------------------------------------------
 
 
-class Numbers(dict[str, int]):
-    """Numbers distinct values in the order in which they first come."""
-
-    def __missing__(self, value: str) -> int:
-        self[value] = number = len(self)
-        return number
-
-
 class Column:
     """Values of one column as numbers, each distinct value checked and numbered once."""
 
     def __init__(self, rule: Callable[[str], Expected | None]) -> None:
         self.rule = rule
-        self.numbers = Numbers()
+        self.numbers: dict[str, int] = {}
         self.blocks: list[Ints] = []
+        self.before = 0  # distinct values before the last block
 
     def add(self, values: Sequence[str]) -> tuple[int, Expected] | None:
         """Add a block; returns the first bad row in it and what was expected there."""
-        checked = len(self.numbers)
+        self.before = len(self.numbers)
+        new = set(values).difference(self.numbers)
+        self.numbers.update(zip(new, count_from(self.before), strict=False))
         block = np.fromiter(map(self.numbers.__getitem__, values), dtype=np.int32, count=len(values))
         self.blocks.append(block)
-        first = None
-        for value, number in islice(reversed(self.numbers.items()), len(self.numbers) - checked):
-            if (expected := self.rule(value)) is not None:
-                first = number, expected
-        return first and (int(np.argmax(block == first[0])), first[1])
+        if self.rule is any_code and "".join(new).isascii():
+            return None
+        bad = {value: expected for value in new if (expected := self.rule(value)) is not None}
+        if not bad:
+            return None
+        row = next(row for row, value in enumerate(values) if value in bad)
+        return row, bad[values[row]]
 
-    def keep(self, rows: int) -> None:
-        """Forget what the last block has after its first `rows` rows."""
-        self.blocks[-1] = self.blocks[-1][:rows]
-        known = max((int(block.max(initial=-1)) for block in self.blocks), default=-1) + 1
-        while len(self.numbers) > known:  # numbered in the order in which they came
+    def replace(self, values: Sequence[str]) -> None:
+        """Put `values`, the good rows of the last block, in its place."""
+        self.blocks.pop()
+        while len(self.numbers) > self.before:
             self.numbers.popitem()
+        self.add(values)
 
     def column(self) -> Ints:
         return np.concatenate(self.blocks) if self.blocks else np.zeros(0, dtype=np.int32)
@@ -193,8 +191,9 @@ class IdColumn:
         problems = ((row, self.rule(value)) for row, value in enumerate(values))
         return next(((row, expected) for row, expected in problems if expected is not None), None)
 
-    def keep(self, rows: int) -> None:
-        del self.values[self.begins + rows :]
+    def replace(self, values: Sequence[str]) -> None:
+        del self.values[self.begins :]
+        self.add(values)
 
     def first_repeated(self) -> int | None:
         if len(set(self.values)) == len(self.values):
@@ -318,8 +317,8 @@ class Table:
         before = self.rows
         self.rows += problem.row if problem else len(block)
         if problem:
-            for column in self.columns.values():
-                column.keep(problem.row)
+            for name, at in zip(self.names, order, strict=True):
+                self.columns[name].replace(values[at][: problem.row])
         return problem and problem._replace(row=before + problem.row)
 
 
@@ -443,12 +442,13 @@ def read_students(path: str, progress: Progress) -> StudentFile:
         for name in numbers
     }
     household = table["household"]
+    home = household.column()
     students = Students(
         code=table.ids.values,
         **areas,
         group=table["group"].mapped(GROUPS.index, np.int8),
         priority_locality=table["priority_locality"].mapped(lambda flag: flag == "1", np.bool_),
-        household=household.mapped(lambda code: household.numbers[code] if code else NOBODY),
+        household=np.where(home == household.numbers.get("", NOBODY), NOBODY, home),
         household_devices=table["household_devices"].mapped(count, np.int64),
     )
     by_level = {PASSES.index(name): numbers[name] for name in numbers}
