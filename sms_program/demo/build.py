@@ -11,19 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from django.db import transaction
-from django.utils import timezone
 
 from accounts.models import User
 from common.models import Programme
 from schools.models import Office
 from sms_program.demo import journey, need, news, offices, runs, signal, staff, supply
 from sms_program.demo.places import DemoSchool
-from sms_program.demo.plan import FIRST_FREEZE, TODAY, Size
-
-
-def moment(day: dt.date, hour: int = 9, minute: int = 0) -> dt.datetime:
-    """An aware moment of a programme day in Vietnam."""
-    return timezone.make_aware(dt.datetime.combine(day, dt.time(hour, minute)))
+from sms_program.demo.plan import FIRST_FREEZE, TODAY, Size, moment
 
 
 @dataclass

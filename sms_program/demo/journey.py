@@ -13,7 +13,7 @@ from delivery.models import DeviceReport, Handover, HandoverRecord, Shipment
 from delivery.services import aftercare, grievances, handovers, shipments
 from schools.models import AdministrativeUnit, School
 from sms_program.demo import staff
-from sms_program.demo.supply import moment
+from sms_program.demo.plan import moment
 
 # Provinces that hold on to what they received (the press wrote of money that lay idle there for months).
 STUCK = {"67", "64"}
@@ -40,7 +40,13 @@ def _run(number: int) -> AllocationRun:
 
 
 def _hop(
-    build, run, *, leaves: dt.date, arrives: dt.date, skip: frozenset | set = frozenset(), leave_open: float = 0.0
+    build,
+    run,
+    *,
+    leaves: dt.date,
+    arrives: dt.date,
+    skip: frozenset | set = frozenset(),
+    leave_open: float = 0.0,
 ) -> None:
     """Plan, dispatch and receive one hop everywhere; a part stays on the road, one item in 300 is missing."""
     rng = build.rng(f"hop {run.pk} {leaves}")
@@ -57,7 +63,9 @@ def _hop(
         by_sender.setdefault(shipment.from_office.code, []).append(shipment)
     people = _people({s.from_office.code for s in going} | {s.to_office.code for s in going})
     for number, (code, sent) in enumerate(sorted(by_sender.items())):
-        shipments.dispatch_shipments(by=people[code], shipments=sent, at=moment(leaves, 8 + number % 9, number % 60))
+        shipments.dispatch_shipments(
+            by=people[code], shipments=sent, at=moment(leaves, 8 + number % 9, number % 60)
+        )
     for number, shipment in enumerate(going):
         build.tell(number, len(going))
         if rng.random() < leave_open:
@@ -115,7 +123,9 @@ def _hand_over(build, *, first: dt.date, days: int, share: float) -> None:
         .order_by("code")
     )
     people = _people({school.office.code for school in schools})
-    operators = list(Operator.objects.filter(is_mobile=True, code__in=["VIETTEL", "VNPT", "MOBIFONE"]).order_by("pk"))
+    operators = list(
+        Operator.objects.filter(is_mobile=True, code__in=["VIETTEL", "VNPT", "MOBIFONE"]).order_by("pk")
+    )
     for number, school in enumerate(schools):
         build.tell(number, len(schools))
         if rng.random() > share:
@@ -174,7 +184,9 @@ def follow_up(build) -> None:
             elif chance < 0.885:
                 rows.append({"device": device, "kind": kind.BROKEN, "happened_on": day, "reason": "screen"})
             elif chance < 0.887:
-                rows.append({"device": device, "kind": kind.LOST, "happened_on": day, "reason": "with_student"})
+                rows.append(
+                    {"device": device, "kind": kind.LOST, "happened_on": day, "reason": "with_student"}
+                )
         if rows:
             aftercare.report_devices(by=people[office.code], office=office, rows=rows, at=moment(day, 15))
 
@@ -183,7 +195,11 @@ def open_grievances(build) -> None:
     """A few problems that families reported, with and without an answer."""
     texts = [
         ("device", "Máy sạc không vào pin từ tuần trước, gia đình chưa biết mang đi sửa ở đâu.", "38"),
-        ("not_received", "Gia đình thuộc hộ cận nghèo, con học lớp 7, đã có tên trong danh sách mà chưa thấy máy.", "01"),
+        (
+            "not_received",
+            "Gia đình thuộc hộ cận nghèo, con học lớp 7, đã có tên trong danh sách mà chưa thấy máy.",
+            "01",
+        ),
         ("other", "Đề nghị hướng dẫn cách bật chế độ bảo vệ trẻ em trên máy.", "20"),
         ("misuse", "Nghe nói có máy của Chương trình được rao bán trên mạng.", "79"),
     ]

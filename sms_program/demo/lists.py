@@ -41,7 +41,7 @@ def make_rows(
     total: int,
 ) -> Iterator[list[str]]:
     """Yield `total` rows in the order of COLUMNS, spread over the schools of one province."""
-    household = 0
+    household, previous = 0, ""
     open_household: tuple[str, str, int] | None = None
     for number in range(total):
         school = schools[number * len(schools) // total]

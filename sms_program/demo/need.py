@@ -8,7 +8,7 @@ from schools.models import AdministrativeUnit, Office, StudentList
 from schools.services import list_reading, lists
 from sms_program.demo.lists import make_rows, write_list
 from sms_program.demo.places import DemoSchool, shares
-from sms_program.demo.supply import moment
+from sms_program.demo.plan import moment
 
 State = StudentList.State
 
@@ -42,7 +42,9 @@ def send_lists(build) -> None:
                 citizen_prefix=units[code].citizen_prefix,
                 total=counts[code],
             )
-            title = f"DANH SÁCH HỌC SINH CHƯA CÓ MÁY TÍNH – {units[code].full_name.upper()} (SỐ LIỆU MINH HỌA)"
+            title = (
+                f"DANH SÁCH HỌC SINH CHƯA CÓ MÁY TÍNH – {units[code].full_name.upper()} (SỐ LIỆU MINH HỌA)"
+            )
             write_list(path, title=title, rows=rows, slips=rng)
             _send(build, code, path)
 

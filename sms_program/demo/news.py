@@ -11,8 +11,10 @@ STORIES = [
         "phat-dong-chuong-trinh",
         "Phát động chương trình “Sóng và máy tính cho em”",
         "Lễ phát động nối 63 tỉnh, thành phố; các cơ quan, doanh nghiệp và người dân cùng góp máy tính, góp sóng để học sinh khó khăn được học trực tuyến.",
-        ("Chương trình hướng đến học sinh, sinh viên hộ nghèo, hộ cận nghèo và các em mất cha hoặc mẹ vì COVID-19 chưa có máy tính để học.\n\n"
-        "Mọi máy được ủng hộ đều có một mã riêng. Ai có mã cũng tra cứu được máy đã đi đến đâu."),
+        (
+            "Chương trình hướng đến học sinh, sinh viên hộ nghèo, hộ cận nghèo và các em mất cha hoặc mẹ vì COVID-19 chưa có máy tính để học.\n\n"
+            "Mọi máy được ủng hộ đều có một mã riêng. Ai có mã cũng tra cứu được máy đã đi đến đâu."
+        ),
         "Báo chí, tháng 9 năm 2021",
         dt.date(2021, 9, 12),
     ),
@@ -20,8 +22,10 @@ STORIES = [
         "ke-hoach-3667",
         "Hai Bộ ban hành kế hoạch triển khai",
         "Kế hoạch 3667/KH-BTTTT-BGDĐT đặt mục tiêu 1.000.000 máy tính trong năm 2021 và phủ sóng 1.910 điểm chưa có Internet di động.",
-        ("Trước ngày 30/9/2021 phủ sóng 283 điểm ở địa phương đang thực hiện Chỉ thị 16; hết năm 2021 phủ sóng toàn bộ 1.910 điểm.\n\n"
-        "Giai đoạn 2022–2023: 100% học sinh, sinh viên hộ nghèo và cận nghèo có máy tính."),
+        (
+            "Trước ngày 30/9/2021 phủ sóng 283 điểm ở địa phương đang thực hiện Chỉ thị 16; hết năm 2021 phủ sóng toàn bộ 1.910 điểm.\n\n"
+            "Giai đoạn 2022–2023: 100% học sinh, sinh viên hộ nghèo và cận nghèo có máy tính."
+        ),
         "Kế hoạch 3667/KH-BTTTT-BGDĐT ngày 21/9/2021",
         dt.date(2021, 9, 21),
     ),

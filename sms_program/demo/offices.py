@@ -71,9 +71,7 @@ def load_offices(*, schools: list[DemoSchool]) -> None:
     for school in schools:
         above = f"S-{school.province}" if school.level == "upper_secondary" else f"P-{school.district}"
         offices.append(
-            _office(
-                school.code, "school", school.name, ids[above], parents[above], units[school.commune].pk
-            )
+            _office(school.code, "school", school.name, ids[above], parents[above], units[school.commune].pk)
         )
     upsert(Office, key=["code"], rows=offices)
     ids = dict(Office.objects.values_list("code", "id"))
@@ -164,7 +162,9 @@ def load_people(*, schools: Iterable[DemoSchool], at) -> int:
     system = User.objects.system()
     held = set(StaffRole.objects.values_list("user_id", "office_id", "role"))
     StaffRole.objects.bulk_create(
-        StaffRole(user_id=ids[p.email], office_id=offices[p.office], role=p.role, granted_at=at, granted_by=system)
+        StaffRole(
+            user_id=ids[p.email], office_id=offices[p.office], role=p.role, granted_at=at, granted_by=system
+        )
         for p in parts
         if (ids[p.email], offices[p.office], p.role) not in held
     )

@@ -7,13 +7,41 @@ import datetime as dt
 import random
 from dataclasses import dataclass
 
-FAMILY = (
-    [("Nguyễn", 38), ("Trần", 11), ("Lê", 10), ("Phạm", 7), ("Hoàng", 5), ("Huỳnh", 5), ("Phan", 4)]
-    + [("Vũ", 4), ("Võ", 4), ("Đặng", 3), ("Bùi", 3), ("Đỗ", 3), ("Hồ", 2), ("Ngô", 2), ("Dương", 2), ("Lý", 1)]
-    + [("Đinh", 1), ("Đoàn", 1), ("Trịnh", 1), ("Mai", 1), ("Tạ", 1), ("Cao", 1), ("Lương", 1), ("Hà", 1)]
-)
+FAMILY = [
+    ("Nguyễn", 38),
+    ("Trần", 11),
+    ("Lê", 10),
+    ("Phạm", 7),
+    ("Hoàng", 5),
+    ("Huỳnh", 5),
+    ("Phan", 4),
+    ("Vũ", 4),
+    ("Võ", 4),
+    ("Đặng", 3),
+    ("Bùi", 3),
+    ("Đỗ", 3),
+    ("Hồ", 2),
+    ("Ngô", 2),
+    ("Dương", 2),
+    ("Lý", 1),
+    ("Đinh", 1),
+    ("Đoàn", 1),
+    ("Trịnh", 1),
+    ("Mai", 1),
+    ("Tạ", 1),
+    ("Cao", 1),
+    ("Lương", 1),
+    ("Hà", 1),
+]
 # Families of the northern mountains and of the Central Highlands, so that lists look like the lists there.
-FAMILY_NORTH = [("Lò", 8), ("Hoàng", 8), ("Vàng", 6), ("Giàng", 6), ("Nông", 6), ("Lường", 5), ("Quàng", 4)] + [
+FAMILY_NORTH = [
+    ("Lò", 8),
+    ("Hoàng", 8),
+    ("Vàng", 6),
+    ("Giàng", 6),
+    ("Nông", 6),
+    ("Lường", 5),
+    ("Quàng", 4),
     ("Sùng", 4),
     ("Ma", 3),
     ("Triệu", 4),
@@ -27,14 +55,98 @@ HIGHLANDS = {"62", "64", "66", "67", "68"}
 
 MIDDLE_MALE = ["Văn", "Đức", "Minh", "Quang", "Hữu", "Thành", "Gia", "Quốc", "Tuấn", "Anh", "Xuân", "Công"]
 MIDDLE_FEMALE = ["Thị", "Thị", "Thị", "Ngọc", "Thu", "Phương", "Khánh", "Bảo", "Minh", "Thanh", "Mai", "Hồng"]
-GIVEN_MALE = (
-    "An Bảo Bình Chiến Cường Dũng Duy Đạt Đông Hải Hiếu Hoàng Huy Hùng Khang Khánh Khoa Kiên Lâm Long Minh Nam "
-    "Nghĩa Nhân Phong Phúc Quân Quý Sơn Tâm Tài Thắng Thịnh Tiến Toàn Trung Trường Tuấn Tùng Việt Vinh Vũ"
-).split()
-GIVEN_FEMALE = (
-    "An Anh Ánh Bích Chi Diệp Dung Duyên Giang Hà Hạnh Hằng Hiền Hoa Hồng Huệ Hương Lan Liên Linh Loan Ly Mai My "
-    "Nga Ngân Ngọc Nhi Nhung Oanh Phương Quyên Quỳnh Tâm Thảo Thơ Thu Thuỷ Thương Trang Trâm Trinh Tuyết Uyên Vân Yến"
-).split()
+GIVEN_MALE = [
+    "An",
+    "Bảo",
+    "Bình",
+    "Chiến",
+    "Cường",
+    "Dũng",
+    "Duy",
+    "Đạt",
+    "Đông",
+    "Hải",
+    "Hiếu",
+    "Hoàng",
+    "Huy",
+    "Hùng",
+    "Khang",
+    "Khánh",
+    "Khoa",
+    "Kiên",
+    "Lâm",
+    "Long",
+    "Minh",
+    "Nam",
+    "Nghĩa",
+    "Nhân",
+    "Phong",
+    "Phúc",
+    "Quân",
+    "Quý",
+    "Sơn",
+    "Tâm",
+    "Tài",
+    "Thắng",
+    "Thịnh",
+    "Tiến",
+    "Toàn",
+    "Trung",
+    "Trường",
+    "Tuấn",
+    "Tùng",
+    "Việt",
+    "Vinh",
+    "Vũ",
+]
+GIVEN_FEMALE = [
+    "An",
+    "Anh",
+    "Ánh",
+    "Bích",
+    "Chi",
+    "Diệp",
+    "Dung",
+    "Duyên",
+    "Giang",
+    "Hà",
+    "Hạnh",
+    "Hằng",
+    "Hiền",
+    "Hoa",
+    "Hồng",
+    "Huệ",
+    "Hương",
+    "Lan",
+    "Liên",
+    "Linh",
+    "Loan",
+    "Ly",
+    "Mai",
+    "My",
+    "Nga",
+    "Ngân",
+    "Ngọc",
+    "Nhi",
+    "Nhung",
+    "Oanh",
+    "Phương",
+    "Quyên",
+    "Quỳnh",
+    "Tâm",
+    "Thảo",
+    "Thơ",
+    "Thu",
+    "Thuỷ",
+    "Thương",
+    "Trang",
+    "Trâm",
+    "Trinh",
+    "Tuyết",
+    "Uyên",
+    "Vân",
+    "Yến",
+]
 
 # The calendar year of birth of grade 1 in school year 2021–2022.
 FIRST_GRADE_BIRTH_YEAR = 2015

@@ -7,9 +7,16 @@ Everything per province that was never published is invented, deterministic from
 import datetime as dt
 from dataclasses import dataclass
 
+from django.utils import timezone
+
 SEED = 20210912  # the day the programme was launched
 TODAY = dt.date(2021, 11, 15)
 FIRST_FREEZE = dt.date(2021, 9, 15)
+
+
+def moment(day: dt.date, hour: int = 9, minute: int = 0) -> dt.datetime:
+    """An aware moment of a programme day in Vietnam."""
+    return timezone.make_aware(dt.datetime.combine(day, dt.time(hour, minute)))
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,9 @@ COMMITTEE = "Ủy ban Quản lý vốn nhà nước tại doanh nghiệp và 19 
 # Sources: reports of the press in 2021–2022, as collected in the programme's facts. Tax codes are left empty:
 # a demonstration invents none for a company that exists.
 DONORS = [
-    DemoDonor(COMMITTEE, "agency", "", dt.date(2021, 9, 12), quantity=100_000, share=22, model="Tablet 8 inch"),
+    DemoDonor(
+        COMMITTEE, "agency", "", dt.date(2021, 9, 12), quantity=100_000, share=22, model="Tablet 8 inch"
+    ),
     DemoDonor(
         "Tập đoàn Điện lực Việt Nam (EVN)",
         "enterprise",
@@ -66,7 +75,15 @@ DONORS = [
         umbrella=COMMITTEE,
         model="Tablet 8 inch",
     ),
-    DemoDonor("Tập đoàn VNPT", "enterprise", "", dt.date(2021, 9, 12), quantity=37_000, share=20, model="VNPT Edu Tab"),
+    DemoDonor(
+        "Tập đoàn VNPT",
+        "enterprise",
+        "",
+        dt.date(2021, 9, 12),
+        quantity=37_000,
+        share=20,
+        model="VNPT Edu Tab",
+    ),
     DemoDonor(
         "Ngân hàng VietinBank",
         "enterprise",
@@ -96,11 +113,55 @@ DONORS = [
         amount_vnd=30_000_000_000,
         umbrella=COMMITTEE,
     ),
-    DemoDonor("Tổng công ty Viễn thông MobiFone", "enterprise", "", dt.date(2021, 9, 13), quantity=4_000, share=8, model="Tablet 8 inch"),
-    DemoDonor("Tập đoàn FPT", "enterprise", "", dt.date(2021, 9, 18), quantity=3_300, province="79", share=8, model="Tablet 8 inch"),
-    DemoDonor("Tập đoàn Viettel – tỉnh Lạng Sơn", "enterprise", "", dt.date(2021, 10, 4), quantity=500, province="20", share=4, model="Tablet 8 inch"),
-    DemoDonor("Tỉnh Thái Nguyên (huy động tại địa phương)", "ministry", "", dt.date(2021, 10, 8), quantity=20_000, province="19", share=6, model="Tablet 8 inch"),
-    DemoDonor("Tỉnh Vĩnh Phúc (huy động tại địa phương)", "ministry", "", dt.date(2021, 10, 12), quantity=24, province="26", share=1, model="Tablet 8 inch"),
+    DemoDonor(
+        "Tổng công ty Viễn thông MobiFone",
+        "enterprise",
+        "",
+        dt.date(2021, 9, 13),
+        quantity=4_000,
+        share=8,
+        model="Tablet 8 inch",
+    ),
+    DemoDonor(
+        "Tập đoàn FPT",
+        "enterprise",
+        "",
+        dt.date(2021, 9, 18),
+        quantity=3_300,
+        province="79",
+        share=8,
+        model="Tablet 8 inch",
+    ),
+    DemoDonor(
+        "Tập đoàn Viettel – tỉnh Lạng Sơn",
+        "enterprise",
+        "",
+        dt.date(2021, 10, 4),
+        quantity=500,
+        province="20",
+        share=4,
+        model="Tablet 8 inch",
+    ),
+    DemoDonor(
+        "Tỉnh Thái Nguyên (huy động tại địa phương)",
+        "ministry",
+        "",
+        dt.date(2021, 10, 8),
+        quantity=20_000,
+        province="19",
+        share=6,
+        model="Tablet 8 inch",
+    ),
+    DemoDonor(
+        "Tỉnh Vĩnh Phúc (huy động tại địa phương)",
+        "ministry",
+        "",
+        dt.date(2021, 10, 12),
+        quantity=24,
+        province="26",
+        share=1,
+        model="Tablet 8 inch",
+    ),
 ]
 
 # Where the teaching went on-line longest: share of the synthetic pupils, beside a plain share for all others.

@@ -16,7 +16,24 @@ DEADLINE = dt.date(2021, 12, 31)
 # Under Directive 16 in September 2021 (facts of the press), where the urgent points lie.
 UNDER_DIRECTIVE = ["01", "79", "75", "74", "48", "92", "77", "83", "82", "84", "80", "38", "54", "95"]
 # Mountains, highlands and islands, where most of the others lie.
-REMOTE = ["02", "04", "06", "10", "11", "12", "14", "15", "17", "20", "38", "40", "42", "44", "45", "49", "51"] + [
+REMOTE = [
+    "02",
+    "04",
+    "06",
+    "10",
+    "11",
+    "12",
+    "14",
+    "15",
+    "17",
+    "20",
+    "38",
+    "40",
+    "42",
+    "44",
+    "45",
+    "49",
+    "51",
     "62",
     "64",
     "66",
@@ -45,11 +62,38 @@ MIDDLE = {
 }  # fmt: skip
 OPERATORS = [("VIETTEL", 52), ("VNPT", 33), ("MOBIFONE", 15)]
 HAMLET = ["Bản", "Thôn", "Xóm", "Ấp", "Khu"]
-HAMLET_NAMES = (
-    "Nà Pồng|Pá Lau|Huổi Lụ|Nậm Cang|Phìn Hồ|Sín Chải|Tả Phìn|Khau Vai|Pác Bó|Nà Tấu|Chiềng Nơi|Mường Lống|"
-    "Khe Tre|Cửa Rào|Tân Lập|Đồng Tâm|Hòa Bình|Tân Tiến|Đoàn Kết|Suối Cát|Đắk Nông|Plei Kần|Buôn Kđun|Tân Phú|"
-    "Trung Thành|Suối Ngang|Bãi Giữa|Hòn Đá|Cồn Nổi|Kênh Mới"
-).split("|")
+HAMLET_NAMES = [
+    "Nà Pồng",
+    "Pá Lau",
+    "Huổi Lụ",
+    "Nậm Cang",
+    "Phìn Hồ",
+    "Sín Chải",
+    "Tả Phìn",
+    "Khau Vai",
+    "Pác Bó",
+    "Nà Tấu",
+    "Chiềng Nơi",
+    "Mường Lống",
+    "Khe Tre",
+    "Cửa Rào",
+    "Tân Lập",
+    "Đồng Tâm",
+    "Hòa Bình",
+    "Tân Tiến",
+    "Đoàn Kết",
+    "Suối Cát",
+    "Đắk Nông",
+    "Plei Kần",
+    "Buôn Kđun",
+    "Tân Phú",
+    "Trung Thành",
+    "Suối Ngang",
+    "Bãi Giữa",
+    "Hòn Đá",
+    "Cồn Nổi",
+    "Kênh Mới",
+]
 
 
 @dataclass(frozen=True)
@@ -87,7 +131,9 @@ def make_points(rng: random.Random, communes: list[Commune], size: Size) -> Iter
         elif urgent:
             blocker = rng.choice(["epidemic", "land"])
         elif rng.random() < 0.6:
-            covered_on = dt.date(2021, 9, 20) + dt.timedelta(days=rng.randint(0, (TODAY - dt.date(2021, 9, 20)).days))
+            covered_on = dt.date(2021, 9, 20) + dt.timedelta(
+                days=rng.randint(0, (TODAY - dt.date(2021, 9, 20)).days)
+            )
         elif rng.random() < 0.25:
             blocker = rng.choices(["no_power", "transmission", "land", "island"], [5, 3, 2, 1])[0]
         yield DemoPoint(

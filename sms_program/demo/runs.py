@@ -4,7 +4,7 @@ import datetime as dt
 
 from allocation import services as allocation
 from allocation.models import AllocationPolicy, AllocationRun
-from sms_program.demo.supply import moment
+from sms_program.demo.plan import moment
 
 
 def publish_policies(build) -> None:

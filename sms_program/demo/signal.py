@@ -7,8 +7,8 @@ from coverage import services as coverage
 from coverage.models import Operator
 from schools.models import AdministrativeUnit, School
 from sms_program.demo import offices, staff
+from sms_program.demo.plan import moment
 from sms_program.demo.points import make_points
-from sms_program.demo.supply import moment
 
 LISTED_ON = dt.date(2021, 9, 13)
 

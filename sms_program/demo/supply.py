@@ -4,22 +4,21 @@ import datetime as dt
 import random
 from collections.abc import Iterator
 
-from django.utils import timezone
-
 from donations import services as donations
 from donations.models import BudgetLine, DeviceCriteria, Pledge, PriceAgreement
 from donations.rules import Finding
 from schools.models import AdministrativeUnit, Office
 from sms_program.demo import people
-from sms_program.demo.plan import DONORS, DemoDonor
+from sms_program.demo.plan import DONORS, DemoDonor, moment
 
 # Which donors' devices arrive in which wave; what is left of a donor's share arrives in the third.
-FIRST_WAVE = {"Ủy ban Quản lý vốn nhà nước tại doanh nghiệp và 19 tập đoàn, tổng công ty", "Tập đoàn VNPT"} | {
-    "Tổng công ty Viễn thông MobiFone"
-}
+FIRST_WAVE = {
+    "Ủy ban Quản lý vốn nhà nước tại doanh nghiệp và 19 tập đoàn, tổng công ty",
+    "Tập đoàn VNPT",
+} | {"Tổng công ty Viễn thông MobiFone"}
 THIRD_WAVE = {"Tập đoàn Xăng dầu Việt Nam (Petrolimex)"}
 PRICE_VND = 2_500_000
-WAREHOUSE_OF_REGION = {"KHO-TW": range(0, 45), "KHO-MT": range(45, 69), "KHO-MN": range(69, 100)}
+WAREHOUSE_OF_REGION = {"KHO-TW": range(45), "KHO-MT": range(45, 69), "KHO-MN": range(69, 100)}
 TABLET = {
     "screen_inch": 8.0,
     "ram_gb": 3,
@@ -33,11 +32,6 @@ TABLET = {
     "warranty_months": 12,
 }
 USED_LAPTOP = {"ram_gb": 4, "is_64_bit": True, "webcam": True, "battery_minutes": 95}
-
-
-def moment(day: dt.date, hour: int = 9, minute: int = 0) -> dt.datetime:
-    """An aware moment of a programme day in Vietnam."""
-    return timezone.make_aware(dt.datetime.combine(day, dt.time(hour, minute)))
 
 
 def publish_criteria(build) -> None:
@@ -82,7 +76,11 @@ def make_pledges(build) -> None:
     for number in range(max(4, build.size.devices // 120)):
         person = people.make_person(rng, province="01", grade=1)
         kind = rng.choice(["individual", "individual", "staff", "school"])
-        name = person.full_name if kind != "school" else f"Phụ huynh và học sinh Trường THCS Minh họa số {number + 1}"
+        name = (
+            person.full_name
+            if kind != "school"
+            else f"Phụ huynh và học sinh Trường THCS Minh họa số {number + 1}"
+        )
         at = moment(dt.date(2021, 9, 13) + dt.timedelta(days=rng.randrange(50)), 10, number % 60)
         donor = donations.register_donor(
             by=None, kind=kind, name=name, at=at, is_named_in_public=kind == "school"
@@ -156,7 +154,9 @@ def third_intake(build) -> None:
     """What arrives in November: a part waits for inspection, a part is in stock; and used laptops of small donors."""
     for row in DONORS:
         if row.name in THIRD_WAVE:
-            _intake(build, row, received=dt.date(2021, 11, 8), inspected=dt.date(2021, 11, 10), uninspected=0.45)
+            _intake(
+                build, row, received=dt.date(2021, 11, 8), inspected=dt.date(2021, 11, 10), uninspected=0.45
+            )
     keeper, inspector = build.person("thu-kho"), build.person("kiem-dinh")
     rng = build.rng("used laptops")
     small = Pledge.objects.filter(
