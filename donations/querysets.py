@@ -153,10 +153,6 @@ class OrderQuerySet(models.QuerySet):
     def for_user(self, user):
         return self.filter(reach(user, through="office__"))
 
-    def outstanding(self):
-        """Proposed or ordered and not yet delivered."""
-        return self.filter(state__in=["proposed", "ordered"])
-
     def with_money(self):
         """Adds `total_vnd` and `paid_vnd`."""
         transfer = self.model._meta.apps.get_model("donations", "MoneyTransfer")

@@ -72,21 +72,26 @@ def receive_devices(
     with the place where it is. One COPY, one ledger statement, whatever the number.
     """
     lot = Lot.objects.select_related(
-        "pledge__earmark_school__province", "pledge__earmark_unit__province", "warehouse", "order"
+        "pledge__earmark_school__province",
+        "pledge__earmark_unit__province",
+        "warehouse",
+        "order__target_unit__province",
     ).get(pk=lot.pk)
     checked = rules.check_serials(rows, first_row=first_row)
     if not checked:
         raise ValidationError("Chưa có số sê-ri nào. Hãy quét, dán hoặc tải tệp có số sê-ri.")
     _refuse_known(checked)
     pledge = lot.pledge
+    # Money that names no place buys for the place whose need was counted.
+    target = lot.order.target_unit if lot.order and not pledge.earmark_province else None
+    unit_id = target.pk if target else pledge.earmark_unit_id
     fresh = new_device_codes(len(checked))
     with connection.cursor() as cursor, cursor.copy(COPY_DEVICES) as copy:
         for code, row in zip(fresh, checked, strict=True):
             copy.write_row(
-                (code, lot.pk, row.serial, row.key, row.imei, "received", pledge.earmark_unit_id,
-                 pledge.earmark_school_id, False)
+                (code, lot.pk, row.serial, row.key, row.imei, "received", unit_id, pledge.earmark_school_id, False)
             )  # fmt: skip
-    province = pledge.earmark_province
+    province = pledge.earmark_province or (target and (target.province or target))
     fields = {
         "to": lot.warehouse.code,
         "kind": lot.device_kind,

@@ -128,12 +128,14 @@ def _order_total(orders) -> int:
 def open_need(unit: AdministrativeUnit | None) -> int:
     """Approved students without a device in a unit (the nation if None) that nothing bought or given covers yet.
 
-    Plan III.2a and feature 10: nothing is bought for people whom no approved list names. Devices taken in and
-    orders under way for the same place are subtracted.
+    Plan III.2a and feature 10: nothing is bought for people whom no approved list names. Devices given in kind and
+    every order that was not cancelled, for the same place, are subtracted.
     """
     students = Student.objects.filter(state=Student.State.APPROVED, has_device=False)
-    devices = Device.objects.exclude(state__in=[Device.State.REFUSED, Device.State.RETIRED])
-    orders = PurchaseOrder.objects.outstanding()
+    devices = Device.objects.filter(lot__order=None).exclude(
+        state__in=[Device.State.REFUSED, Device.State.RETIRED]
+    )
+    orders = PurchaseOrder.objects.exclude(state=PurchaseOrder.State.CANCELLED)
     if unit is not None:
         place = "province" if unit.level == AdministrativeUnit.Level.PROVINCE else "district"
         students = students.filter(**{f"school__{place}": unit})

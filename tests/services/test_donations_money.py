@@ -137,6 +137,22 @@ def test_a_large_order_needs_a_second_person_even_from_below(world):
     services.approve_order(by=world.approver, order=order, at=AT)
 
 
+def test_what_is_bought_for_a_province_is_earmarked_for_it(world):
+    world.students(10)
+    pledge = world.money(25_000_000)
+    order = services.propose_order(
+        by=world.clerk, agreement=world.price(), pledge=pledge, quantity=4, at=AT, target_unit=world.province
+    )
+    assert open_need(world.province) == 6
+    services.approve_order(by=world.approver, order=order, at=AT)
+    lot = services.deliver_order(by=world.clerk, order=order, warehouse=world.warehouse, at=AT)
+    world.devices(4, lot=lot)
+    assert set(Device.objects.values_list("earmark_unit", flat=True)) == {world.province.pk}
+    assert '"earmark":"VN2021-15"' in bodies("device.received")
+    # Delivered and entered, it is counted once.
+    assert open_need(world.province) == 6
+
+
 @pytest.mark.parametrize(
     ("sql", "constraint"),
     [
