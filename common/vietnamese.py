@@ -95,6 +95,18 @@ def sort_key(name: str) -> str:
     return f"{words[-1]} {'!'.join(words[1:-1])} {words[0] if len(words) > 1 else ''}"
 
 
+def name_keys(name: str) -> tuple[str, str]:
+    """Return (`search_key`, `sort_key`) of a name that `clean` has gone over already: for rows by the 100,000."""
+    words = name.split(" ")
+    search = " ".join([_plain_word(word) for word in words])
+    if not (search.isascii() and search.replace(" ", "").isalnum()):
+        search = _NOT_WORD.sub(" ", search).strip()
+    if not name:
+        return "", ""
+    keys = [_word_key(word) for word in words]
+    return search, f"{keys[-1]} {'!'.join(keys[1:-1])} {keys[0] if len(keys) > 1 else ''}"
+
+
 def text_sort_key(text: str) -> str:
     """Return the ASCII key by which other text (a school's or a place's name) sorts, word by word.
 

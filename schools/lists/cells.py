@@ -308,6 +308,13 @@ def group(cell: Cell, encoding: str | None = None) -> Checked:
 
 def _code_text(column: str, cell: Cell) -> tuple[str, list[Finding], bool]:
     """A code as text: (value, findings, was a number). Scientific notation has lost digits: an error."""
+    if (
+        isinstance(cell, str)
+        and cell.isascii()
+        and cell.isalnum()
+        and (cell.isdigit() or "E" not in cell.upper())
+    ):
+        return cell, [], False
     raw = text_of(cell)
     value = clean(raw)
     if isinstance(cell, (float, int)) and not isinstance(cell, bool):
@@ -334,6 +341,8 @@ def _lost_digits(column: str, raw: str) -> list[Finding]:
 def student_code(cell: Cell) -> Checked:
     """The ministry's ten digits, or an institution's own code; optional."""
     value, findings, _number = _code_text("student_code", cell)
+    if not findings and len(value) == 10:
+        return value.upper(), findings
     if not value or any(finding.kind == ERROR for finding in findings):
         return "", findings
     if value.isdigit() and len(value) in (8, 9):
@@ -351,6 +360,11 @@ def student_code(cell: Cell) -> Checked:
 
 def identity(cell: Cell) -> tuple[str, str, list[Finding]]:
     """The citizen number: (twelve digits or "", the raw text to keep sealed, findings); optional."""
+    if (
+        isinstance(cell, str) and len(cell) == 12 and cell.isascii() and cell.isdigit()
+        and cell[:3] in IDENTITY_PROVINCES and cell != "012345678901"
+    ):  # fmt: skip
+        return cell, cell, []
     raw = text_of(cell)
     shown = mask_identity(clean(raw))
     if not raw.strip():
@@ -386,16 +400,16 @@ def identity(cell: Cell) -> tuple[str, str, list[Finding]]:
     return digits, raw, findings
 
 
-def identity_agrees(digits: str, sex_code: str, born: str, shown: str) -> list[Finding]:
+def identity_agrees(digits: str, sex_code: str, born: str, typed: str) -> list[Finding]:
     """Compare a citizen number with sex and birth year (Decree 137/2015/NĐ-CP, article 13)."""
     findings = []
     century = digits[3]
     if sex_code and (century in "02468") != (sex_code == "male"):
         said = "Số định danh không khớp giới tính trong hàng: kiểm tra cả hai."
-        findings.append(Finding("identity", WARNING, "identity_sex", shown, said))
+        findings.append(Finding("identity", WARNING, "identity_sex", mask_identity(clean(typed)), said))
     if born and (digits[4:6] != born[2:4] or 1900 + int(century) // 2 * 100 != int(born[:2]) * 100):
         said = f"Số định danh không khớp năm sinh {born[:4]}: kiểm tra cả hai."
-        findings.append(Finding("identity", WARNING, "identity_year", shown, said))
+        findings.append(Finding("identity", WARNING, "identity_year", mask_identity(clean(typed)), said))
     return findings
 
 

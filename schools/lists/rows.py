@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from common.vietnamese import clean, search_key, sort_key
+from common.vietnamese import clean, name_keys, search_key
 from schools.lists import cells
 from schools.lists.cells import Cell, text_of
 from schools.lists.columns import TITLES, column_letters
@@ -199,9 +199,7 @@ class RowChecker:
             row[place] if place is not None and place < wide else None
         )
         if identity and (values["sex"] or values["born_on"]):
-            said = said + cells.identity_agrees(
-                identity, values["sex"], values["born_on"], mask_identity(clean(identity_typed))
-            )
+            said = said + cells.identity_agrees(identity, values["sex"], values["born_on"], identity_typed)
         findings += said
         if not values["household_code"] and values["group"] in ("poor", "near_poor"):
             message = "Chưa có mã hộ: không biết các em cùng một hộ, thứ tự trong hộ tính là em thứ nhất."
@@ -209,11 +207,11 @@ class RowChecker:
                 findings.append(Finding("household_code", WARNING, "household_missing", "", message))
         if number in self.formula_rows:
             self._refuse_formulas(number, findings)
-        key = search_key(name) if name else ""
+        key, order = name_keys(name)
         self._compare(number, values, key, code, identity, findings)
         gravest = max([GRAVITY[finding.kind] for finding in findings], default=0)
         return [
-            number, gravest, values["school_code"], values["class_name"], code, name, key, sort_key(name),
+            number, gravest, values["school_code"], values["class_name"], code, name, key, order,
             values["born_on"], values["sex"], identity, identity_typed, values["group"],
             values["household_code"], values["commune"], values["has_device"], findings or None, typed or None,
         ]  # fmt: skip
