@@ -33,32 +33,34 @@ LEFT JOIN delivery_custody c ON c.device_id = d.id AND c.to_at IS NULL
 LEFT JOIN LATERAL (
     SELECT kind FROM delivery_devicereport p WHERE p.device_id = d.id ORDER BY id DESC LIMIT 1
 ) latest ON true
-WHERE a.ended_at IS NULL AND NOT EXISTS (SELECT 1 FROM delivery_handover h WHERE h.allocation_id = a.id)
+WHERE a.id = ANY(%s) AND a.ended_at IS NULL
+  AND NOT EXISTS (SELECT 1 FROM delivery_handover h WHERE h.allocation_id = a.id)
 """
-# What the school holds, and what is still on its way to its pupils: two index look-ups, never all allocations.
-OF_SCHOOL = """ AND a.id IN (
-    SELECT held.id FROM delivery_custody h JOIN allocation_allocation held
-        ON held.device_id = h.device_id AND held.ended_at IS NULL
-    WHERE h.office_id = %(school)s AND h.to_at IS NULL
-    UNION SELECT due.id FROM schools_student p JOIN allocation_allocation due
-        ON due.student_id = p.id AND due.ended_at IS NULL
-    WHERE p.school_id = %(school)s
-)"""
+# What the school holds, and what is still on its way to its pupils: index look-ups of their own, so that the
+# planner never walks through all allocations of a run.
+OF_SCHOOL = """
+SELECT held.id FROM delivery_custody h JOIN allocation_allocation held
+    ON held.device_id = h.device_id AND held.ended_at IS NULL
+WHERE h.office_id = %(school)s AND h.to_at IS NULL
+UNION SELECT due.id FROM schools_student p JOIN allocation_allocation due
+    ON due.student_id = p.id AND due.ended_at IS NULL
+WHERE p.school_id = %(school)s AND (%(class_name)s::text IS NULL OR p.class_name = %(class_name)s)
+"""
 ORDER = " ORDER BY s.class_name, s.sort_key, s.id"
 
 
 def waiting_rows(school: School, *, class_name: str | None = None) -> list[rules.Waiting]:
     """The school's allocated students who wait for their device, whether it has come or not, in list order."""
-    condition, params = OF_SCHOOL, {"school": school.pk}
-    if class_name is not None:
-        condition += " AND s.class_name = %(class_name)s"
-        params["class_name"] = class_name
-    return _waiting(condition, params, school.pk)
-
-
-def _waiting(condition: str, params: Mapping, school_id: int) -> list[rules.Waiting]:
     with connection.cursor() as cursor:
-        cursor.execute(WAITING + condition + ORDER, params)
+        cursor.execute(OF_SCHOOL, {"school": school.pk, "class_name": class_name})
+        ids = [row[0] for row in cursor]
+    rows = _waiting(ids, school.pk)
+    return [row for row in rows if class_name is None or row.class_name == class_name]
+
+
+def _waiting(allocations: list[int], school_id: int) -> list[rules.Waiting]:
+    with connection.cursor() as cursor:
+        cursor.execute(WAITING + ORDER, [allocations])
         return [rules.Waiting(*row, asked_school_id=school_id) for row in cursor]
 
 
@@ -171,14 +173,14 @@ def _guardian(row: Mapping) -> str:
 
 def _locked(codes: list[str], school_id: int) -> dict[str, rules.Waiting]:
     """The waiting rows of these devices; their allocations are locked in key order until the transaction ends."""
-    list(
+    ids = list(
         Allocation.objects.live()
         .filter(device__code__in=codes)
         .select_for_update(of=("self",))
         .order_by("pk")
         .values_list("pk", flat=True)
     )
-    rows = _waiting(" AND d.code = ANY(%(codes)s)", {"codes": codes}, school_id)
+    rows = _waiting(ids, school_id)
     return {row.device: row for row in rows}
 
 
