@@ -12,7 +12,7 @@ from allocation.engine import FREE, NOBODY, Outcome
 from allocation.freezing import Inputs
 from allocation.models import AllocationRun
 from ledger.bulk import record_select
-from ledger.disclosure import CELL_MINIMUM, choose_area, merge_small
+from ledger.disclosure import CELL_MINIMUM, choose_areas, merge_small
 
 # What changed between the freeze and now, in words for the refusal.
 STALE = """
@@ -66,20 +66,8 @@ def public_areas(recipients: dict[int, int]) -> dict[int, str]:
     with connection.cursor() as cursor:
         cursor.execute(SCHOOLS)
         schools = cursor.fetchall()
-    served: Counter[tuple[int, int]] = Counter()
-    roll: Counter[tuple[int, int]] = Counter()
-    for school, _, commune, _, district, _, province, _, enrolment in schools:
-        for level, key in enumerate((school, commune, district, province)):
-            served[level, key] += recipients.get(school, 0)
-            roll[level, key] += enrolment
-    areas = {}
-    for row in schools:
-        if row[0] in recipients:
-            keys = zip(enumerate((row[0], *row[2:8:2])), (row[1], *row[3:8:2]), strict=True)
-            areas[row[0]] = choose_area(
-                [(code, served[level_key], roll[level_key]) for level_key, code in keys if code]
-            )
-    return areas
+    areas = choose_areas([((row[1], *row[3:8:2]), recipients.get(row[0], 0), row[8]) for row in schools])
+    return {row[0]: area for row, area in zip(schools, areas, strict=True) if row[0] in recipients}
 
 
 def write_areas(run: AllocationRun) -> None:

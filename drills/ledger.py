@@ -4,6 +4,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -27,30 +28,44 @@ from ledger.tiles import Tiles
 from ledger.tree import inclusion_proof
 
 WRITERS, KILLS = 50, 50
+# A warm process that forks one sequencer per line, so that the drill measures kills and not imports.
 TURN = """
+import os, sys
 import django; django.setup()
-from pathlib import Path
 from django.conf import settings
 from django.utils import timezone
 from ledger.notes import SigningKey
 from ledger.publisher import seal_and_publish
 from ledger.signer import Signer
 keys = [SigningKey(settings.LEDGER_ORIGIN, bytes(range(32)))]
-while True:
-    signer = Signer(keys=keys, folder=settings.LEDGER_SIGNER_DIR, published=settings.LEDGER_DIR / "checkpoint")
-    seal_and_publish(at=timezone.now(), today=timezone.localdate(), signer=signer, at_once=True)
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        while True:
+            signer = Signer(keys=keys, folder=settings.LEDGER_SIGNER_DIR, published=settings.LEDGER_DIR / "checkpoint")
+            seal_and_publish(at=timezone.now(), today=timezone.localdate(), signer=signer, at_once=True)
+    print(child, flush=True)
+    os.waitpid(child, 0)
 """
 
 
-def sequencer(folder: Path) -> subprocess.Popen:
-    """A sequencer process that publishes without a pause."""
+def nursery(folder: Path) -> subprocess.Popen:
+    """The process that starts sequencers, one at a time."""
     env = os.environ | {
         "DJANGO_SETTINGS_MODULE": "sms_program.settings",
         "DATABASE_URL": settings.DATABASE_URL,
         "LEDGER_DIR": str(folder / "log"),
         "LEDGER_SIGNER_DIR": str(folder / "signer"),
     }
-    return subprocess.Popen([sys.executable, "-c", TURN], env=env, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(
+        [sys.executable, "-c", TURN],
+        env=env,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        bufsize=1,
+    )
 
 
 def write(stop: threading.Event, recorded: list, lock: threading.Lock, seed: int) -> None:
@@ -72,7 +87,7 @@ def write(stop: threading.Event, recorded: list, lock: threading.Lock, seed: int
                 continue
             with lock:
                 recorded += eids
-            time.sleep(chance.random() * 3)
+            time.sleep(chance.random() * 4)
     finally:
         connection.close()
 
@@ -89,20 +104,24 @@ def sequencer_killed() -> dict:
         ]
         for writer in writers:
             writer.start()
+        parent = nursery(folder)
         try:
             for number in range(KILLS):
-                process, before = sequencer(folder), LedgerEntry.objects.count()
+                before = LedgerEntry.objects.count()
+                parent.stdin.write("start\n")
+                child = int(parent.stdout.readline())
                 until = time.monotonic() + 60
                 # Killed at a random moment of its work, not of its start.
                 while LedgerEntry.objects.count() == before and time.monotonic() < until:
                     time.sleep(0.05)
-                time.sleep(chance.random() * 0.3)
-                process.kill()
-                process.wait()
+                time.sleep(chance.random() * 0.2)
+                os.kill(child, signal.SIGKILL)
                 if (disk.root / "checkpoint").exists():
                     verify_log(disk.fetch, [key.verifier for key in signer.keys])
                 sys.stderr.write(f"  {number + 1} of {KILLS} kills, {LedgerEntry.objects.count()} entries\n")
         finally:
+            parent.stdin.close()
+            parent.wait(timeout=60)
             stop.set()
             for writer in writers:
                 writer.join()

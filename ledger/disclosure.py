@@ -17,6 +17,8 @@ AREA_MINIMUM = 10
 # Rule 4: counts below this are not shown at province level.
 CELL_MINIMUM = 10
 FEW = "<10"
+# A "<10" must stay one of at least three values for whoever knows the totals.
+CELL_RANGE = 3
 NATION = "VN"
 # Words that may never be a key of anything public (rules 1 and 2).
 PERSONAL_KEYS = frozenset(
@@ -67,6 +69,31 @@ def choose_area(chain: Sequence[tuple[str, int, int]]) -> str:
     return NATION
 
 
+def choose_areas(schools: Sequence[tuple[Sequence[str | None], int, int]]) -> list[str]:
+    """Rule 3 for all schools of a run at once: each school's public area, never one that few are left in.
+
+    Each school is (codes from itself up: school, commune, district, province, None where it has none; recipients;
+    roll). From the finest
+    level up, an area is taken by the schools in it that have none yet, when those have at least ten recipients who
+    are at most half of those schools' roll. Counting only who is left matters: in a commune whose large school is
+    named by itself, the commune's name would otherwise point at the one pupil of its small school.
+    """
+    found: list[str | None] = [None] * len(schools)
+    for level in range(max((len(chain) for chain, _, _ in schools), default=0)):
+        recipients: Counter[str | None] = Counter()
+        roll: Counter[str | None] = Counter()
+        for at, (chain, count, size) in enumerate(schools):
+            area = chain[level] if level < len(chain) else None
+            if found[at] is None and area:
+                recipients[area] += count
+                roll[area] += size
+        for at, (chain, _, _) in enumerate(schools):
+            area = chain[level] if level < len(chain) else None
+            if found[at] is None and recipients[area] >= AREA_MINIMUM and 2 * recipients[area] <= roll[area]:
+                found[at] = area
+    return [area or NATION for area in found]
+
+
 def public_place(chain: Sequence[str], area: str | None) -> str:
     """Rule 3: the finest code that may stand in an entry or on a page for a place of an allocated device.
 
@@ -93,59 +120,64 @@ def check_public(value: object, where: str = "answer") -> None:
         raise DisclosureError(f"{where}: looks like a citizen number")
 
 
+def possible_values(few: int, shown_min: int, total: int) -> int:
+    """How many values a "<10" cell could have, for someone who knows the sum of a line's hidden cells.
+
+    `few` cells are each 1 to 9, `shown_min` is the least that the other hidden cells can add up to (10 each).
+    """
+    low = max(1, total - 9 * (few - 1)) if not shown_min else 1
+    high = min(9, total - (few - 1) - shown_min)
+    return high - low + 1
+
+
+def is_protected(line: Sequence[tuple[int, bool]]) -> bool:
+    """Whether no "<10" cell of a line (count, hidden) can be told from the others and their public total."""
+    hidden = [count for count, is_hidden in line if is_hidden]
+    few = sum(count < CELL_MINIMUM for count in hidden)
+    if not few:
+        return len(hidden) != 1
+    return len(hidden) > 1 and possible_values(few, 10 * (len(hidden) - few), sum(hidden)) >= CELL_RANGE
+
+
 def suppress(
     cells: Mapping[str, int], *, total: int | None = None, sticky: frozenset[str] = frozenset()
 ) -> dict[str, int | str]:
     """Rule 4: counts of one table row whose total is public, with no hidden one derivable from the rest.
 
-    A count of 1 to 9 becomes "<10". When the total is public and just one cell is hidden, or all the hidden ones
-    could add up to less than ten together, the smallest shown cell that isn't zero is hidden with them, as "ẩn".
-    `sticky` names cells hidden in an earlier release: they stay hidden, so that no difference between releases tells
-    more than each release. Zero is shown.
+    A count of 1 to 9 becomes "<10". While a hidden count could be told from the total, the smallest shown count that
+    isn't zero is hidden with it, as "ẩn". `sticky` names cells hidden in an earlier release: they stay hidden, so that
+    no difference between releases tells more than each release. Zero is shown. `total` is only documented: the
+    protection is the same whether it is published or not.
     """
-    hidden = {key for key, count in cells.items() if 0 < count < CELL_MINIMUM} | (sticky & set(cells))
-    if total is None:
-        total = sum(cells.values())
-    while hidden:
-        mass = sum(cells[key] for key in hidden)
-        if len(hidden) > 1 and mass >= CELL_MINIMUM:
-            break
-        rest = [key for key in cells if key not in hidden and cells[key] > 0] or [
-            key for key in cells if key not in hidden
-        ]
-        if not rest:
-            break
-        hidden.add(min(rest, key=lambda key: (cells[key], key)))
-    return {
-        key: count if key not in hidden else (FEW if count < CELL_MINIMUM else "ẩn")
-        for key, count in cells.items()
-    }
+    table = suppress_table({"": cells}, sticky=frozenset(("", key) for key in sticky), columns_public=False)
+    return table[""] if cells else {}
 
 
 def suppress_table(
-    rows: Mapping[str, Mapping[str, int]], *, sticky: frozenset[tuple[str, str]] = frozenset()
+    rows: Mapping[str, Mapping[str, int]],
+    *,
+    sticky: frozenset[tuple[str, str]] = frozenset(),
+    columns_public: bool = True,
 ) -> dict[str, dict[str, int | str]]:
     """Rule 4 for a table (province × group) whose row and column totals are public.
 
-    Hides primary cells, then complements until every row and every column with a hidden cell has at least two, whose
-    sum is at least ten. A complement shows as "ẩn" and says nothing but that it is hidden.
+    Hides counts of 1 to 9, then complements ("ẩn", which says nothing but that it is hidden) until in no row and no
+    column a "<10" can be narrowed below three values from the public total.
     """
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
     value = {(name, column): rows[name].get(column, 0) for name in rows for column in columns}
-    hidden = {cell for cell, count in value.items() if 0 < count < CELL_MINIMUM} | (sticky & set(value))
-    lines = [[(name, column) for column in columns] for name in rows] + [
-        [(name, column) for name in rows] for column in columns
-    ]
+    hidden = {cell for cell, count in value.items() if 0 < count < CELL_MINIMUM}
+    hidden |= {cell for cell in sticky & set(value) if value[cell]}
+    lines = [[(name, column) for column in columns] for name in rows]
+    if columns_public:
+        lines += [[(name, column) for name in rows] for column in columns]
     changed = True
     while changed:
         changed = False
         for line in lines:
-            inside = [cell for cell in line if cell in hidden]
-            if not inside or (len(inside) > 1 and sum(value[cell] for cell in inside) >= CELL_MINIMUM):
+            if is_protected([(value[cell], cell in hidden) for cell in line]):
                 continue
-            rest = [cell for cell in line if cell not in hidden and value[cell] > 0] or [
-                cell for cell in line if cell not in hidden
-            ]
+            rest = [cell for cell in line if cell not in hidden and value[cell] > 0]
             if rest:
                 hidden.add(min(rest, key=lambda cell: (value[cell], cell)))
                 changed = True

@@ -5,6 +5,7 @@ checkpoint says how much of them counts.
 """
 
 import datetime
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,12 +16,14 @@ import psycopg
 from django.conf import settings
 from django.db import connection, transaction
 
-from ledger.canon import parse
+from ledger.canon import dumps, parse
 from ledger.custody import next_state
+from ledger.disclosure import Tally, check_public
 from ledger.disk import Disk
 from ledger.events import EVENTS
 from ledger.notes import Note, NoteError, SigningKey, TreeHead, VerifierKey, decode64, open_checkpoint
 from ledger.sequencer import AREA_MINIMUM, as_sequencer, log_size, seal, sequencer_lock
+from ledger.services import record
 from ledger.signer import Mailbox, SignerRefusedError, SignRequest
 from ledger.tiles import WIDTH, Edge, TileError, Tiles, leaf_hashes, open_edge, read_entries
 from ledger.tree import consistency_proof, leaf_hash
@@ -213,6 +216,34 @@ def write_public_files(folder: Path, keys: list[SigningKey]) -> None:
 def put_draw_file(*, run: str, data: bytes) -> None:
     """Publish a run's draw file (`ledger.draw.draw_file`) beside the log; its hash goes into `run.committed`."""
     Disk(settings.LEDGER_DIR).put(f"runs/{run}.csv", data)
+
+
+def publish_figures(*, on: datetime.date, disk: Disk | None = None) -> dict | None:
+    """Publish what the entries say in numbers, as a file, and its hash as an entry; None before the first checkpoint.
+
+    The figures are `disclosure.Tally` over the published entries, which the verifier's `audit` recomputes.
+    """
+    disk = disk or Disk(settings.LEDGER_DIR)
+    last = published(disk)
+    if last is None or last.head.size == 0:
+        return None
+    tally = Tally()
+    for bodies, _ in read_table(0, last.head.size):
+        for body in bodies:
+            tally.add(json.loads(body))
+    figures = tally.figures()
+    check_public(figures, "figures")
+    text = dumps(figures)
+    disk.put(f"figures/{on.isoformat()}.json", text)
+    with transaction.atomic():
+        record(
+            event="figures.published",
+            on=on,
+            figures=on.isoformat(),
+            hash=hashlib.sha256(text).hexdigest(),
+            size=last.head.size,
+        )
+    return figures
 
 
 def policy() -> dict:

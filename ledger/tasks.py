@@ -5,7 +5,9 @@ from celery import shared_task
 from django.utils import timezone
 
 from common import clock
-from ledger.publisher import PublishError, seal_and_publish
+from ledger import trace
+from ledger.models import LedgerOutbox
+from ledger.publisher import PublishError, publish_figures, seal_and_publish
 from ledger.signer import SignerRefusedError
 
 log = structlog.get_logger("ledger")
@@ -19,3 +21,14 @@ def seal_and_publish_due(**_ignored) -> None:
     except (PublishError, SignerRefusedError) as error:
         # The old checkpoint stays true; pages and metrics show its age, and the next turn tries again.
         log.warning("ledger.not_published", reason=str(error))
+
+
+@shared_task
+def publish_weekly_figures(**_ignored) -> None:
+    """The figures that follow from the published entries, once a day of the programme at most."""
+    today = clock.today()
+    if LedgerOutbox.objects.filter(event="figures.published").exists() or trace.subject_entries(
+        today.isoformat()
+    ):
+        return
+    publish_figures(on=today)

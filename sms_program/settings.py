@@ -287,6 +287,10 @@ CELERY_TASK_DEFAULT_QUEUE = "viec"
 # What runs by the clock. Every task is safe to run twice and leaves quietly when there is nothing to do.
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat.db")
 CELERY_BEAT_SCHEDULE = {
+    "ledger.publish_weekly_figures": {
+        "task": "ledger.tasks.publish_weekly_figures",
+        "schedule": crontab(minute=15) if LEDGER_AT_ONCE else crontab(day_of_week=1, hour=6, minute=15),
+    },
     "sms_program.register_names": {
         "task": "sms_program.tasks.register_names",
         "schedule": 60.0 if LEDGER_AT_ONCE else 1800.0,

@@ -9,6 +9,7 @@ from django.db import connection, transaction
 from ledger.audit import LogError, audit, verify_log
 from ledger.bulk import record_select
 from ledger.models import LedgerEntry, LedgerOutbox
+from ledger.publisher import publish_figures
 from ledger.services import LedgerRefusedError, record
 from tests.ledger_log import DAY, empty_tables, make_log, receive
 
@@ -161,3 +162,21 @@ def test_tables_are_left_as_found(transactional_db, tmp_path):
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM ledger_entry")
         assert cursor.fetchone()[0] == 0
+
+
+@pytest.mark.django_db
+def test_published_figures_follow_from_the_entries(log):
+    codes = receive(12)
+    for code in codes:
+        walk(code)
+    log.turn()
+    figures = publish_figures(on=DAY, disk=log.disk)
+    assert figures["handed_over_by_area"] == {"VN2021-15": 12}
+    receive(1)
+    log.turn()
+    result = audit(log.disk.fetch, log.verifiers)
+    assert result["events"]["figures.published"] == 1
+    assert result["problem_count"] == 1, "only the run that was never committed"
+    record(event="figures.published", on=DAY, figures="2021-10-06", hash="0" * 64, size=5)
+    log.turn()
+    assert any("figures" in problem for problem in audit(log.disk.fetch, log.verifiers)["problems"])
