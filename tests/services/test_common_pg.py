@@ -1,0 +1,70 @@
+"""The embedded PostgreSQL: started, killed, interrupted, refused to strangers. A real server each time."""
+
+import json
+import os
+import signal
+import stat
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from common import pg
+from tests.live import wait_until
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A server of its own, in a folder that the server's user can reach."""
+    parent = Path("/var/lib/song-may-tinh") if os.geteuid() == 0 else tmp_path
+    home = parent / f"test-{os.getpid()}-{tmp_path.name}"
+    target = pg.Server(home / "pg", tmp_path / "pg.json", pg.unprivileged_user())
+    yield target
+    pg.stop(target)
+    pg.shutil.rmtree(home, ignore_errors=True)
+
+
+def value(server, statement: str):
+    with psycopg.connect(server.url()) as connection:
+        return connection.execute(statement).fetchone()[0]
+
+
+def test_it_starts_keeps_its_data_over_a_kill_and_lets_nobody_in_without_the_password(server):
+    process = pg.start(server, durable=False)
+    assert process is not None
+    assert value(server, "SELECT current_setting('server_version_num')::int") >= 180000
+    assert value(server, "SELECT current_setting('listen_addresses')") == "127.0.0.1"
+    assert stat.S_IMODE(server.state.stat().st_mode) == 0o600
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 7 AS n")
+
+    # A second start finds it running.
+    assert pg.start(server, durable=False) is None
+
+    kept = json.loads(server.state.read_text())
+    wrong = f"postgresql://{pg.ROLE}:sai@127.0.0.1:{kept['port']}/{pg.DATABASE}"
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(wrong, connect_timeout=5)
+
+    # Killed with all its children, it comes back with its data.
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    wait_until("máy chủ đã chết", lambda: not pg.is_running(server))
+    assert pg.start(server, durable=False) is not None
+    assert value(server, "SELECT n FROM kept") == 7
+
+
+def test_an_interrupted_first_start_begins_anew(server):
+    # Cut off in initdb: a half-made folder, no password kept.
+    half = server.home / "data.new"
+    half.mkdir(parents=True)
+    (half / "PG_VERSION").write_text("18\n")
+    server.state.write_text('{"port": 1')
+    assert pg.start(server, durable=False) is not None
+    assert value(server, "SELECT 1") == 1
+
+
+def test_what_postgres_says_becomes_what_a_person_can_do():
+    full = pg._explain("initdb: error: could not write: No space left on device")
+    assert "Đĩa đã đầy" in full
+    assert "giải phóng" in full
