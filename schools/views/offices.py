@@ -101,7 +101,8 @@ def end_role(request: HttpRequest, pk: int) -> HttpResponse:
     role = get_object_or_404(roles.select_related("user", "office"), pk=pk)
     if not can_manage_roles(request.user, role.office):
         raise Http404
-    form = ConfirmForm(request.POST or None)
+    # A confirmation carries no field: that it was posted is enough.
+    form = ConfirmForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         with refusals_on(form):
             role_services.end_role(by=request.user, role=role, at=clock.now())
