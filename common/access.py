@@ -129,6 +129,7 @@ LIBRARIES = {
     "allauth.mfa.webauthn.views.SignupWebAuthnView": public,
     "allauth.mfa.webauthn.views.ReauthenticateWebAuthnView": signed_in,
     "django.contrib.admin": administrator,
+    "import_export.admin": administrator,
     "django.contrib.staticfiles": public,
     "django.views.i18n": public,
     "django.views.generic.base.RedirectView": public,
