@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.live import wait_until
+
 pytestmark = pytest.mark.timeout(600)
 # Beside the reference data: offices and people of this story under codes of their own.
 SEED = """
@@ -146,9 +148,12 @@ def test_from_the_donors_phone_to_a_device_in_stock(
     assert "hoa@example.vn" not in donor.content()
     assert donor.locator("tbody tr").count() == 3
     look(donor, check_page, "cam-ket")
-    letters = [path.read_text() for path in (Path(supplied.folder) / "mail").glob("*")]
-    if letters:
-        assert any(code in letter for letter in letters)
+    sent = "SELECT 1 FROM common_sentmail WHERE kind = 'pledge.made' AND delivered_on_clock_at IS NOT NULL"
+    wait_until("worker gửi thư", lambda: supplied.query(sent), timeout_s=60)
+    (letter,) = [
+        text for path in Path(supplied.folder, "mail").glob("*") if code in (text := path.read_text())
+    ]
+    assert "hoa@example.vn" in letter
 
 
 def test_pages_of_money_are_accessible_on_both_screens(supplied, screens, signed_in_as, check_page):

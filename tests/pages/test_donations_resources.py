@@ -61,6 +61,7 @@ def test_money_becomes_devices_by_two_persons(world, sign_in):
     page = f"/nguon-luc/don-mua/{made.code}/"
     assert "Chờ người khác phê duyệt" in client.get(page).content.decode()
     assert client.post(f"{page}duyet/").status_code == 404
+    assert sign_in(world.province_clerk).get(page).status_code == 404
     assert sign_in(world.approver).post(f"{page}duyet/").status_code == 302
     client = sign_in(world.clerk)
     assert client.post(f"{page}giao/", {"warehouse": world.warehouse.pk}).status_code == 302
