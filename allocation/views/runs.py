@@ -191,8 +191,8 @@ def proposal_context(run: AllocationRun) -> dict[str, Any]:
         ],
         "map": tile_map(share, title="Tỉ lệ em đủ điều kiện có máy theo phương án", ident="run-map"),
         "pass_rows": [
-            [rules.PASS_NAMES[name].capitalize(), format_number(count)]
-            for name, count in summary["by_pass"].items()
+            [name.capitalize(), format_number(summary["by_pass"][key])]
+            for key, name in rules.PASS_NAMES.items()
         ],
         "margin_rows": [
             [units[code].full_name if code in units else code, format_number(need), format_number(got)]
