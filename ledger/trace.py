@@ -9,6 +9,7 @@ import json
 import uuid
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 from django.conf import settings
 from django.db import connection
@@ -36,15 +37,16 @@ class PublicEntry:
 
 
 @lru_cache(maxsize=4)
-def _published_at(stamp: tuple[int, int]) -> Published | None:
-    return published(Disk(settings.LEDGER_DIR))
+def _published_at(folder: Path, stamp: tuple[int, int]) -> Published | None:
+    """The checkpoint of one version of the file, its signature checked once."""
+    return published(Disk(folder))
 
 
 def latest() -> Published | None:
     """The published checkpoint, checked once per file; None before the first or when it doesn't verify."""
     try:
         stat = (settings.LEDGER_DIR / CHECKPOINT).stat()
-        return _published_at((stat.st_mtime_ns, stat.st_ino))
+        return _published_at(settings.LEDGER_DIR, (stat.st_mtime_ns, stat.st_ino))
     except (FileNotFoundError, PublishError):
         return None
 
@@ -86,15 +88,24 @@ def is_waiting(code: str) -> bool:
 
 def names_of(codes: set[str]) -> dict[str, str]:
     """Names that the log itself gives to codes of units and offices (`unit.registered`, `unit.renamed`)."""
-    if not codes:
-        return {}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT subject, body::jsonb ->> 'name' FROM ledger_entry"
-            " WHERE subject = ANY(%s) AND event IN ('unit.registered', 'unit.renamed') ORDER BY index",
-            [sorted(codes)],
-        )
-        return dict(cursor.fetchall())
+    last = latest()
+    known = _names_under(last.raw if last else b"")
+    if missing := codes - known.keys():
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT subject, body::jsonb ->> 'name' FROM ledger_entry"
+                " WHERE subject = ANY(%s) AND event IN ('unit.registered', 'unit.renamed') ORDER BY index",
+                [sorted(missing)],
+            )
+            found = dict(cursor.fetchall())
+        known |= {code: found.get(code) for code in missing}
+    return {code: name for code in codes if (name := known[code])}
+
+
+@lru_cache(maxsize=1)
+def _names_under(checkpoint: bytes) -> dict[str, str | None]:
+    """What was looked up under one checkpoint; the next one starts afresh."""
+    return {}
 
 
 def proof_of(entry: PublicEntry) -> list[bytes]:

@@ -94,6 +94,32 @@ STATE = {
     "sent_back": gettext_lazy("Đang trả về"),
     "written_off": gettext_lazy("Đã thanh lý"),
 }
+TEXT = {
+    "device.repaired": gettext_lazy("Đã sửa xong"),
+    "device.allocated": gettext_lazy("Phân bổ theo đúng thứ tự ưu tiên cho một học sinh ở %(area)s"),
+    "device.allocation_revoked": gettext_lazy("Huỷ phân bổ: %(reason)s"),
+    "device.dispatched": gettext_lazy("%(from)s gửi đi, nơi nhận: %(to)s"),
+    "device.arrived": gettext_lazy("%(to)s đã nhận đủ"),
+    "device.missing": gettext_lazy("Thất lạc: %(reason)s"),
+    "device.damaged": gettext_lazy("Hư hỏng: %(reason)s"),
+    "device.found": gettext_lazy("Đã tìm thấy"),
+    "device.handed_over": gettext_lazy("Bàn giao tận tay một học sinh ở %(destination)s"),
+    "device.handover_confirmed": gettext_lazy("Gia đình xác nhận đã nhận máy"),
+    "device.broken": gettext_lazy("Gia đình báo hỏng: %(reason)s"),
+    "device.lost": gettext_lazy("Báo mất: %(reason)s"),
+    "device.stolen": gettext_lazy("Báo bị lấy cắp"),
+    "device.returned": gettext_lazy("Thu về: %(reason)s"),
+    "device.replaced": gettext_lazy("Được thay bằng máy khác"),
+    "device.recalled": gettext_lazy("Có lệnh thu hồi: %(reason)s"),
+    "device.written_off": gettext_lazy("Thanh lý: %(reason)s"),
+    "correction": gettext_lazy("Đính chính một mục trước: %(reason)s"),
+    "commitment.erased": gettext_lazy("Xoá chìa mở một cam kết: %(reason)s"),
+}
+INSPECTED = {
+    "accepted": gettext_lazy("Kiểm định: đạt yêu cầu"),
+    "to_repair": gettext_lazy("Kiểm định: cần sửa (%(reason)s)"),
+    "refused": gettext_lazy("Kiểm định: không đạt (%(reason)s)"),
+}
 UNIT_WORDS = ("Tỉnh ", "Thành phố ", "Huyện ", "Quận ", "Thị xã ", "Xã ", "Phường ", "Thị trấn ", "Trường ")
 GOOD = ("handed_over", "in_use")
 TROUBLE = (
@@ -122,10 +148,8 @@ def codes_in(way: list[PublicEntry]) -> set[str]:
     return {entry.body[key] for entry in way for key in ("from", "to", "at", "area") if key in entry.body}
 
 
-def place(code: str | None, names: Mapping[str, str]) -> str:
+def place(code: str, names: Mapping[str, str]) -> str:
     """An office or area as people call it; its code where the log has no name for it."""
-    if code is None:
-        return _("nơi đang giữ máy")
     if code == "VN":
         return _("cả nước")
     name = names.get(code, code)
@@ -136,40 +160,15 @@ def place(code: str | None, names: Mapping[str, str]) -> str:
 def sentence(body: Mapping, names: Mapping[str, str], area: str | None = None) -> str:
     """One entry in one sentence; `area` is where the device was allocated to."""
     kind = body["t"]
-    where = {key: place(body.get(key), names) for key in ("from", "to", "at", "area")} | {
-        "reason": REASON.get(body.get("reason", ""), ""),
-        "destination": place(area, names),
-    }
+    where = {key: place(body[key], names) for key in ("from", "to", "at", "area") if key in body}
     if kind == "device.received":
         return _("%(to)s tiếp nhận một %(kind)s") % (where | {"kind": KIND[body["kind"]]})
+    where["reason"] = REASON.get(body.get("reason", ""), "")
     if kind == "device.inspected":
-        return {
-            "accepted": _("Kiểm định: đạt yêu cầu"),
-            "to_repair": _("Kiểm định: cần sửa (%(reason)s)") % where,
-            "refused": _("Kiểm định: không đạt (%(reason)s)") % where,
-        }[body["outcome"]]
-    texts = {
-        "device.repaired": _("Đã sửa xong"),
-        "device.allocated": _("Phân bổ theo đúng thứ tự ưu tiên cho một học sinh ở %(area)s"),
-        "device.allocation_revoked": _("Huỷ phân bổ: %(reason)s"),
-        "device.dispatched": _("%(from)s gửi đi, nơi nhận: %(to)s"),
-        "device.arrived": _("%(to)s đã nhận đủ"),
-        "device.missing": _("Thất lạc: %(reason)s"),
-        "device.damaged": _("Hư hỏng: %(reason)s"),
-        "device.found": _("Đã tìm thấy"),
-        "device.handed_over": _("Bàn giao tận tay một học sinh ở %(destination)s"),
-        "device.handover_confirmed": _("Gia đình xác nhận đã nhận máy"),
-        "device.broken": _("Gia đình báo hỏng: %(reason)s"),
-        "device.lost": _("Báo mất: %(reason)s"),
-        "device.stolen": _("Báo bị lấy cắp"),
-        "device.returned": _("Thu về: %(reason)s"),
-        "device.replaced": _("Được thay bằng máy khác"),
-        "device.recalled": _("Có lệnh thu hồi: %(reason)s"),
-        "device.written_off": _("Thanh lý: %(reason)s"),
-        "correction": _("Đính chính một mục trước: %(reason)s"),
-        "commitment.erased": _("Xoá chìa mở một cam kết: %(reason)s"),
-    }
-    return texts[kind] % where if kind in texts else kind
+        return str(INSPECTED[body["outcome"]]) % where
+    if kind == "device.handed_over":
+        where["destination"] = place(area or "VN", names)
+    return str(TEXT[kind]) % where if kind in TEXT else kind
 
 
 def timeline(way: list[PublicEntry], names: Mapping[str, str]) -> list[dict]:
