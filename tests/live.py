@@ -97,7 +97,7 @@ class Platform:
             process.start()
             self.processes[name] = process
         if "web" in names:
-            wait_until("web trả lời", self._web_answers, timeout_s=40)
+            wait_until("web trả lời", self._web_answers, timeout_s=120)
 
     def _web_answers(self) -> bool:
         web = self.processes["web"]
