@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
 from django import template
-from django.urls import translate_url
+from django.urls import NoReverseMatch, reverse, translate_url
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import get_language, gettext, override
@@ -178,5 +178,14 @@ def switch_language(context: dict) -> dict | None:
         return None
     code, name = ("vi", "Tiếng Việt") if _is_english() else ("en", "English")
     here = request.get_full_path()
-    path = translate_url(here, code)
+    match = request.resolver_match
+    if match is None:
+        return None
+    # The address was resolved already; building the other one is enough.
+    query = f"?{request.META['QUERY_STRING']}" if request.META.get("QUERY_STRING") else ""
+    try:
+        with override(code):
+            path = reverse(match.view_name, args=match.args, kwargs=match.kwargs) + query
+    except NoReverseMatch:
+        return None
     return None if path == here else {"path": path, "code": code, "name": name}
