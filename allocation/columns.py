@@ -38,6 +38,7 @@ def read_columns(source: str, params: Sequence[Any], **columns: str) -> dict[str
         cursor.format = psycopg.pq.Format.BINARY
         cursor.execute(f"SELECT {', '.join(wanted)} FROM {source}", params)
         result = cursor.pgresult
+        assert result is not None
         return {
             name: _column(result.get_value(0, number), kind)
             for number, (name, kind) in enumerate(columns.items())

@@ -224,7 +224,7 @@ def allocate(*, students: Students, devices: Devices, policy: Policy, seed: byte
     given.append((taken, rows[takers], FREE))
 
     def per_student(values: Ints, missing: int, dtype: type = np.int64) -> Ints:
-        column = np.full(len(eligible), missing, dtype=dtype)
+        column: Ints = np.full(len(eligible), missing, dtype=dtype)
         column[rows] = values
         return column
 

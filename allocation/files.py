@@ -15,7 +15,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import count as count_from
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
@@ -137,73 +136,54 @@ DEVICE_RULES = {
 
 
 class Column:
-    """Values of one column as numbers, each distinct value checked and numbered once."""
+    """Values of one column, each distinct value known by the row in which it first came, and checked once."""
 
     def __init__(self, rule: Callable[[str], Expected | None]) -> None:
         self.rule = rule
-        self.numbers: dict[str, int] = {}
+        self.first_rows: dict[str, int] = {}  # in the order in which they came
         self.blocks: list[Ints] = []
-        self.before = 0  # distinct values before the last block
+        self.rows = 0
 
     def add(self, values: Sequence[str]) -> tuple[int, Expected] | None:
         """Add a block; returns the first bad row in it and what was expected there."""
-        self.before = len(self.numbers)
-        new = set(values).difference(self.numbers)
-        self.numbers.update(zip(new, count_from(self.before), strict=False))
-        block = np.fromiter(map(self.numbers.__getitem__, values), dtype=np.int32, count=len(values))
+        own = range(self.rows, self.rows + len(values))
+        block = np.fromiter(map(self.first_rows.setdefault, values, own), dtype=np.int32, count=len(values))
         self.blocks.append(block)
-        if self.rule is any_code and "".join(new).isascii():
+        fresh = np.flatnonzero(
+            block == np.arange(self.rows, self.rows + len(values), dtype=np.int32)
+        ).tolist()
+        self.rows += len(values)
+        new = values if len(fresh) == len(values) else [values[row] for row in fresh]
+        if (self.rule is any_code or (self.rule is given_code and all(new))) and "".join(new).isascii():
             return None
-        bad = {value: expected for value in new if (expected := self.rule(value)) is not None}
-        if not bad:
-            return None
-        row = next(row for row, value in enumerate(values) if value in bad)
-        return row, bad[values[row]]
+        checked = ((row, self.rule(value)) for row, value in zip(fresh, new, strict=True))
+        return next(((row, expected) for row, expected in checked if expected is not None), None)
 
-    def replace(self, values: Sequence[str]) -> None:
-        """Put `values`, the good rows of the last block, in its place."""
-        self.blocks.pop()
-        while len(self.numbers) > self.before:
-            self.numbers.popitem()
-        self.add(values)
+    def keep(self, rows: int) -> None:
+        """Forget what the last block has after its first `rows` rows."""
+        self.rows += rows - len(self.blocks[-1])
+        self.blocks[-1] = self.blocks[-1][:rows]
+        while self.first_rows and next(reversed(self.first_rows.values())) >= self.rows:
+            self.first_rows.popitem()
 
     def column(self) -> Ints:
+        """Per row, the row in which its value first came."""
         return np.concatenate(self.blocks) if self.blocks else np.zeros(0, dtype=np.int32)
 
     def mapped(self, number_of: Callable[[str], int], dtype: type = np.int32) -> Ints:
         """The column with each distinct value replaced by `number_of` it."""
-        return np.fromiter(map(number_of, self.numbers), dtype=dtype, count=len(self.numbers))[self.column()]
-
-
-class IdColumn:
-    """Values of a column in which no value may come twice, kept as they are."""
-
-    def __init__(self, rule: Callable[[str], Expected | None]) -> None:
-        self.rule = rule
-        self.values: list[str] = []
-        self.begins = 0  # where the last block does
-
-    def add(self, values: Sequence[str]) -> tuple[int, Expected] | None:
-        self.begins = len(self.values)
-        self.values.extend(values)
-        if all(values) and "".join(values).isascii():
-            return None
-        problems = ((row, self.rule(value)) for row, value in enumerate(values))
-        return next(((row, expected) for row, expected in problems if expected is not None), None)
-
-    def replace(self, values: Sequence[str]) -> None:
-        del self.values[self.begins :]
-        self.add(values)
+        size = len(self.first_rows)
+        table = np.zeros(self.rows, dtype=dtype)
+        table[np.fromiter(self.first_rows.values(), dtype=np.int64, count=size)] = np.fromiter(
+            map(number_of, self.first_rows), dtype=dtype, count=size
+        )
+        return table[self.column()]
 
     def first_repeated(self) -> int | None:
-        if len(set(self.values)) == len(self.values):
+        """The first row whose value came before."""
+        if len(self.first_rows) == self.rows:
             return None
-        seen: set[str] = set()
-        for row, value in enumerate(self.values):
-            if value in seen:
-                return row
-            seen.add(value)
-        return None
+        return int(np.argmax(self.column() != np.arange(self.rows)))
 
 
 class Table:
@@ -218,14 +198,12 @@ class Table:
     ) -> None:
         self.path = path
         self.names = tuple(rules)
-        self.ids = IdColumn(rules[self.names[0]])
-        self.columns: dict[str, Column | IdColumn] = {self.names[0]: self.ids}
-        self.columns.update({name: Column(rules[name]) for name in self.names[1:]})
+        self.columns = {name: Column(rule) for name, rule in rules.items()}
         self.rows = 0
         with open_text(path) as file:
             problem = self._read(file, progress)
             problems = [*crosschecks(self), *([problem] if problem else [])]
-            if (repeated := self.ids.first_repeated()) is not None:
+            if (repeated := self[self.names[0]].first_repeated()) is not None:
                 problems.append(Problem(repeated, 0, UNIQUE))
             if problems:
                 first = min(problems)
@@ -234,9 +212,12 @@ class Table:
                 )
 
     def __getitem__(self, name: str) -> Column:
-        column = self.columns[name]
-        assert isinstance(column, Column)
-        return column
+        return self.columns[name]
+
+    @property
+    def ids(self) -> list[str]:
+        """The first column, in which no value comes twice."""
+        return list(self[self.names[0]].first_rows)
 
     def _name(self, column: int) -> str | None:
         if column == NO_COLUMN:
@@ -317,8 +298,8 @@ class Table:
         before = self.rows
         self.rows += problem.row if problem else len(block)
         if problem:
-            for name, at in zip(self.names, order, strict=True):
-                self.columns[name].replace(values[at][: problem.row])
+            for column in self.columns.values():
+                column.keep(problem.row)
         return problem and problem._replace(row=before + problem.row)
 
 
@@ -434,7 +415,7 @@ def read_students(path: str, progress: Progress) -> StudentFile:
     """Raises BadFile with the first bad line."""
     table = Table(path, STUDENT_RULES, student_problems, progress)
     numbers = {
-        name: {code: number for number, code in enumerate(sorted(set(table[name].numbers) - {""}))}
+        name: {code: number for number, code in enumerate(sorted(set(table[name].first_rows) - {""}))}
         for name in ("province", "district", "school")
     }
     areas = {
@@ -444,11 +425,11 @@ def read_students(path: str, progress: Progress) -> StudentFile:
     household = table["household"]
     home = household.column()
     students = Students(
-        code=table.ids.values,
+        code=table.ids,
         **areas,
         group=table["group"].mapped(GROUPS.index, np.int8),
         priority_locality=table["priority_locality"].mapped(lambda flag: flag == "1", np.bool_),
-        household=np.where(home == household.numbers.get("", NOBODY), NOBODY, home),
+        household=np.where(home == household.first_rows.get("", NOBODY), NOBODY, home),
         household_devices=table["household_devices"].mapped(count, np.int64),
     )
     by_level = {PASSES.index(name): numbers[name] for name in numbers}
@@ -489,11 +470,12 @@ def read_devices(path: str, area_numbers: dict[int, dict[str, int]], progress: P
         area[of_level] = table["earmark_code"].mapped(lambda code, areas=areas: areas.get(code, NOBODY))[
             of_level
         ]
-    by_id = engine.byte_order(table.ids.values)
-    lots = sorted(table["lot"].numbers)
+    ids = table.ids
+    by_id = engine.byte_order(ids)
+    lots = sorted(table["lot"].first_rows)
     lot = table["lot"].mapped({code: number for number, code in enumerate(lots)}.__getitem__)
     devices = Devices(level=level, area=area, order=engine.device_order(lot, by_id))
-    return DeviceFile(devices, table.ids.values, by_id)
+    return DeviceFile(devices, ids, by_id)
 
 
 # --- policy and seed ---------------------------------------------------------------------------------
