@@ -113,7 +113,11 @@ def refuse_writes(using: str = "default") -> Iterator[None]:
         with transaction.atomic(using=using):
             with connection.cursor() as cursor:
                 cursor.execute("SET TRANSACTION READ ONLY")
-            yield
+            try:
+                yield
+            finally:
+                # Nothing was written; and a refused statement leaves a transaction that can only be rolled back.
+                transaction.set_rollback(True, using=using)
         return
     is_set = False
 

@@ -53,7 +53,7 @@ def lose_database(request):
 
 @public
 def lose_broker(request):
-    Celery(broker="redis://127.0.0.1:1/0").send_task("viec", retry=False)
+    Celery(broker="redis://127.0.0.1:1/0", set_as_current=False).send_task("viec", retry=False)
     return HttpResponse("không đến được đây")
 
 

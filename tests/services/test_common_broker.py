@@ -51,11 +51,11 @@ def test_a_killed_worker_loses_nothing_and_repeats_nothing(installation):
     (installation.folder / "hold").touch()
     installation.start("worker", app="tests.worker_app")
     job = hand_over(installation)
-    wait_until("việc đang chạy", lambda: state(installation, job) == "running")
+    wait_until("việc đang chạy", lambda: state(installation, job) == "running", timeout_s=90)
     installation.processes["worker"].kill()
     (installation.folder / "hold").unlink()
     installation.start("worker", app="tests.worker_app")
-    wait_until("việc xong sau khi tiến trình bị giết", is_done(installation, job), timeout_s=40)
+    wait_until("việc xong sau khi tiến trình bị giết", is_done(installation, job), timeout_s=90)
     assert installation.query("SELECT count(*) FROM effect") == [(1,)]
     assert installation.query("SELECT attempts >= 2, done_rows FROM common_job WHERE id = %s", job) == [
         (True, 1)
@@ -77,7 +77,7 @@ def test_three_deliveries_have_one_effect_and_a_lost_message_is_sent_again(insta
     send = f"from celery import current_app; current_app.send_task('tests.leave_effect', kwargs={{'job_id': '{job}'}}); "
     installation.python(send * 2)
     installation.start("worker", app="tests.worker_app")
-    wait_until("việc xong", is_done(installation, job))
+    wait_until("việc xong", is_done(installation, job), timeout_s=90)
     length = "from common import broker; print(broker.queue()[0])"
-    wait_until("hàng đợi rỗng", lambda: installation.python(length).split()[-1] == "0")
+    wait_until("hàng đợi rỗng", lambda: installation.python(length).split()[-1] == "0", timeout_s=90)
     assert installation.query("SELECT count(*) FROM effect") == [(1,)]
