@@ -32,8 +32,9 @@ class UploadForm(forms.Form):
     def __init__(self, *args, offices, **kwargs):
         super().__init__(*args, **kwargs)
         self.fields["office"].queryset = offices
-        if not self.is_bound and offices.count() == 1:
-            self.fields["office"].initial = offices.get().code
+        # The highest of one's own offices: the list of a Sở names pupils of all its schools.
+        if not self.is_bound and (own := offices.first()):
+            self.fields["office"].initial = own.code
 
     def clean(self):
         cleaned = super().clean()
