@@ -173,7 +173,7 @@ def compute(*, size: int) -> tuple[dict[tuple[str, str], int], list[tuple[dt.dat
     """All figures from the first `size` entries of the log and from the tables of need, points and plans.
 
     Returns ({(name, area): value}, [(day, devices handed over by then)]). Runs inside the caller's transaction: its
-    temporary tables end with it. National scale (1M devices, 8M entries) about 25 s; the demonstration 0.2 s.
+    temporary tables end with it.
     """
     values: dict[tuple[str, str], int] = defaultdict(int)
     for name in DEFINITIONS:
