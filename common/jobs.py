@@ -20,9 +20,17 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import psycopg
 import structlog
 from celery import current_app
-from django.db import connections, models, transaction
+from django.db import (
+    DatabaseError,
+    InterfaceError,
+    OperationalError,
+    connections,
+    models,
+    transaction,
+)
 from django.db.models import F, Q
 from django.utils import timezone
 
@@ -37,6 +45,8 @@ LOST_AFTER = dt.timedelta(seconds=60)
 # After this many attempts that all ended without a word, a person must look.
 MAX_ATTEMPTS = 5
 JOURNAL = "journal"
+# As Django wraps them, and as psycopg raises them below Django (COPY).
+LOST_DATABASE = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)
 
 
 class Cancelled(Exception):
@@ -135,7 +145,7 @@ def claim(job_id: str) -> Iterator[Claimed | None]:
             _finish(job, Job.State.CANCELLED, "Đã dừng theo yêu cầu; chưa ghi gì vào hệ thống.")
         except CannotContinue as reason:
             _finish(job, Job.State.FAILED, str(reason))
-        except (connections[JOURNAL].Database.OperationalError, connections[JOURNAL].Database.InterfaceError):
+        except LOST_DATABASE:
             raise
         except Exception:
             _finish(
@@ -201,7 +211,7 @@ def _lock(job_id: str) -> Iterator[bool]:
     finally:
         if is_mine and connections[JOURNAL].connection is not None:
             with (
-                contextlib.suppress(connections[JOURNAL].Database.Error),
+                contextlib.suppress(DatabaseError, psycopg.Error),
                 connections[JOURNAL].cursor() as cursor,
             ):
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [key])
