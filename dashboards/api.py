@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view, inline_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
@@ -82,35 +82,38 @@ def dataset_view(dataset: opendata.Dataset) -> type[DatasetView]:
         OpenApiParameter("limit", OpenApiTypes.INT, description="Số dòng mỗi trang, nhiều nhất 1000"),
         OpenApiParameter("offset", OpenApiTypes.INT, description="Bỏ qua bao nhiêu dòng đầu"),
     ]
-    return extend_schema(
+    described = extend_schema(
         operation_id=f"list_{dataset.slug}",
         parameters=numbers,
         responses=page,
         summary=str(dataset.title),
         auth=[],
-    )(view)
+    )
+    return extend_schema_view(get=described)(view)
 
 
-@extend_schema(
-    operation_id="device_way",
-    summary="Đường đi công khai của một máy",
-    auth=[],
-    responses=inline_serializer(
-        "DeviceWay",
-        {
-            "device": serializers.CharField(),
-            "state": serializers.CharField(),
-            "entries": inline_serializer(
-                "DeviceEntry",
-                {
-                    "index": serializers.IntegerField(),
-                    "leaf_hash": serializers.CharField(),
-                    "body": serializers.DictField(),
-                },
-                many=True,
-            ),
-        },
-    ),
+@extend_schema_view(
+    get=extend_schema(
+        operation_id="device_way",
+        summary="Đường đi công khai của một máy",
+        auth=[],
+        responses=inline_serializer(
+            "DeviceWay",
+            {
+                "device": serializers.CharField(),
+                "state": serializers.CharField(),
+                "entries": inline_serializer(
+                    "DeviceEntry",
+                    {
+                        "index": serializers.IntegerField(),
+                        "leaf_hash": serializers.CharField(),
+                        "body": serializers.DictField(),
+                    },
+                    many=True,
+                ),
+            },
+        ),
+    )
 )
 class DeviceView(APIView):
     """The entries of one device by its full code, as they stand in the log; never a list of devices."""
