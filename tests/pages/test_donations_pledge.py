@@ -95,7 +95,7 @@ def test_a_company_pledges_money_and_sees_devices_at_the_dated_price(client, wor
 @pytest.mark.parametrize(
     ("who", "message"),
     [
-        (WHO | {"name": ""}, "Trường này"),
+        (WHO | {"name": ""}, "id_name_error"),
         ({"donor_kind": "enterprise", "name": "Công ty", "kind": "money"}, "cần ghi mã số thuế"),
         (
             {"donor_kind": "enterprise", "name": "Công ty", "kind": "money", "tax_code": "0101248142"},
