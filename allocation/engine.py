@@ -397,6 +397,10 @@ def summary(
 
 def byte_order(ids: Sequence[str]) -> Ints:
     """Rows in the order of their ids' UTF-8 bytes, which is how Python compares strings."""
+    if ids and max(map(len, ids)) <= 16 and (text := "".join(ids)).isascii() and "\0" not in text:
+        # Sixteen bytes are two numbers: the same order, sorted as numbers. (A NUL would be lost in the filling.)
+        words = np.array(ids, dtype="S16").view(">u8").reshape(-1, 2).astype(np.uint64)
+        return np.lexsort((words[:, 1], words[:, 0]))
     return np.array(sorted(range(len(ids)), key=ids.__getitem__), dtype=np.int64)
 
 

@@ -25,7 +25,7 @@ import numpy as np
 from allocation import engine
 from allocation.engine import FREE, GROUPS, MARGINS, NOBODY, PASSES, Devices, Ints, Policy, Students
 
-BLOCK = 10_000
+BLOCK = 2_000
 STUDENT_COLUMNS = (
     "student",
     "province",
@@ -147,7 +147,7 @@ class Column:
     def add(self, values: Sequence[str]) -> tuple[int, Expected] | None:
         """Add a block; returns the first bad row in it and what was expected there."""
         own = range(self.rows, self.rows + len(values))
-        block = np.fromiter(map(self.first_rows.setdefault, values, own), dtype=np.int32, count=len(values))
+        block = np.array(list(map(self.first_rows.setdefault, values, own)), dtype=np.int32)
         self.blocks.append(block)
         fresh = np.flatnonzero(
             block == np.arange(self.rows, self.rows + len(values), dtype=np.int32)
@@ -560,8 +560,11 @@ def write_allocations(
 
 
 def tier_texts(outcome: engine.Outcome, student: Ints) -> Iterator[str]:
-    columns = outcome.locality[student], outcome.group[student], outcome.place[student]
-    return map(engine.tier_text, zip(*(column.tolist() for column in columns), strict=True))
+    """The tier of each student as text; each distinct tier is written once."""
+    key = outcome.place[student] * 16 + outcome.locality[student] * 4 + outcome.group[student]
+    distinct, number = np.unique(key, return_inverse=True)
+    texts = [engine.tier_text((tier // 4 % 4, tier % 4, tier // 16)) for tier in distinct.tolist()]
+    return map(texts.__getitem__, number.tolist())
 
 
 @contextmanager

@@ -223,3 +223,14 @@ def test_large_numbers_stay_exact():
 def test_a_draw_with_equal_first_words_is_ordered_by_the_rest():
     words = np.array([[5, 9, 0, 0], [5, 1, 0, 3], [4, 0, 0, 0], [5, 1, 0, 2]], dtype=np.uint64)
     assert engine.draw_order(words).tolist() == [2, 3, 1, 0]
+
+
+@settings(deadline=None)
+@given(st.lists(st.text("aB0\0~-đẤ", max_size=18), unique=True))
+def test_byte_order_is_the_order_of_utf8(ids):
+    assert [ids[row] for row in engine.byte_order(ids)] == sorted(ids, key=str.encode)
+
+
+@given(st.lists(st.text("aB0~-", max_size=16), unique=True, min_size=1))
+def test_byte_order_of_short_ids(ids):
+    assert [ids[row] for row in engine.byte_order(ids)] == sorted(ids, key=str.encode)
