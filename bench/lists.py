@@ -217,7 +217,8 @@ def measure(quick: bool) -> Iterator[dict]:
                     transaction.set_rollback(True)
         floor = min(floors)
         student_list, seconds = _checked(by, office, content)
-        assert student_list.rows.filter(outcome=ListRow.Outcome.OK).count() == rows
+        # Among so many invented names some children are namesakes; none is an error and none is lost.
+        assert student_list.rows.exclude(outcome=ListRow.Outcome.ERROR).count() == rows
         reader_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
         yield {
             "name": "lists.checked", "rows": rows, "seconds": seconds, "floor_seconds": floor,
