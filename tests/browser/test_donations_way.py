@@ -1,6 +1,7 @@
 """The supply in a real browser: a donor on a phone pledges, the programme confirms, the warehouse takes in; axe."""
 
 import os
+from email import message_from_bytes, policy
 from pathlib import Path
 
 import pytest
@@ -150,10 +151,13 @@ def test_from_the_donors_phone_to_a_device_in_stock(
     look(donor, check_page, "cam-ket")
     sent = "SELECT 1 FROM common_sentmail WHERE kind = 'pledge.made' AND delivered_on_clock_at IS NOT NULL"
     wait_until("worker gửi thư", lambda: supplied.query(sent), timeout_s=60)
-    (letter,) = [
-        text for path in Path(supplied.folder, "mail").glob("*") if code in (text := path.read_text())
+    letters = [
+        message_from_bytes(path.read_bytes(), policy=policy.default)
+        for path in Path(supplied.folder, "mail").glob("*.log")
     ]
-    assert "hoa@example.vn" in letter
+    (letter,) = [letter for letter in letters if code in letter["Subject"]]
+    assert letter["To"] == "hoa@example.vn"
+    assert private in letter.get_content()
 
 
 def test_pages_of_money_are_accessible_on_both_screens(supplied, screens, signed_in_as, check_page):
