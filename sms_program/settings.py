@@ -369,7 +369,9 @@ CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_FAILURE_VIEW = "common.errors.forged_form"
 
 # Four slashes: environ takes one off, and a relative folder would follow whoever starts the process.
-EMAIL_CONFIG = environ.Env.email_url_config(given("EMAIL_URL") or f"filemail:///{VAR_DIR.absolute() / 'mail'}")
+EMAIL_CONFIG = environ.Env.email_url_config(
+    given("EMAIL_URL") or f"filemail:///{VAR_DIR.absolute() / 'mail'}"
+)
 vars().update(EMAIL_CONFIG)
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.str(
