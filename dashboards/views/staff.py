@@ -5,8 +5,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from common import clock
-from common.access import own_account
+from common.access import Access, administrator
 from common.exports import csv_response
+from coverage.perms import operator
 from dashboards import audit, snapshot, stuck, work
 from dashboards.context import may_open
 from delivery.services import who_holds
@@ -22,7 +23,16 @@ auditing = staff(Role.AUDITOR) | staff(
 )
 
 
-@own_account
+def _has_no_post(user) -> bool:
+    """Signed in without any post: a donor's people, or somebody whose role has ended."""
+    return not (held_roles(user) or user.is_staff or user.operator_members.filter(ended_at=None).exists())
+
+
+# Whoever holds a post needs the second factor here too: the page says what waits in their office.
+landing = staff() | operator() | administrator | Access("no post", _has_no_post, second_factor="if_enrolled")
+
+
+@landing
 def what_to_do(request: HttpRequest) -> HttpResponse:
     """What waits for this person now; also where everyone lands after signing in."""
     user = request.user
