@@ -150,17 +150,30 @@ class Edge:
     level, whatever the size of the log.
     """
 
-    def __init__(self, size: int = 0, edges: list[bytes] | None = None, bundle: list[bytes] | None = None):
+    def __init__(
+        self,
+        size: int = 0,
+        edges: list[bytes] | None = None,
+        bundle: list[bytes] | None = None,
+        *,
+        hashes_only: bool = False,
+    ):
+        """`hashes_only` gives tiles and no bundles: for checking a log whose bundles were just read."""
         self.size, self.edges, self.bundle = size, edges or [], bundle or []
+        self.hashes_only = hashes_only
 
     def add(self, bodies: list[bytes], leaves: list[bytes]) -> Iterator[tuple[str, bytes]]:
         """Append entries with their leaf hashes; yield (path, data) of every tile and bundle that became full."""
-        first = self.size // WIDTH
-        self.bundle += bodies
-        full = len(self.bundle) // WIDTH
-        for number in range(full):
-            yield tile_path(ENTRIES, first + number), pack(self.bundle[number * WIDTH : (number + 1) * WIDTH])
-        del self.bundle[: full * WIDTH]
+        if not self.hashes_only:
+            first = self.size // WIDTH
+            self.bundle += bodies
+            full = len(self.bundle) // WIDTH
+            for number in range(full):
+                yield (
+                    tile_path(ENTRIES, first + number),
+                    pack(self.bundle[number * WIDTH : (number + 1) * WIDTH]),
+                )
+            del self.bundle[: full * WIDTH]
         fresh, level, before = b"".join(leaves), 0, self.size
         self.size += len(bodies)
         while fresh:
