@@ -331,10 +331,7 @@ def _unit(row: dict[str, str], *, level: str, vintage: str) -> dict:
 
 def _ids(vintage: str, level: str = "") -> dict[str, int]:
     units = AdministrativeUnit.objects.filter(vintage=vintage)
-    if level:
-        units = units.filter(level=level)
-    else:
-        units = units.exclude(level="commune")
+    units = units.filter(level=level) if level else units.exclude(level="commune")
     return dict(units.values_list("code", "id"))
 
 

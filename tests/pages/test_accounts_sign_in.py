@@ -32,7 +32,7 @@ def official() -> User:
 @pytest.fixture
 def code(time_machine) -> str:
     time_machine.move_to("2021-11-15 09:00:00 +07:00", tick=False)
-    return format_hotp_value(hotp_value(SECRET, int(1636941600) // 30))
+    return format_hotp_value(hotp_value(SECRET, 1636941600 // 30))
 
 
 def give_password(client, email="can.bo@example.vn", password=PASSWORD, **extra):
