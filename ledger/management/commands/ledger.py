@@ -121,8 +121,14 @@ class Command(BaseCommand):
         self.stdout.write(json.dumps(report, ensure_ascii=False))
 
     def do_export(self, options):
-        disk = Disk(settings.LEDGER_DIR)
-        count = copy_log(disk.fetch, Disk(options["directory"]).put_all)
+        disk, mirror = Disk(settings.LEDGER_DIR), Disk(options["directory"])
+        beside = [
+            f"{folder}/{path.name}"
+            for folder in ("runs", "figures")
+            for path in sorted((disk.root / folder).glob("[!.]*"))
+        ]
+        mirror.put_all((name, disk.fetch(name)) for name in beside)
+        count = len(beside) + copy_log(disk.fetch, mirror.put_all)
         self.stdout.write(f"Đã chép {count} tệp vào {options['directory']}.")
 
     def do_catch_up(self, options):
