@@ -24,13 +24,30 @@ def server(tmp_path):
     pg.shutil.rmtree(home, ignore_errors=True)
 
 
+@pytest.fixture
+def start(server):
+    """`start()` starts the server as `make run` does; what it started is waited for at the end."""
+    started = []
+
+    def start():
+        process = pg.start(server)
+        if process is not None:
+            started.append(process)
+        return process
+
+    yield start
+    pg.stop(server)
+    for process in started:
+        process.wait()
+
+
 def value(server, statement: str):
     with psycopg.connect(server.url()) as connection:
         return connection.execute(statement).fetchone()[0]
 
 
-def test_it_starts_keeps_its_data_over_a_kill_and_lets_nobody_in_without_the_password(server):
-    process = pg.start(server, durable=False)
+def test_it_starts_keeps_its_data_over_a_kill_and_lets_nobody_in_without_the_password(server, start):
+    process = start()
     assert process is not None
     assert value(server, "SELECT current_setting('server_version_num')::int") >= 180000
     assert value(server, "SELECT current_setting('listen_addresses')") == "127.0.0.1"
@@ -39,7 +56,7 @@ def test_it_starts_keeps_its_data_over_a_kill_and_lets_nobody_in_without_the_pas
         connection.execute("CREATE TABLE kept AS SELECT 7 AS n")
 
     # A second start finds it running.
-    assert pg.start(server, durable=False) is None
+    assert start() is None
 
     kept = json.loads(server.state.read_text())
     wrong = f"postgresql://{pg.ROLE}:sai@127.0.0.1:{kept['port']}/{pg.DATABASE}"
@@ -50,17 +67,17 @@ def test_it_starts_keeps_its_data_over_a_kill_and_lets_nobody_in_without_the_pas
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     wait_until("máy chủ đã chết", lambda: not pg.is_running(server))
-    assert pg.start(server, durable=False) is not None
+    assert start() is not None
     assert value(server, "SELECT n FROM kept") == 7
 
 
-def test_an_interrupted_first_start_begins_anew(server):
+def test_an_interrupted_first_start_begins_anew(server, start):
     # Cut off in initdb: a half-made folder, no password kept.
     half = server.home / "data.new"
     half.mkdir(parents=True)
     (half / "PG_VERSION").write_text("18\n")
     server.state.write_text('{"port": 1')
-    assert pg.start(server, durable=False) is not None
+    assert start() is not None
     assert value(server, "SELECT 1") == 1
 
 
