@@ -47,6 +47,8 @@ def main() -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sms_program.settings")
     if not os.environ.get("PRODUCTION"):
         os.environ.setdefault("DEMO", "1")
+    # A shell starts background commands with SIGINT ignored, and that would be inherited here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
     port = int(os.environ.get("PORT") or 8000)

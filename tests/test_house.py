@@ -309,7 +309,7 @@ def test_the_example_environment_is_complete():
     read = set()
     for path in [*sources(), *tracked("docker-compose.yml")]:
         read |= set(re.findall(r"\benv(?:\.\w+)?\(\s*\"([A-Z_]+)\"", path.read_text()))
-        read |= set(re.findall(r"\bsecret\(\"([A-Z_]+)\"", path.read_text()))
+        read |= set(re.findall(r"\b(?:secret|given)\(\"([A-Z_]+)\"", path.read_text()))
         read |= set(re.findall(r"os\.environ(?:\.get\(|\[|\.setdefault\()\s*\"([A-Z_]+)\"", path.read_text()))
     ours = read - {"DJANGO_SETTINGS_MODULE", "PATH", "PROMETHEUS_MULTIPROC_DIR", "PROCESS_NAME"}
     explained = set(re.findall(r"^#? ?([A-Z_]+)=", (BASE / ".env.example").read_text(), re.M))

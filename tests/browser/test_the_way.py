@@ -45,6 +45,17 @@ class Story:
 
 
 @pytest.fixture
+def live(platform):
+    """An installation of the way's own: other stories' pupils and devices would change who is served."""
+    installation = platform(PROCESS_NAME="way")
+    installation.manage("prepare_queue")
+    installation.manage("load_reference")
+    installation.manage("collectstatic", "--noinput", "--verbosity", "0")
+    installation.start("web", "worker", "beat", "signer")
+    return installation
+
+
+@pytest.fixture
 def story(live, screens, signed_in_as, check_page):
     live.manage("demo", "--size", "small", "--until", "points")
     return Story(live, screens, signed_in_as, check_page)

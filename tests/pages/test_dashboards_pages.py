@@ -200,7 +200,7 @@ def test_the_auditor_finds_the_holder_of_a_device_and_no_child(sign_in, world):
 
 @pytest.mark.parametrize(
     ("typed", "answer"),
-    [("khong-phai-ma", "Mã này không đúng"), ("", "bắt buộc"), ("7K3QF9XW2MDC", "Không có máy nào")],
+    [("khong-phai-ma", "Mã này không đúng"), ("", "Hãy điền mục này."), ("7K3QF9XW2MDC", "Không có máy nào")],
 )
 def test_a_wrong_code_is_explained(sign_in, world, typed, answer):
     html = sign_in(world.people["auditor"]).get("/kiem-toan/may/", {"may": typed}).content.decode()

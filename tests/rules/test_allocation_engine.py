@@ -231,6 +231,7 @@ def test_byte_order_is_the_order_of_utf8(ids):
     assert [ids[row] for row in engine.byte_order(ids)] == sorted(ids, key=str.encode)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # a loaded machine draws slowly
 @given(st.lists(st.text("aB0~-", max_size=16), unique=True, min_size=1))
 def test_byte_order_of_short_ids(ids):
     assert [ids[row] for row in engine.byte_order(ids)] == sorted(ids, key=str.encode)
