@@ -1,0 +1,17 @@
+"""Who gets a device, decided by the law's order (Plan III.2c): phases, policies, runs, allocations."""
+
+from allocation.models.allocations import Allocation, Revocation
+from allocation.models.policies import AllocationPolicy, Comparison, Phase
+from allocation.models.runs import AllocationRun, Applicant, Offer, Proposed
+
+__all__ = [
+    "Allocation",
+    "AllocationPolicy",
+    "AllocationRun",
+    "Applicant",
+    "Comparison",
+    "Offer",
+    "Phase",
+    "Proposed",
+    "Revocation",
+]

@@ -1,0 +1,143 @@
+"""Allocations, and how they are taken back."""
+
+from django.db import models
+from django.db.models import F, Q
+
+from allocation.models.people import person
+from allocation.models.runs import AllocationRun
+from common.audit import audited
+from common.constraints import paired
+from donations.models import Device
+from schools.models import Student
+from schools.reach import reach
+
+
+class AllocationQuerySet(models.QuerySet):
+    def live(self):
+        return self.filter(ended_at__isnull=True)
+
+    def for_user(self, user):
+        return self.filter(reach(user, through="student__school__office__"))
+
+
+@audited(inserts=False)
+class Allocation(models.Model):
+    """That one device goes to one student. Live while it has not ended; ended by revocation or replacement."""
+
+    class Pass(models.TextChoices):
+        SCHOOL = "school", "Dành cho trường"
+        DISTRICT = "district", "Dành cho huyện"
+        PROVINCE = "province", "Dành cho tỉnh"
+        FREE = "free", "Chung"
+        SUBSTITUTE = "substitute", "Thay thế"
+
+    class EndReason(models.TextChoices):
+        REVOKED = "revoked", "Thu hồi quyết định"
+        SUBSTITUTED = "substituted", "Chuyển cho học sinh kế tiếp"
+        RETURNED = "returned", "Máy đã trả lại"
+        REPLACED = "replaced", "Đổi máy khác"
+        LOST = "lost", "Máy mất hoặc hỏng hẳn"
+
+    run = models.ForeignKey(
+        AllocationRun, on_delete=models.PROTECT, related_name="allocations", verbose_name="đợt phân bổ"
+    )
+    device = models.ForeignKey(
+        Device, on_delete=models.PROTECT, related_name="allocations", verbose_name="thiết bị"
+    )
+    student = models.ForeignKey(
+        Student, on_delete=models.PROTECT, related_name="allocations", verbose_name="học sinh"
+    )
+    tier = models.CharField("bậc ưu tiên", max_length=12)
+    engine_pass = models.CharField("lượt", max_length=10, choices=Pass)
+    # Rule 3 of the ledger: the smallest area that hides the child, fixed here and never refined later.
+    public_area = models.CharField("nơi nhận công khai", max_length=24)
+    ended_at = models.DateTimeField("chấm dứt lúc", null=True, blank=True)
+    ended_by = person("người chấm dứt")
+    end_reason = models.CharField("lý do chấm dứt", max_length=12, choices=EndReason, blank=True)
+
+    objects = AllocationQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "phân bổ"
+        verbose_name_plural = "phân bổ"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["device"],
+                condition=Q(ended_at__isnull=True),
+                name="allocation_device_once",
+                violation_error_message="Máy này đã được phân bổ.",
+            ),
+            models.UniqueConstraint(
+                fields=["student"],
+                condition=Q(ended_at__isnull=True),
+                name="allocation_student_once",
+                violation_error_message="Học sinh này đã được phân bổ một máy.",
+            ),
+            models.CheckConstraint(
+                name="allocation_end_complete",
+                condition=Q(ended_at__isnull=True, ended_by__isnull=True, end_reason="")
+                | Q(Q(ended_at__isnull=False, ended_by__isnull=False), ~Q(end_reason="")),
+                violation_error_message="Chấm dứt phân bổ phải có lý do, người và thời điểm.",
+            ),
+        ]
+
+    def __str__(self):
+        return f"{self.device_id} → {self.student_id}"
+
+
+class Revocation(models.Model):
+    """That an allocation is taken back before the device is in a child's hands: a reason, a notice, two people."""
+
+    class Reason(models.TextChoices):
+        NOT_ELIGIBLE = "not_eligible", "Không thuộc đối tượng"
+        ALREADY_HAS_DEVICE = "already_has_device", "Đã có máy tính"
+        MOVED_AWAY = "moved_away", "Đã chuyển đi nơi khác"
+        WITHDRAWN = "withdrawn", "Đã thôi học"
+        DECLINED = "declined", "Gia đình từ chối nhận"
+        DUPLICATE = "duplicate", "Trùng với học sinh khác"
+        DEVICE_UNFIT = "device_unfit", "Máy không còn dùng được"
+        SUPPLY_REDUCED = "supply_reduced", "Số máy bị cắt giảm"
+
+    allocation = models.ForeignKey(
+        Allocation, on_delete=models.PROTECT, related_name="revocations", verbose_name="phân bổ"
+    )
+    reason = models.CharField("lý do", max_length=20, choices=Reason)
+    notice = models.TextField(
+        "thông báo cho nhà trường và gia đình",
+        max_length=1000,
+        help_text="Gửi nguyên văn: vì sao, từ ngày nào, khiếu nại ở đâu.",
+    )
+    requested_at = models.DateTimeField("đề nghị lúc")
+    requested_by = person("người đề nghị", required=True)
+    approved_at = models.DateTimeField("phê duyệt lúc", null=True, blank=True)
+    approved_by = person("người phê duyệt")
+    refused_at = models.DateTimeField("không đồng ý lúc", null=True, blank=True)
+    refused_by = person("người không đồng ý")
+
+    class Meta:
+        verbose_name = "thu hồi quyết định phân bổ"
+        verbose_name_plural = "thu hồi quyết định phân bổ"
+        constraints = [
+            paired("revocation", "approved"),
+            paired("revocation", "refused"),
+            models.CheckConstraint(
+                name="revocation_approver_is_another",
+                condition=(Q(approved_by__isnull=True) | ~Q(approved_by=F("requested_by")))
+                & (Q(refused_by__isnull=True) | ~Q(refused_by=F("requested_by"))),
+                violation_error_message="Người quyết định phải khác người đề nghị thu hồi.",
+            ),
+            models.CheckConstraint(
+                name="revocation_one_answer",
+                condition=Q(approved_at__isnull=True) | Q(refused_at__isnull=True),
+                violation_error_message="Đề nghị này đã có quyết định.",
+            ),
+            models.UniqueConstraint(
+                fields=["allocation"],
+                condition=Q(approved_at__isnull=True, refused_at__isnull=True),
+                name="revocation_one_open",
+                violation_error_message="Phân bổ này đang có một đề nghị thu hồi chờ quyết định.",
+            ),
+        ]
+
+    def __str__(self):
+        return f"{self.allocation} ({self.get_reason_display()})"
