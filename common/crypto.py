@@ -31,16 +31,19 @@ def _key(text: str) -> bytes:
 
 @lru_cache(maxsize=4)
 def _ring(text: str) -> tuple[int, dict[int, AESGCM]]:
+    """The number of the key that seals, the last of the ring, and every key by its number (0 to 255)."""
     keys: dict[int, AESGCM] = {}
     for entry in text.split(","):
         number, _, key = entry.strip().rpartition(":")
-        keys[int(number or 1)] = AESGCM(_key(key))
-    # The first of the ring seals; all open.
-    return next(iter(keys)), keys
+        newest = int(number or 1)
+        if newest in keys:
+            raise ValueError(f"Two keys of the ring have the number {newest}.")
+        keys[newest] = AESGCM(_key(key))
+    return newest, keys
 
 
 def seal(content: bytes) -> bytes:
-    """Encrypt with the ring's first key (`settings.IDENTITY_KEYS`)."""
+    """Encrypt with the ring's newest key, its last (`settings.IDENTITY_KEYS`)."""
     number, keys = _ring(settings.IDENTITY_KEYS)
     nonce = os.urandom(_NONCE_BYTES)
     return bytes([number]) + nonce + keys[number].encrypt(nonce, content, _CONTEXT)

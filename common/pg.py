@@ -34,9 +34,26 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
+import environ
 import psycopg
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+def read_environment(file: Path) -> None:
+    """Put the variables of an `.env` file into the environment, where what is set already wins.
+
+    A variable that the file leaves empty is not set: a copy of `.env.example` changes nothing.
+    """
+    known = set(os.environ)
+    environ.Env.read_env(file)
+    for name in set(os.environ) - known:
+        if not os.environ[name]:
+            del os.environ[name]
+
+
+# Before anything else reads the environment: settings, gunicorn's configuration and the supervisor import this module.
+read_environment(BASE_DIR / ".env")
 VAR_DIR = Path(os.environ.get("VAR_DIR") or BASE_DIR / "var")
 DATABASE = "sms_program"
 ROLE = "sms_program"

@@ -41,6 +41,7 @@ class Process:
         self.log = log
         self.popen: subprocess.Popen | None = None
         self.starts = 0
+        self.started_at = 0.0
 
     def start(self) -> None:
         """Start in a process group of its own, so that Ctrl-C in the terminal reaches only the supervisor."""
@@ -48,6 +49,7 @@ class Process:
         if self.log.exists() and self.log.stat().st_size > 20_000_000:
             self.log.replace(self.log.with_suffix(".log.1"))
         self.starts += 1
+        self.started_at = time.monotonic()
         with self.log.open("ab") as output:
             self.popen = subprocess.Popen(
                 [sys.executable, *self.argv],

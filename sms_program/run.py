@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import time
 import urllib.error
@@ -25,12 +26,17 @@ from django.core.management import call_command, get_commands
 from django.db import OperationalError, connections
 
 from common import pg
+from sms_program.demo import staff
 from sms_program.processes import COMMANDS, Process, stop_all
 
 NEEDED_BYTES = 1_000_000_000
 WEB_TIMEOUT_S = 60
 # A process that keeps falling is started again ever more slowly.
 RESTART_AFTER_S = (0.5, 1, 2, 5, 10, 30)
+# One that stood this long before it fell is started again at once.
+STEADY_AFTER_S = 60
+# Whom to sign in as first, of those that the sign-in page lists.
+SHOWN_PARTS = ("dieu-phoi", "thu-kho", "so-75", "viettel", "kiem-toan")
 
 
 class CannotRun(Exception):
@@ -57,8 +63,8 @@ def main() -> int:
             _check_room()
             stack.enter_context(_only_one(port))
             _check_port(port)
-            stack.enter_context(_database())
-            _run(port, stack)
+            database = stack.enter_context(_database())
+            _run(port, stack, database)
     except KeyboardInterrupt:
         say("\nĐã dừng tất cả. Dữ liệu vẫn còn; `make run` để chạy tiếp.")
         return 0
@@ -123,26 +129,56 @@ def _check_port(port: int) -> None:
             ) from None
 
 
+class _Database:
+    """The embedded server while we run: started, started again when it falls, stopped; nothing for DATABASE_URL."""
+
+    def __init__(self, target: pg.Server | None):
+        self.target = target
+        self.popen: subprocess.Popen | None = None
+        self.tries = 0
+        self.next_try_at = 0.0
+
+    def start(self) -> None:
+        """A server that a former run (killed) or a developer left running is used, and only stopped if it is ours."""
+        if self.target is not None:
+            self.popen = pg.start(self.target, with_parent=True)
+
+    def stop(self) -> None:
+        connections.close_all()
+        if self.target is not None and self.popen is not None:
+            pg.stop(self.target)
+
+    def mend(self, now: float) -> None:
+        """Start the server again when it was killed; its data survive, what was under way begins anew."""
+        if self.target is None or self.popen is None or self.popen.poll() is None or now < self.next_try_at:
+            return
+        say(f"PostgreSQL dừng (mã {self.popen.returncode}); đang khởi động lại. Xem {self.target.log}")
+        try:
+            self.start()
+            self.tries = 0
+        except pg.PgError as error:
+            self.next_try_at = now + RESTART_AFTER_S[min(self.tries, len(RESTART_AFTER_S) - 1)]
+            self.tries += 1
+            say(f"Chưa khởi động lại được, sẽ thử tiếp: {error}")
+
+
 @contextlib.contextmanager
-def _database() -> Iterator[None]:
+def _database() -> Iterator[_Database]:
     """The database of DATABASE_URL, or the embedded one for as long as we run."""
     if url := os.environ.get("DATABASE_URL"):
         try:
             psycopg.connect(url, connect_timeout=5).close()
         except psycopg.Error as error:
             raise CannotRun(f"không kết nối được cơ sở dữ liệu của DATABASE_URL: {error}") from None
-        yield
+        yield _Database(None)
         return
-    target = pg.server()
     say("Cơ sở dữ liệu: đang khởi động PostgreSQL…")
-    # A server that a former run (killed) or a developer left running is used, and only stopped if it is ours.
-    started = pg.start(target, with_parent=True)
+    database = _Database(pg.server())
+    database.start()
     try:
-        yield
+        yield database
     finally:
-        connections.close_all()
-        if started is not None:
-            pg.stop(target)
+        database.stop()
 
 
 # --- preparing ------------------------------------------------------------------------------------------------
@@ -163,7 +199,7 @@ def _prepare() -> None:
 # --- running --------------------------------------------------------------------------------------------------
 
 
-def _run(port: int, stack: contextlib.ExitStack) -> None:
+def _run(port: int, stack: contextlib.ExitStack, database: _Database) -> None:
     _prepare()
     logs = pg.VAR_DIR / "log"
     processes = [
@@ -180,7 +216,7 @@ def _run(port: int, stack: contextlib.ExitStack) -> None:
         filling.log.unlink(missing_ok=True)
         filling.start()
     say(_welcome(address))
-    _watch(processes, filling)
+    _watch(processes, filling, database, address)
 
 
 def _environment() -> dict[str, str]:
@@ -208,24 +244,34 @@ def _welcome(address: str) -> str:
             f"  2. {address}ung-ho/          ủng hộ 20 máy tính bảng, không cần mật khẩu",
             f"  3. {address}so-cai/          sổ cái công khai và bằng chứng",
             "",
-            f"Đăng nhập cán bộ: {address}tai-khoan/login/",
-            "  Tài khoản, mật khẩu và mã xác thực của bản trình diễn ghi ngay trên trang đăng nhập.",
+            *_sign_ins(address),
             "",
         ]
     lines += [f"Nhật ký: {pg.VAR_DIR / 'log'}   Dừng: Ctrl-C"]
     return "\n".join(lines)
 
 
-def _watch(processes: list[Process], filling: Process) -> None:
+def _sign_ins(address: str) -> list[str]:
+    return [
+        f"Đăng nhập cán bộ: {address}tai-khoan/login/",
+        f"  mật khẩu chung {staff.PASSWORD}; mã xác thực của lúc này và mọi tài khoản ghi ngay trên trang đăng nhập",
+        *(f"  {f'{name}@{staff.DOMAIN}':<30} {staff.PARTS[name]}" for name in SHOWN_PARTS),
+    ]
+
+
+def _watch(processes: list[Process], filling: Process, database: _Database, address: str) -> None:
     """Until Ctrl-C: start again what falls, show how far the demonstration is."""
     restart_at: dict[str, float] = {}
-    progress = _Tail(filling)
+    progress = _Tail(filling, at_end="\n".join([f"Địa chỉ: {address}", *_sign_ins(address)]))
     while True:
         now = time.monotonic()
+        database.mend(now)
         for process in processes:
             if process.is_running:
                 continue
             if process.name not in restart_at:
+                if now - process.started_at > STEADY_AFTER_S:
+                    process.starts = 1
                 pause = RESTART_AFTER_S[min(process.starts - 1, len(RESTART_AFTER_S) - 1)]
                 code = process.popen.returncode if process.popen else None
                 say(f"{process.name} dừng (mã {code}); khởi động lại sau {pause} giây. Xem {process.log}")
@@ -242,8 +288,9 @@ class _Tail:
 
     EVERY_S = 5
 
-    def __init__(self, process: Process):
+    def __init__(self, process: Process, *, at_end: str):
         self.process = process
+        self.at_end = at_end
         self.position = 0
         self.shown_at = 0.0
         self.is_over = process.popen is None
@@ -271,7 +318,7 @@ class _Tail:
                 say(f"\nSố liệu minh họa dừng giữa chừng (mã {code}); `make run` lần sau sẽ tiếp tục.")
                 say(self.process.tail(5))
             else:
-                say("\nSố liệu minh họa đã đầy đủ.")
+                say(f"\nSố liệu minh họa đã đầy đủ.\n{self.at_end}\nDừng: Ctrl-C")
 
 
 def _stop(processes: list[Process]) -> None:

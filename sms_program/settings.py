@@ -20,8 +20,8 @@ from common import pg
 from sms_program import logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+# `common.pg` has read `.env` by now.
 env = environ.Env()
-environ.Env.read_env(BASE_DIR / ".env")
 
 # --- what kind of installation ------------------------------------------------------------------------------------
 

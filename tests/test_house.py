@@ -2,6 +2,8 @@
 
 import ast
 import itertools
+import json
+import os
 import re
 import subprocess
 import sys
@@ -315,3 +317,34 @@ def test_the_example_environment_is_complete():
     explained = set(re.findall(r"^#? ?([A-Z_]+)=", (BASE / ".env.example").read_text(), re.M))
     assert ours - explained == set()
     assert explained - ours - {f"{name}_FILE" for name in ours} == set()
+
+
+def test_a_copy_of_the_example_environment_changes_nothing(tmp_path):
+    """Every setting is the same with the file as without it."""
+    show = (
+        "import django, json, sys; from pathlib import Path; from common import pg; "
+        "sys.argv[1:] and pg.read_environment(Path(sys.argv[1])); from django.conf import settings; "
+        "django.setup(); print(json.dumps({name: repr(getattr(settings, name)) for name in dir(settings) if name.isupper()}))"
+    )
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "DATABASE_URL") if name in os.environ}
+    environment = kept | {"VAR_DIR": str(tmp_path), "DJANGO_SETTINGS_MODULE": "sms_program.settings"}
+    seen = [
+        json.loads(
+            subprocess.run(
+                [sys.executable, "-c", show, *arguments],
+                cwd=BASE,
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+        )
+        for arguments in ([], [str(BASE / ".env.example")])
+    ]
+    changed = {
+        name: (seen[0][name], seen[1][name])
+        for name in seen[0]
+        # Objects that print their address in memory.
+        if " at 0x" not in seen[0][name] and seen[0][name] != seen[1][name]
+    }
+    assert not changed

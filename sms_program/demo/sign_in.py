@@ -10,23 +10,6 @@ from django.utils.functional import SimpleLazyObject
 from sms_program.demo import staff
 from sms_program.demo.offices import TOTP_SECRET
 
-PARTS = {
-    "dieu-phoi": "Văn phòng Chương trình: chuyên viên mở đợt phân bổ",
-    "lanh-dao": "Văn phòng Chương trình: lãnh đạo phê duyệt",
-    "quan-ly": "Văn phòng Chương trình: phụ trách, cấp và thu quyền",
-    "bo-giao-duc": "Bộ GD&ĐT: xem điều hành",
-    "bo-thong-tin": "Bộ TT&TT: xem điều hành, điểm sóng",
-    "kiem-toan": "Kiểm toán, giám sát",
-    "thu-kho": "Kho trung ương: thủ kho",
-    "kiem-dinh": "Kho trung ương: kiểm định viên",
-    "so-75": "Sở GD&ĐT Đồng Nai: chuyên viên tải danh sách",
-    "so-75-tham-dinh": "Sở GD&ĐT Đồng Nai: chuyên viên thẩm định",
-    "so-75-lanh-dao": "Sở GD&ĐT Đồng Nai: lãnh đạo phê duyệt",
-    "ubnd-75": "UBND tỉnh Đồng Nai: xem số liệu",
-    "viettel": "Doanh nghiệp viễn thông: điểm sóng",
-    "quan-tri": "Quản trị hệ thống",
-}
-
 
 def current_code() -> str:
     """The six digits that an authenticator app with the demonstration's secret shows now."""
@@ -39,5 +22,5 @@ def sign_in_help(request: HttpRequest) -> dict:
 
 
 def _help() -> dict:
-    people = [{"email": f"{address}@{staff.DOMAIN}", "part": part} for address, part in PARTS.items()]
+    people = [{"email": f"{address}@{staff.DOMAIN}", "part": part} for address, part in staff.PARTS.items()]
     return {"password": staff.PASSWORD, "code": current_code(), "people": people}

@@ -9,6 +9,23 @@ PASSWORD = "song-va-may-tinh-2021"
 DOMAIN = "minh-hoa.example"
 # The admin pages only; no role of the programme.
 ADMINISTRATOR = f"quan-tri@{DOMAIN}"
+# Who the sign-in page and the terminal offer to play: local part of the address, and what they do.
+PARTS = {
+    "dieu-phoi": "Văn phòng Chương trình: chuyên viên mở đợt phân bổ",
+    "lanh-dao": "Văn phòng Chương trình: lãnh đạo phê duyệt",
+    "quan-ly": "Văn phòng Chương trình: phụ trách, cấp và thu quyền",
+    "bo-giao-duc": "Bộ GD&ĐT: xem điều hành",
+    "bo-thong-tin": "Bộ TT&TT: xem điều hành, điểm sóng",
+    "kiem-toan": "Kiểm toán, giám sát",
+    "thu-kho": "Kho trung ương: thủ kho",
+    "kiem-dinh": "Kho trung ương: kiểm định viên",
+    "so-75": "Sở GD&ĐT Đồng Nai: chuyên viên tải danh sách",
+    "so-75-tham-dinh": "Sở GD&ĐT Đồng Nai: chuyên viên thẩm định",
+    "so-75-lanh-dao": "Sở GD&ĐT Đồng Nai: lãnh đạo phê duyệt",
+    "ubnd-75": "UBND tỉnh Đồng Nai: xem số liệu",
+    "viettel": "Doanh nghiệp viễn thông: điểm sóng",
+    "quan-tri": "Quản trị hệ thống",
+}
 
 
 @dataclass(frozen=True)
