@@ -3,9 +3,13 @@
 from django import forms
 from django.core.validators import FileExtensionValidator
 
-from schools.lists.columns import TITLES
+from schools.lists.columns import EXTRA_TITLES, TITLES
 from schools.models import DuplicateCase, Office, School, StatusChange, Student, SurveyFigure
 
+# What a column may be said to be: ours, and the two halves of a name.
+_MAPPABLE = TITLES | {
+    key: EXTRA_TITLES[key] for key in ("family_name", "given_name", "household_head", "status")
+}
 _NO_GROUP = [("", "Theo cột Đối tượng trong tệp")]
 
 
@@ -68,7 +72,7 @@ class ReadAgainForm(forms.Form):
             del self.fields["sheet_name"]
         for place, header in enumerate(self.headers):
             self.fields[f"column_{place}"] = forms.ChoiceField(
-                label=f"Cột “{header}” là", required=False, choices=[("", "Không dùng"), *TITLES.items()]
+                label=f"Cột “{header}” là", required=False, choices=[("", "Không dùng"), *_MAPPABLE.items()]
             )
 
     def clean(self):

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from common.vietnamese import clean, search_key, title_name
 from schools.lists.findings import CORRECTION, ERROR, WARNING, Finding, mask, mask_identity
-from schools.lists.legacy_text import CONVERTERS, is_syllable, needs_conversion
+from schools.lists.legacy_text import OldFont, is_syllable
 
 Cell = str | float | int | bool | dt.date | dt.datetime | dt.time | dt.timedelta | None
 Checked = tuple[str, list[Finding]]
@@ -85,9 +85,28 @@ IDENTITY_PROVINCES = frozenset(
     ]
 )
 NAME_MAX, CODE_MAX, CLASS_MAX, COMMUNE_MAX, HOUSEHOLD_MAX = 80, 16, 20, 80, 40
+# No cell of a list is that long; what is beyond is cut, and the cell is an error.
+LONGEST_CELL = 1000
+NO_FORMULA = "Ô này là công thức: dán lại thành giá trị (Paste Values) rồi gửi lại."
+_BLANK = frozenset(["", "-", "--", "---", ".", "..", "...", "0", "x", "k", "ko", "không", "không có", "chưa có", "chưa", "n/a", "none", "null", "#n/a"])  # fmt: skip
+_LOOKALIKES = str.maketrans("ÐƉð", "ĐĐđ")
+# An identity number out of its place: twelve digits that begin with a province.
+_IDENTITY_ELSEWHERE = re.compile(r"(?<!\d)(\d{3})(?:[ .-]?\d){9}(?!\d)")
+_LOST_LETTERS = re.compile(r"[^\W\d_]\?|\?[^\W\d_]|\ufffd")
 _SCIENTIFIC = re.compile(r"[+-]?\d+(?:[.,]\d+)?[eE]\+?\d+")
-_DATE = re.compile(r"(\d{1,2})\s*[/.\-]\s*(\d{1,2})\s*[/.\-]\s*(\d{4}|\d{2})(?:\s+0{1,2}:00(?::00)?)?")
-_ISO_DATE = re.compile(r"(\d{4})[/.\-](\d{1,2})[/.\-](\d{1,2})(?:[T ]0{1,2}:00(?::00)?(?:\.0+)?)?")
+_MIDNIGHT = r"(?:[T ]\s*(?:0{1,2}|12):00(?::00)?(?:\.0+)?\s*(?:AM|SA|Z)?)?"
+_DATE = re.compile(
+    rf"(\d{{1,2}})\s*[/.\-]\s*(\d{{1,2}})\s*[/.\-]\s*(\d{{4}}|\d{{2}}){_MIDNIGHT}", re.IGNORECASE
+)
+_ISO_DATE = re.compile(rf"(\d{{4}})[/.\-](\d{{1,2}})[/.\-](\d{{1,2}}){_MIDNIGHT}", re.IGNORECASE)
+_DATE_IN_WORDS = re.compile(r"(?:ngay )?(\d{1,2}) thang (\d{1,2}) nam (\d{4})")
+_DATE_BY_NAME = re.compile(r"(\d{1,2})[- /](?:thg|thang|th)?\s?([a-z]{3}|\d{1,2})[- /](\d{4})")
+_MONTHS = {
+    name: place
+    for place, name in enumerate(
+        ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], start=1
+    )
+}
 _ODD_IN_NAME = re.compile(r"[^\w\s'’.\-]|[\d_]")
 _EXCEL_EPOCH = dt.date(1899, 12, 30)
 _EXCEL_1904 = dt.date(1904, 1, 1)
@@ -98,7 +117,7 @@ def text_of(cell: Cell) -> str:
     if cell is None:
         return ""
     if isinstance(cell, str):
-        return cell
+        return cell if len(cell) <= LONGEST_CELL else cell[:LONGEST_CELL] + "…"
     if isinstance(cell, bool):
         return "TRUE" if cell else "FALSE"
     if isinstance(cell, float):
@@ -118,21 +137,46 @@ def _cleaned(column: str, raw: str, value: str) -> list[Finding]:
         said = "Đã bỏ khoảng trắng thừa."
     elif unicodedata.normalize("NFC", raw) == value:
         said = "Đã đổi sang Unicode dựng sẵn (chữ nhìn không đổi)."
+    elif clean(raw).translate(_LOOKALIKES) == value != clean(raw):
+        said = "Đã thay chữ nhìn giống Đ bằng chữ Đ tiếng Việt."
     else:
         said = "Đã bỏ ký tự ẩn và khoảng trắng thừa."
     return [Finding(column, CORRECTION, "text_cleaned", mask(raw), said)]
 
 
-def plain_text(column: str, cell: Cell, encoding: str | None = None) -> Checked:
+def plain_text(column: str, cell: Cell, font: OldFont | None = None) -> Checked:
     """Text with old fonts converted and unseen characters gone."""
     raw = text_of(cell)
-    if encoding and needs_conversion(raw, encoding):
-        value = CONVERTERS[encoding](raw)
-        label = {"tcvn3": "TCVN3 (.VnTime)", "vni": "VNI"}[encoding]
-        said = f"Đã đổi chữ từ phông {label} sang Unicode: “{value}”."
-        return value, [Finding(column, CORRECTION, f"converted_{encoding}", mask(raw), said)]
-    value = clean(raw)
+    if raw[:1] in "=@" and raw.strip():
+        return "", [Finding(column, ERROR, "formula", mask(raw), NO_FORMULA)]
+    if refusal := _spoilt(column, raw):
+        return "", [refusal]
+    if font and (value := font.convert(raw)) is not None:
+        if column == "full_name":
+            # Their lower-case letters stand for capitals that the font has not: "¸nh" is Ánh.
+            value = " ".join(word[:1].upper() + word[1:] for word in value.split(" "))
+        label = {"tcvn3": "TCVN3 (.VnTime)", "vni": "VNI"}[font.encoding]
+        said = f"Đã đổi chữ từ phông {label} sang Unicode: “{mask(value)}”."
+        return value, [Finding(column, CORRECTION, f"converted_{font.encoding}", mask(raw), said)]
+    value = clean(raw).translate(_LOOKALIKES)
     return value, _cleaned(column, raw, value)
+
+
+def _spoilt(column: str, raw: str) -> Finding | None:
+    """The error for text whose letters are lost, or that holds an identity number, which is kept nowhere in the clear."""
+    if _LOST_LETTERS.search(raw):
+        said = "Chữ có dấu ở ô này đã mất (thành dấu ?): nhập lại, hoặc lưu tệp gốc thành .xlsx rồi gửi lại."
+        return Finding(column, ERROR, "letters_lost", mask(raw), said)
+    is_number = (
+        len(raw) >= 12 and (found := _IDENTITY_ELSEWHERE.search(raw)) and found[1] in IDENTITY_PROVINCES
+    )
+    # A number that was masked on its way, sent back as it was shown, is no text either.
+    return _elsewhere(column, raw) if is_number or "•" in raw else None
+
+
+def _elsewhere(column: str, raw: str) -> Finding:
+    said = "Ô này chứa số định danh: chuyển số sang cột “Số định danh cá nhân” rồi gửi lại."
+    return Finding(column, ERROR, "identity_elsewhere", mask(raw), said)
 
 
 @lru_cache(maxsize=65536)
@@ -144,14 +188,16 @@ def _ordinary_word(word: str) -> bool:
     )  # fmt: skip
 
 
-def person_name(cell: Cell, encoding: str | None = None) -> Checked:
+def person_name(cell: Cell, font: OldFont | None = None) -> Checked:
     """A person's full name, in NFC; ALL CAPS and all small letters get ordinary capitals."""
-    if isinstance(cell, str):
+    if isinstance(cell, str) and (font is None or cell.isascii()):
         words = cell.split(" ")
         if 2 <= len(words) <= 7 and all(word and _ordinary_word(word) for word in words):
             return cell, []
-    value, findings = plain_text("full_name", cell, encoding)
+    value, findings = plain_text("full_name", cell, font)
     raw = mask(text_of(cell))
+    if any(finding.kind == ERROR for finding in findings):
+        return "", findings
     if not value:
         return "", [Finding("full_name", ERROR, "name_missing", "", "Thiếu họ tên học sinh.")]
     if len(value) > NAME_MAX:
@@ -193,7 +239,7 @@ def birth_date(cell: Cell, today: dt.date, *, date_1904: bool = False) -> Checke
     elif isinstance(cell, (dt.time, dt.timedelta, bool)):
         return error("born_not_date", f"“{raw}” không phải ngày sinh: viết ngày/tháng/năm, ví dụ 03/04/2010.")
     else:
-        value = clean(raw)
+        value = clean(raw).lstrip("'")
         serial = value if isinstance(cell, str) and len(value) == 5 and value.isdigit() else None
         if (isinstance(cell, (int, float)) and 10000 <= cell < 80000) or serial:
             day = (_EXCEL_1904 if date_1904 else _EXCEL_EPOCH) + dt.timedelta(days=int(float(serial or cell)))
@@ -213,18 +259,11 @@ def birth_date(cell: Cell, today: dt.date, *, date_1904: bool = False) -> Checke
                 return error("born_impossible", said)
             if not findings:
                 findings = _cleaned("born_on", raw, value)
-        elif found := _ISO_DATE.fullmatch(value):
+        elif written := _written_out(value):
             try:
-                day = dt.date(int(found[1]), int(found[2]), int(found[3]))
+                day = dt.date(*written)
             except ValueError:
                 return error("born_impossible", f"Ngày {value} không có trong lịch: kiểm tra lại ngày sinh.")
-            said = f"Đã viết lại ngày sinh thành {day:%d/%m/%Y}."
-            findings = [Finding("born_on", CORRECTION, "born_rewritten", raw, said)]
-        elif value.isdigit() and len(value) == 8:
-            try:
-                day = dt.date(int(value[4:]), int(value[2:4]), int(value[:2]))
-            except ValueError:
-                return error("born_not_date", f"“{mask(value)}” không phải ngày sinh: viết dạng 03/04/2010.")
             said = f"Đã viết lại ngày sinh thành {day:%d/%m/%Y}."
             findings = [Finding("born_on", CORRECTION, "born_rewritten", raw, said)]
         elif value.isdigit() and len(value) == 4:
@@ -245,16 +284,32 @@ def birth_date(cell: Cell, today: dt.date, *, date_1904: bool = False) -> Checke
     return day.isoformat(), findings
 
 
+def _written_out(value: str) -> tuple[int, int, int] | None:
+    """(year, month, day) of the other ways to write a date: 2010-04-03, 03042010, "3 tháng 4 năm 2010", 03-Apr-2010."""
+    if found := _ISO_DATE.fullmatch(value):
+        return int(found[1]), int(found[2]), int(found[3])
+    if value.isdigit() and len(value) in (7, 8):
+        digits = value.zfill(8)
+        if digits.startswith(("19", "20")) and digits[4:] < "1232":
+            return int(digits[:4]), int(digits[4:6]), int(digits[6:])
+        return int(digits[4:]), int(digits[2:4]), int(digits[:2])
+    key = search_key(value)
+    if found := _DATE_IN_WORDS.fullmatch(key) or _DATE_BY_NAME.fullmatch(key):
+        month = _MONTHS.get(found[2]) or (int(found[2]) if found[2].isdigit() else 0)
+        return int(found[3]), month, int(found[1])
+    return None
+
+
 _SEX = {"nam": "male", "nu": "female", "m": "male", "f": "female", "male": "male", "female": "female",
         "trai": "male", "gai": "female", "n": "", "con trai": "male", "con gai": "female"}  # fmt: skip
 _SEX_LABELS = {"male": "Nam", "female": "Nữ"}
 
 
-def sex(cell: Cell, encoding: str | None = None) -> Checked:
+def sex(cell: Cell, font: OldFont | None = None) -> Checked:
     """Nam or Nữ; optional."""
-    value, findings = plain_text("sex", cell, encoding)
+    value, findings = plain_text("sex", cell, font)
     if not value:
-        return "", []
+        return "", [finding for finding in findings if finding.kind == ERROR]
     code = _SEX.get(search_key(value), "")
     if not code:
         said = f"Không hiểu giới tính “{mask(value)[:20]}”: ghi Nam hoặc Nữ. Hàng này vẫn được nhận, bỏ trống giới tính."
@@ -267,7 +322,7 @@ def sex(cell: Cell, encoding: str | None = None) -> Checked:
 
 GROUP_LABELS = {"poor": "Hộ nghèo", "near_poor": "Hộ cận nghèo", "covid_orphan": "Mồ côi do COVID-19"}
 _GROUPS = {
-    "poor": "ho ngheo|ngheo|hn|hs ho ngheo|hoc sinh ho ngheo|con ho ngheo|thuoc ho ngheo|h ngheo|poor|gia dinh ho ngheo",
+    "poor": "ho ngheo|ngheo|hn|ho ngheo da chieu|hs ho ngheo|hoc sinh ho ngheo|con ho ngheo|thuoc ho ngheo|h ngheo|poor|gia dinh ho ngheo",
     "near_poor": "ho can ngheo|can ngheo|hcn|cn|hs ho can ngheo|hoc sinh ho can ngheo|con ho can ngheo"
     "|thuoc ho can ngheo|h can ngheo|near poor|can ho ngheo|gia dinh ho can ngheo",
     "covid_orphan": "mo coi do covid 19|mo coi do covid|mo coi covid|mo coi covid 19|mo coi vi covid 19"
@@ -276,22 +331,40 @@ _GROUPS = {
     "|bo mat do covid 19|cha mat do covid 19|co bo me mat do covid 19|mo coi cha do covid 19|mo coi me do covid 19"
     "|mo coi do dich covid 19|covid orphan",
 }
+_AND = re.compile(r"[,;/+&]| và ")
 _GROUP_BY_TEXT = {text: code for code, texts in _GROUPS.items() for text in texts.split("|")}
 
 
-def group(cell: Cell, encoding: str | None = None) -> Checked:
+def _orphan_by_covid(key: str) -> str:
+    """ "covid_orphan" for "mồ côi cha do dịch Covid" and the like, unless something is denied, else ""."""
+    words = set(key.split())
+    is_orphan = {"mo", "coi"} <= words or ("mat" in words and words & {"bo", "me", "cha", "ba"})
+    return "covid_orphan" if is_orphan and "covid" in key and not words & {"khong", "chua", "ngheo"} else ""
+
+
+def group(cell: Cell, font: OldFont | None = None) -> Checked:
     """One of the three groups of Plan III.2c, never another."""
-    value, findings = plain_text("group", cell, encoding)
+    value, findings = plain_text("group", cell, font)
     raw = mask(text_of(cell))
+    if any(finding.kind == ERROR for finding in findings):
+        return "", findings
     if not value:
         said = "Thiếu đối tượng: ghi Hộ nghèo, Hộ cận nghèo hoặc Mồ côi do COVID-19."
         return "", [Finding("group", ERROR, "group_missing", "", said)]
     key = search_key(value)
-    code = _GROUP_BY_TEXT.get(key)
+    code = _GROUP_BY_TEXT.get(key) or _orphan_by_covid(key)
+    if not code:
+        parts = [
+            _GROUP_BY_TEXT.get(part) or _orphan_by_covid(part) for part in map(search_key, _AND.split(value))
+        ]
+        # Who is in two groups is taken in the earlier one (Plan III.2c).
+        code = next((known for known in GROUP_LABELS if known in parts), "") if all(parts) else ""
     if code:
-        if value.casefold() != GROUP_LABELS[code].casefold() and not findings:
+        if key != search_key(GROUP_LABELS[code]) and not any(
+            f.code.startswith("converted") for f in findings
+        ):
             said = f"Đã hiểu là “{GROUP_LABELS[code]}”."
-            findings = [Finding("group", CORRECTION, "group_rewritten", raw, said)]
+            findings = [*findings, Finding("group", CORRECTION, "group_rewritten", raw, said)]
         return code, findings
     if "mo coi" in key:
         said = (
@@ -310,13 +383,22 @@ def _code_text(column: str, cell: Cell) -> tuple[str, list[Finding], bool]:
     """A code as text: (value, findings, was a number). Scientific notation has lost digits: an error."""
     if (
         isinstance(cell, str)
+        and len(cell) > 1
+        and len(cell) <= LONGEST_CELL
         and cell.isascii()
         and cell.isalnum()
         and (cell.isdigit() or "E" not in cell.upper())
+        and cell.lower() not in _BLANK
     ):
         return cell, [], False
     raw = text_of(cell)
     value = clean(raw)
+    if value.lower() in _BLANK:
+        return "", [], False
+    if value[:1] in "=@":
+        return "", [Finding(column, ERROR, "formula", mask(raw), NO_FORMULA)], False
+    if "•" in value and column not in ("identity", "household_code"):
+        return "", [_elsewhere(column, value)], False
     if isinstance(cell, (float, int)) and not isinstance(cell, bool):
         whole = float(cell).is_integer() and 0 <= cell < 1e15
         return (value, [], True) if whole else (value, _lost_digits(column, raw), True)
@@ -345,6 +427,8 @@ def student_code(cell: Cell) -> Checked:
         return value.upper(), findings
     if not value or any(finding.kind == ERROR for finding in findings):
         return "", findings
+    if len(value) == 12 and value.isdigit() and value[:3] in IDENTITY_PROVINCES:
+        return "", [_elsewhere("student_code", value)]
     if value.isdigit() and len(value) in (8, 9):
         raw, value = value, value.zfill(10)
         said = f"Đã thêm lại số 0 ở đầu: {value}."
@@ -367,7 +451,7 @@ def identity(cell: Cell) -> tuple[str, str, list[Finding]]:
         return cell, cell, []
     raw = text_of(cell)
     shown = mask_identity(clean(raw))
-    if not raw.strip():
+    if clean(raw).lower() in _BLANK:
         said = "Chưa có số định danh: không phát hiện được trùng chắc chắn với nơi khác."
         return "", "", [Finding("identity", WARNING, "identity_missing", "", said)]
     value, findings, _ = _code_text("identity", cell)
@@ -413,13 +497,13 @@ def identity_agrees(digits: str, sex_code: str, born: str, typed: str) -> list[F
     return findings
 
 
-def class_name(cell: Cell, encoding: str | None = None) -> Checked:
+def class_name(cell: Cell, font: OldFont | None = None) -> Checked:
     """A class as text; "6/1" that Excel took for a date comes back."""
     if isinstance(cell, (dt.date, dt.datetime)):
         value = f"{cell.day}/{cell.month}"
         said = f"Excel đã đổi tên lớp thành ngày tháng: đã hiểu là lớp {value}, thầy/cô kiểm tra lại."
         return value, [Finding("class_name", WARNING, "class_was_date", text_of(cell), said)]
-    value, findings = plain_text("class_name", cell, encoding)
+    value, findings = plain_text("class_name", cell, font)
     if len(value) > CLASS_MAX:
         said = f"Tên lớp dài quá {CLASS_MAX} ký tự: kiểm tra lại."
         return value[:CLASS_MAX], [
@@ -429,9 +513,9 @@ def class_name(cell: Cell, encoding: str | None = None) -> Checked:
     return value, findings
 
 
-def short_text(column: str, cell: Cell, longest: int, encoding: str | None = None) -> Checked:
+def short_text(column: str, cell: Cell, longest: int, font: OldFont | None = None) -> Checked:
     """Optional text of a bounded length."""
-    value, findings = plain_text(column, cell, encoding)
+    value, findings = plain_text(column, cell, font)
     if len(value) > longest:
         said = f"Ô này dài quá {longest} ký tự: kiểm tra lại."
         return value[:longest], [*findings, Finding(column, ERROR, "too_long", mask(value)[:60], said)]
@@ -449,15 +533,23 @@ def household_code(cell: Cell) -> Checked:
     return value.upper(), findings
 
 
+def household_head(cell: Cell, font: OldFont | None = None) -> Checked:
+    """The head's name as a household's key where it has no code; only the key is kept of it."""
+    value, findings = plain_text("household_head", cell, font)
+    if any(finding.kind == ERROR for finding in findings) or value.lower() in _BLANK:
+        return "", []
+    return f"CH {search_key(value)}"[:HOUSEHOLD_MAX].upper(), []
+
+
 _YES = frozenset(["co", "x", "yes", "true", "1", "roi", "da", "co", "da", "co", "may", "co", "may", "co", "roi", "y"]) | {
     "da co", "da co may", "co may", "co roi", "da co may tinh", "co may tinh"}  # fmt: skip
 _NO = frozenset(["khong", "chua", "no", "false", "0", "k", "ko"]) | {
     "chua co", "khong co", "chua co may", "khong co may", "chua co may tinh", "khong co may tinh"}  # fmt: skip
 
 
-def has_device(cell: Cell, encoding: str | None = None) -> Checked:
+def has_device(cell: Cell, font: OldFont | None = None) -> Checked:
     """ "1" when the student has a computer already (then nothing is allocated, Plan I.1a), else "0"."""
-    value, findings = plain_text("has_device", cell, encoding)
+    value, findings = plain_text("has_device", cell, font)
     key = search_key(value)
     if not value or value == "-" or key in _NO:
         return "0", findings
@@ -473,9 +565,9 @@ _STUDYING = ("dang hoc", "hoc lai", "chuyen den", "dang hoc chuyen den", "luu ba
              "bao luu")  # fmt: skip
 
 
-def status(cell: Cell, encoding: str | None = None) -> Checked:
+def status(cell: Cell, font: OldFont | None = None) -> Checked:
     """The ministry's "Trạng thái HS": only who still studies here can be listed."""
-    value, _findings = plain_text("status", cell, encoding)
+    value, _findings = plain_text("status", cell, font)
     key = search_key(value)
     if not value or key in _STUDYING or key.startswith(("dang hoc", "chuyen den")):
         return value, []

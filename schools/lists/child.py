@@ -8,9 +8,11 @@ Answers on standard output, one JSON array a line: ``["H", head]``, ``["R", [row
 import json
 import resource
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from schools.lists.columns import ALL_TITLES, TITLES, column_letters, missing_required
+from schools.lists.cells import Cell
+from schools.lists.columns import ALL_TITLES, TITLES, Header, column_letters, missing_required
 from schools.lists.intake import MAX_ROWS, Refused, examine
 from schools.lists.rows import Options, RowChecker
 from schools.lists.sheets import open_table
@@ -39,7 +41,7 @@ def read(path: Path, options: Options) -> None:
     header = table.header
     for key, twice in header.repeated.items():
         said = f"Cột “{ALL_TITLES[key]}” xuất hiện hai lần: {' và '.join(twice)}. Đổi tên hoặc xoá một cột rồi gửi lại."
-        raise Refused("repeated_column", said, columns=header.theirs, unknown=header.unknown)
+        raise Refused("repeated_column", said, columns=header.theirs, unknown=header.unknown, row=header.row)
     missing = missing_required(header.places, {"group": options.group, "school_code": options.school_code})
     if missing:
         names = ", ".join(f"“{TITLES[key]}”" for key in missing)
@@ -66,20 +68,18 @@ def read(path: Path, options: Options) -> None:
             "columns": {ALL_TITLES[key]: header.theirs[key] for key in ALL_TITLES if key in header.places},
             "letters": {key: column_letters(place) for key, place in header.places.items()},
             "unknown": header.unknown,
-            "converted_from": table.encoding,
+            "converted_from": table.old_font.encoding if table.old_font else None,
             "total_rows": table.total_rows,
         },
     )
-    checker = RowChecker(
-        options, header.places, table.encoding, intake.date_1904, table.formulas, header.name_continues
-    )
+    checker = RowChecker(options, header, table.old_font, date_1904=intake.date_1904, formulas=table.formulas)
     skipped = dict.fromkeys(table.before, "title")
     rows_read = elsewhere = converted = 0
     batch: list = []
     sample: list[tuple[str, str]] = []
     width = max(header.places.values()) + 1
     for number, row in table.rows:
-        reason = checker.skip_reason(row) if _odd(row, header.places, width) else None
+        reason = checker.skip_reason(row) if _odd(row, header, width) else None
         if reason:
             skipped[number] = reason
             continue
@@ -112,16 +112,17 @@ def read(path: Path, options: Options) -> None:
         "skipped": sorted(skipped),
         "skipped_why": skipped,
         "notices": notices,
-        "converted_from": table.encoding if converted else None,
+        "converted_from": table.old_font.encoding if table.old_font and converted else None,
         "sample": sample,
     }
     _say("Z", tail)
 
 
-def _odd(row, places, width: int) -> bool:
+def _odd(row: Sequence[Cell], header: Header, width: int) -> bool:
     """Whether a row may be no data: something of what every data row has is absent, or it looks like an example."""
     if len(row) < width:
         return True
+    places = header.places
     blank = 0
     for key in ("full_name", "born_on", "group", "school_code"):
         place = places.get(key)
@@ -129,7 +130,9 @@ def _odd(row, places, width: int) -> bool:
             cell = row[place]
             if cell == "" or cell is None or not isinstance(cell, str):
                 blank += 1
-            elif key == "full_name" and (cell[0].isdigit() or cell[:1] in "Vv(["):
+            elif key == "full_name" and (
+                cell[0].isdigit() or cell[:1] in "Vv([" or cell.strip() == header.theirs[key]
+            ):
                 return True
     first = row[0]
     return blank > 0 or (isinstance(first, str) and first[:1] in "Vv([")

@@ -37,6 +37,7 @@ EXTRA_TITLES: dict[str, str] = {
     "tick_poor": "Hộ nghèo",
     "tick_near_poor": "Hộ cận nghèo",
     "tick_covid_orphan": "Mồ côi do COVID-19",
+    "household_head": "Chủ hộ",
 }
 ALL_TITLES = TITLES | EXTRA_TITLES
 
@@ -65,6 +66,7 @@ _SPELLINGS: dict[str, str] = {
     "status": "trang thai hs|trang thai|trang thai hoc sinh|tinh trang hoc|trang thai hoc",
     "family_name": "ho va ten dem|ho dem|ho va chu lot|ho|ho lot|ho va dem|ho chu lot|ho va ten lot|ho ten dem",
     "given_name": "ten",
+    "household_head": "chu ho|ten chu ho|ho ten chu ho|ho va ten chu ho|ho ten chu ho gia dinh",
     "born_day": "ngay sinh ngay",
     "born_month": "ngay sinh thang|ngay thang nam sinh thang",
     "born_year": "ngay sinh nam|ngay thang nam sinh nam",
@@ -78,7 +80,10 @@ BY_SPELLING: dict[str, str] = {
     spelling: key for key, spellings in _SPELLINGS.items() for spelling in spellings.split("|")
 }
 BY_SPELLING |= {"ngay thang nam sinh ngay": "born_day"}
+_LONGEST_HEADING = 300
 _IN_BRACKETS = re.compile(r"[(\[（].*?[)\]）]")
+# Where two columns claim to be one of these, only a person can say which is meant.
+_NEVER_CHOSEN = frozenset(["full_name", "born_on", "group", "school_code", "identity", "student_code"])
 _TICKS = ("tick_poor", "tick_near_poor", "tick_covid_orphan")
 
 
@@ -97,6 +102,16 @@ class Header:
     unknown: list[str] = field(default_factory=list)
     repeated: dict[str, list[str]] = field(default_factory=dict)
     name_continues: bool = False
+
+    @property
+    def is_named(self) -> bool:
+        """Whether it has the pupils' names."""
+        return "full_name" in self.places or {"family_name", "given_name"} <= self.places.keys()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has names and birth dates: that of a list of pupils."""
+        return self.is_named and ("born_on" in self.places or "born_year" in self.places)
 
 
 def header_key(text: str) -> str:
@@ -134,6 +149,19 @@ def _read_labels(labels: Sequence[Sequence[str]], learnt: Mapping[str, str]) -> 
     return found
 
 
+def _choose(found: dict[int, tuple[str, str]]) -> dict[int, tuple[str, str]]:
+    """Of several columns for one optional key, the one that is called exactly as ours; the others are unknown."""
+    chosen = {}
+    for index, (key, text) in found.items():
+        rivals = [
+            other for other, (its_key, _) in found.items() if its_key == key and key not in _NEVER_CHOSEN
+        ]
+        exact = [other for other in rivals if header_key(found[other][1]) == header_key(ALL_TITLES[key])]
+        if len(rivals) < 2 or len(exact) != 1 or exact[0] == index:
+            chosen[index] = key, text
+    return chosen
+
+
 def _settle(found: dict[int, tuple[str, str]]) -> tuple[dict[str, int], dict[str, str], dict[str, list[str]]]:
     """One place per key; what stands twice is reported, not guessed."""
     places: dict[str, int] = {}
@@ -146,19 +174,17 @@ def _settle(found: dict[int, tuple[str, str]]) -> tuple[dict[str, int], dict[str
             continue
         places[key], theirs[key] = index, text
     # "Tên" alone is the whole name when no column of family names stands beside it.
-    if "given_name" in places and "family_name" not in places:
-        moved = places.pop("given_name"), theirs.pop("given_name")
-        if "full_name" not in places:
-            places["full_name"], theirs["full_name"] = moved
-    # "Họ và tên" beside "Tên": the first holds the family and middle names only when nothing else does.
+    if "given_name" in places and not {"family_name", "full_name"} & places.keys():
+        places["full_name"], theirs["full_name"] = places.pop("given_name"), theirs.pop("given_name")
+    # A column of family names alone is a badly named column of whole names.
     if "family_name" in places and "given_name" not in places:
         moved = places.pop("family_name"), theirs.pop("family_name")
         if "full_name" not in places:
             places["full_name"], theirs["full_name"] = moved
+    # "Họ và tên" beside "Tên" often holds family and middle names only: both stay, `rows` puts them together.
     if "full_name" in places:
-        for key in ("family_name", "given_name"):
-            places.pop(key, None)
-            theirs.pop(key, None)
+        places.pop("family_name", None)
+        theirs.pop("family_name", None)
     if "group" in places:
         for key in _TICKS:
             places.pop(key, None)
@@ -185,20 +211,15 @@ def find_header(
     learnt: Mapping[str, str] = {},
     convert: Callable[[str], str] | None = None,
 ) -> Header | None:
-    """Find the header in the first rows of a sheet, or None if no row has a name column.
+    """Find the header in the first rows of a sheet, or None if no row has two columns that we know.
+
+    It may lack what a list needs (`missing_required` says what): then a person maps the column by hand.
 
     ``rows`` are the sheet's first rows (cells as read), ``merged`` ranges as ((row, column), (row,
     column)) counted from 0, ``learnt`` the office's remembered mapping (header key → our key),
     ``convert`` turns old fonts' text into Unicode before matching.
     """
-    texts = [
-        [clean(str(cell)) if cell not in (None, "") else "" for cell in row] for row in rows[:HEADER_ROWS]
-    ]
-    if convert:
-        texts = [
-            [convert(str(cell)) if cell not in (None, "") else "" for cell in row]
-            for row in rows[:HEADER_ROWS]
-        ]
+    texts = _heading_texts(rows, convert or clean)
     wide = max((len(row) for row in texts), default=0)
     texts = [row + [""] * (wide - len(row)) for row in texts]
     spread = [list(row) for row in texts]
@@ -222,10 +243,9 @@ def find_header(
                 labels = _two_row_labels(spread[row], spread[last], texts[last], row, last, tall)
                 if labels is None:
                     continue
-            found = _read_labels(labels, learnt)
+            found = _choose(_read_labels(labels, learnt))
             places, theirs, repeated = _settle(found)
-            named = "full_name" in places or "family_name" in places
-            if not named or len(places) < 2:
+            if len(places) < 2:
                 continue
             # A second row must bring columns that the first alone does not give.
             score = _score(places) * 10 - (1 if last > row else 0) - 5 * len(repeated)
@@ -245,6 +265,22 @@ def find_header(
             if top <= header.row - 1 <= bottom and left == name_at and right == left + 1:
                 header.name_continues = name_at + 1 not in header.places.values()
     return header
+
+
+def _heading_texts(rows: Sequence[Sequence[object]], convert: Callable[[str], str]) -> list[list[str]]:
+    return [
+        [convert(str(cell)[:_LONGEST_HEADING]) if cell not in (None, "") else "" for cell in row]
+        for row in rows[:HEADER_ROWS]
+    ]
+
+
+def heading_texts(rows: Sequence[Sequence[object]]) -> list[str]:
+    """The texts of the row that looks most like headings, although we know none of them: at least two."""
+    candidates = [
+        [text for text in row if text and not _numeric(text)] for row in _heading_texts(rows, clean)
+    ]
+    best = max(candidates, key=len, default=[])
+    return list(dict.fromkeys(best)) if len(best) > 1 else []
 
 
 def _two_row_labels(

@@ -15,8 +15,8 @@ MAX_AREA = 12_000_000
 MAX_COLUMNS = 702
 _CHUNK = 1 << 20
 _OLE = bytes.fromhex("d0cf11e0a1b11ae1")
-_FAR_CELL = re.compile(rb'[ \t\r\n]r="([A-Z]{3})(\d+)"')
-_ROW = re.compile(rb'<(?:\w+:)?row\s[^>]*?\br="(\d+)"')
+# A column beyond ZZ, or a row beyond any list, however the attribute is written.
+_FAR_CELL = re.compile(rb"""\br\s*=\s*["']([A-Za-z]{3}\d+|[A-Za-z]{0,2}(?:[4-9]\d{5}|\d{7,}))["']""")
 _HIDDEN_ROW = re.compile(rb'<(?:\w+:)?row\s[^>]*\bhidden="(?:1|true)"')
 _SHEET_END = re.compile(rb"</(?:\w+:)?worksheet\s*>")
 _FORMULA = re.compile(rb"<(?:\w+:)?f[ >/]")
@@ -73,10 +73,18 @@ def examine(path: Path) -> Intake:
     if start.startswith((b"<html", b"<!doctype", b"<table", b"<?xml", b"<meta")):
         said = "Tệp này thực ra là trang web (HTML/XML): mở bằng Excel, chọn Lưu thành (Save As) dạng .xlsx rồi gửi lại."
         raise Refused("not_workbook", said)
-    binary = head.count(0) and head[:2] not in (b"\xff\xfe", b"\xfe\xff")
+    binary = head.count(0) and head[:2] not in (b"\xff\xfe", b"\xfe\xff") and not utf16_without_mark(head)
     if binary or head[:2] in (b"\x1f\x8b", b"Ra", b"7z", b"\xff\xd8", b"\x89P", b"GI", b"MZ"):
         raise Refused("not_workbook", "Đây không phải bảng tính: cần tệp Excel (.xlsx, .xls) hoặc CSV.")
     return Intake("csv")
+
+
+def utf16_without_mark(head: bytes) -> str:
+    """ "utf-16-le" or "utf-16-be" when a text's first bytes are mostly ASCII in two bytes each, else ""."""
+    if len(head) < 8:
+        return ""
+    low, high = head[0::2].count(0) * 2 / len(head), head[1::2].count(0) * 2 / len(head)
+    return "utf-16-le" if high > 0.6 and low < 0.05 else "utf-16-be" if low > 0.6 and high < 0.05 else ""
 
 
 def _examine_ole(path: Path) -> Intake:
@@ -120,7 +128,11 @@ def _examine_members(archive: zipfile.ZipFile, size: int) -> Intake:
         )
     if any(member.flag_bits & 1 for member in members):
         raise Refused("password", "Tệp đặt mật khẩu nên không đọc được: bỏ mật khẩu rồi gửi lại.")
-    if any(name.endswith("vbaProject.bin") for name in names):
+    types = b""
+    if "[Content_Types].xml" in names:
+        with archive.open("[Content_Types].xml") as part:
+            types = part.read(1 << 20)
+    if any(name.endswith("vbaProject.bin") for name in names) or b"macroEnabled" in types:
         raise Refused("macro", "Tệp có macro (.xlsm): lưu thành .xlsx không có macro rồi gửi lại.")
     if "xl/workbook.bin" in names:
         raise Refused("not_workbook", "Đây là tệp .xlsb: lưu thành .xlsx rồi gửi lại.")
@@ -221,11 +233,8 @@ class _Scanner:
     def feed(self, chunk: bytes) -> None:
         data = self.rest + chunk
         old = len(self.rest)
-        for found in _FAR_CELL.finditer(data):
-            raise self._far(found[1].decode() + found[2].decode())
-        last = data.rfind(b"<row ")
-        if last >= 0 and (found := _ROW.match(data, last)) and int(found[1]) > MAX_ROWS + 1000:
-            raise self._far(f"A{int(found[1])}")
+        if found := _FAR_CELL.search(data):
+            raise self._far(found[1].decode().upper())
         self.is_whole = self.is_whole or bool(_SHEET_END.search(data[-64:]))
         if self.in_data:
             if b"<f" in data or b":f" in data:
@@ -242,7 +251,7 @@ class _Scanner:
 
     def _far(self, cell: str) -> Refused:
         where = f" trong trang “{self.sheet.name}”" if self.sheet.name else ""
-        said = f"Ô {cell}{where} nằm quá xa bảng dữ liệu: xoá các hàng, cột thừa ở ngoài bảng rồi gửi lại."
+        said = f"{'Hàng' if cell.isdigit() else 'Ô'} {cell}{where} nằm quá xa bảng dữ liệu: xoá các hàng, cột thừa ở ngoài bảng rồi gửi lại."
         return Refused("stretched", said)
 
 

@@ -7,6 +7,7 @@ Such text is Latin-1 to the file and Vietnamese only through the font. Tables af
 import re
 import unicodedata
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 
 from common.vietnamese import clean
@@ -82,6 +83,303 @@ def from_vni(text: str) -> str:
 
 CONVERTERS = {"tcvn3": from_tcvn3, "vni": from_vni}
 
+# Words with marks that names, places and the lists' own terms are made of. Many old-font words are well-formed
+# Unicode too ("Vò" is Vũ, "Dòng" is Dũng, "Phó" is Phú): which reading is usual decides.
+_USUAL = frozenset(
+    [
+        "nguyễn",
+        "trần",
+        "lê",
+        "phạm",
+        "huỳnh",
+        "hoàng",
+        "võ",
+        "vũ",
+        "đặng",
+        "bùi",
+        "đỗ",
+        "hồ",
+        "ngô",
+        "dương",
+        "lý",
+        "đinh",
+        "trịnh",
+        "đoàn",
+        "lâm",
+        "tô",
+        "hà",
+        "tạ",
+        "tống",
+        "cù",
+        "lò",
+        "vì",
+        "lỗ",
+        "mã",
+        "kiều",
+        "từ",
+        "trương",
+        "lưu",
+        "đào",
+        "thái",
+        "châu",
+        "triệu",
+        "thạch",
+        "đàm",
+        "đồng",
+        "cổ",
+        "quách",
+        "tăng",
+        "tôn",
+        "khổng",
+        "doãn",
+        "giáp",
+        "âu",
+        "lầu",
+        "giàng",
+        "vàng",
+        "sùng",
+        "hạng",
+        "cứ",
+        "quàng",
+        "tòng",
+        "hứa",
+        "lục",
+        "mùa",
+        "nông",
+        "chẩu",
+        "nghiêm",
+        "phí",
+        "viên",
+        "bạch",
+        "phùng",
+        "chử",
+        "đậu",
+        "cấn",
+        "lã",
+        "ngọ",
+        "thân",
+        "kỷ",
+        "văn",
+        "thị",
+        "hữu",
+        "đức",
+        "thế",
+        "đình",
+        "xuân",
+        "hồng",
+        "ngọc",
+        "diễm",
+        "quỳnh",
+        "như",
+        "thảo",
+        "thủy",
+        "thuỷ",
+        "thúy",
+        "thuý",
+        "hạnh",
+        "hằng",
+        "hương",
+        "hường",
+        "hiền",
+        "hiếu",
+        "hòa",
+        "hoà",
+        "hoài",
+        "huyền",
+        "huệ",
+        "kiên",
+        "kỳ",
+        "khánh",
+        "liên",
+        "liễu",
+        "lệ",
+        "lợi",
+        "lộc",
+        "luân",
+        "lương",
+        "mỹ",
+        "mẫn",
+        "mạnh",
+        "nghĩa",
+        "nguyên",
+        "nguyệt",
+        "nhật",
+        "nhã",
+        "nhân",
+        "nhàn",
+        "phát",
+        "phú",
+        "phúc",
+        "phước",
+        "phương",
+        "phượng",
+        "quân",
+        "quế",
+        "quý",
+        "quyên",
+        "quyền",
+        "sơn",
+        "sáng",
+        "tài",
+        "tâm",
+        "tân",
+        "tấn",
+        "tạo",
+        "thắng",
+        "thành",
+        "thiện",
+        "thịnh",
+        "thọ",
+        "thông",
+        "thơ",
+        "thư",
+        "thương",
+        "thường",
+        "tiên",
+        "tiến",
+        "tín",
+        "tình",
+        "tính",
+        "toàn",
+        "toán",
+        "trà",
+        "trâm",
+        "trân",
+        "trí",
+        "trình",
+        "trọng",
+        "trúc",
+        "trường",
+        "tú",
+        "tuấn",
+        "tuệ",
+        "tùng",
+        "tường",
+        "tuyền",
+        "tuyết",
+        "tý",
+        "tỵ",
+        "uyên",
+        "vân",
+        "việt",
+        "vĩ",
+        "vượng",
+        "vỹ",
+        "yến",
+        "ý",
+        "ánh",
+        "ái",
+        "ân",
+        "ước",
+        "út",
+        "đại",
+        "đạt",
+        "đăng",
+        "điền",
+        "điệp",
+        "định",
+        "độ",
+        "dũng",
+        "dụng",
+        "duyên",
+        "dưỡng",
+        "diệp",
+        "diệu",
+        "diện",
+        "bảo",
+        "bích",
+        "bình",
+        "bằng",
+        "bách",
+        "bảng",
+        "công",
+        "cường",
+        "chí",
+        "chiến",
+        "chính",
+        "chương",
+        "cảnh",
+        "cẩm",
+        "cúc",
+        "giáo",
+        "hải",
+        "hậu",
+        "hào",
+        "hảo",
+        "hùng",
+        "huân",
+        "hợp",
+        "học",
+        "hưng",
+        "hội",
+        "lĩnh",
+        "lân",
+        "lãm",
+        "mạc",
+        "mận",
+        "mến",
+        "mơ",
+        "mười",
+        "năm",
+        "ngân",
+        "nhị",
+        "nữ",
+        "phấn",
+        "phụng",
+        "rồng",
+        "sỹ",
+        "sĩ",
+        "sự",
+        "tần",
+        "thạo",
+        "thăng",
+        "thêm",
+        "thìn",
+        "thoại",
+        "thuận",
+        "thức",
+        "tố",
+        "tới",
+        "trạch",
+        "vọng",
+        "xuyến",
+        "hộ",
+        "nghèo",
+        "cận",
+        "mồ",
+        "côi",
+        "phường",
+        "xã",
+        "quận",
+        "huyện",
+        "tỉnh",
+        "phố",
+        "trấn",
+        "không",
+        "có",
+        "chưa",
+        "đã",
+        "máy",
+        "số",
+        "lớp",
+        "họ",
+        "và",
+        "tên",
+        "ngày",
+        "giới",
+        "đối",
+        "tượng",
+        "sách",
+        "người",
+        "lập",
+        "biểu",
+        "tổng",
+        "cộng",
+        "hiệu",
+        "trưởng",
+    ]
+)
+
 
 def _marked(text: str) -> list[str]:
     """The words of a text that have a character outside ASCII, split at spaces only."""
@@ -92,17 +390,62 @@ def _good(words: Iterable[str]) -> int:
     return sum(all(is_syllable(part) for part in re.split(r"[-.,'()/]", word) if part) for word in words)
 
 
+def _likelihood(text: str) -> float:
+    """How much a text looks like Vietnamese names and terms: malformed words count against it, usual ones for it."""
+    words = [part.lower() for word in _marked(text) for part in re.split(r"[-.,'()/]", word) if part]
+    return sum((is_syllable(word) - 1) * 2 + (word in _USUAL) for word in words if not word.isascii())
+
+
 @lru_cache(maxsize=65536)
-def needs_conversion(text: str, encoding: str) -> bool:
-    """Whether this very cell is in the old encoding: a file may mix it with proper Unicode."""
-    if text.isascii():
+def needs_conversion(text: str, encoding: str, *, by_default: bool = False) -> bool:
+    """Whether this very cell is in the old encoding: a file may mix it with proper Unicode.
+
+    ``by_default`` decides where both readings are as likely: whether the rest of the file is in the encoding.
+    """
+    # Both encodings live within Latin-1, one byte a sign.
+    if text.isascii() or any(char > "\u00ff" and char.isalnum() for char in text):
         return False
-    converted = CONVERTERS[encoding](text)
-    if converted == clean(text):
+    converted, as_is = CONVERTERS[encoding](text), clean(text)
+    if converted == as_is or any(unicodedata.combining(char) for char in text):
         return False
-    before = _good(_marked(clean(text))) - len(_marked(clean(text)))
-    after = _good(_marked(converted)) - len(_marked(converted))
-    return after > before
+    gain = _likelihood(converted) - _likelihood(as_is)
+    return gain > 0 or (gain == 0 and by_default)
+
+
+def vietnamese_share(text: str) -> float:
+    """How many of the words with marks are well-formed syllables, 0 to 1."""
+    words = [word for word in re.split(r"[\s,;|\"]+", text) if not word.isascii()]
+    return _good(words) / len(words) if words else 0
+
+
+@dataclass(frozen=True)
+class OldFont:
+    """The old encoding of a table: "tcvn3" or "vni", and whether hardly any proper Unicode stands beside it."""
+
+    encoding: str
+    is_all_over: bool
+
+    def convert(self, text: str) -> str | None:
+        """The text in Unicode, or None where it is no old-font text."""
+        if needs_conversion(text, self.encoding, by_default=self.is_all_over):
+            return CONVERTERS[self.encoding](text)
+        return None
+
+
+def old_font(texts: list[str], fonts: Iterable[str] = ()) -> OldFont | None:
+    """The old encoding of a sample of text cells, or None; ``fonts`` as in `detect`."""
+    encoding = detect(texts, fonts)
+    return OldFont(encoding, _is_all_over(texts, encoding)) if encoding else None
+
+
+def _is_all_over(texts: Iterable[str], encoding: str) -> bool:
+    old = proper = 0
+    for text in texts:
+        if needs_conversion(text, encoding):
+            old += 1
+        elif any(char >= "\u0100" for char in unicodedata.normalize("NFC", text)):
+            proper += any(is_syllable(word) and not word.isascii() for word in _marked(clean(text)))
+    return old > 0 and proper * 20 <= old
 
 
 def detect(texts: Iterable[str], fonts: Iterable[str] = ()) -> str | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from schools.lists.columns import ALL_TITLES
 from schools.lists.findings import Finding
 
 COUNTERS = ("ok", "corrected", "warnings", "duplicates", "errors")
@@ -25,9 +26,14 @@ class Tally:
 def report(*, file_sha256: str, head: dict, tail: dict, tally: Tally | None, refused=None) -> dict:
     """The report of student_lists.md, "Check from the command line"."""
     counts = tally.counts if tally and not refused else dict.fromkeys(COUNTERS, 0)
+    if refused and not head:
+        # What was seen before the refusal: a person can tell which column was not recognised.
+        seen = refused.details
+        columns = {ALL_TITLES[key]: theirs for key, theirs in seen.get("columns", {}).items()}
+        head = {"header_row": seen.get("row"), "columns": columns}
     return {
         "file_sha256": file_sha256,
-        "sheet": head.get("sheet"),
+        "sheet": head.get("sheet") or None,
         "header_row": head.get("header_row"),
         "columns": head.get("columns", {}),
         "rows_read": 0 if refused else tail.get("rows_read", 0),
@@ -36,6 +42,4 @@ def report(*, file_sha256: str, head: dict, tail: dict, tally: Tally | None, ref
         "converted_from": tail.get("converted_from"),
         "findings": [] if refused or not tally else tally.findings,
         "refused": {"code": refused.code, "message": refused.message} if refused else None,
-        "unknown_columns": head.get("unknown", []),
-        "notices": tail.get("notices", []),
     }

@@ -2,13 +2,15 @@
 
 import datetime as dt
 import json
+import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from common.vietnamese import clean, name_keys, search_key
 from schools.lists import cells
 from schools.lists.cells import Cell, text_of
-from schools.lists.columns import TITLES, column_letters
+from schools.lists.columns import TITLES, Header, column_letters, header_key
 from schools.lists.findings import (
     CORRECTION,
     DUPLICATE,
@@ -19,6 +21,7 @@ from schools.lists.findings import (
     mask,
     mask_identity,
 )
+from schools.lists.legacy_text import OldFont
 
 # A checked row as it goes through the pipe; `finding_rows` are Finding tuples, `typed` what stood in
 # the cells that have findings.
@@ -31,6 +34,13 @@ _FOOTERS = (
     "nguoi lap", "hieu truong", "thu truong", "noi nhan", "xac nhan cua", "ky ten", "danh sach co", "danh sach gom",
     "danh sach nay", "t m ", "kt hieu truong", "ghi chu", "can bo", "giao vien chu nhiem", "pho hieu truong",
     "truong phong", "giam doc", "ky ghi ro ho ten", "nguoi lap bieu",
+)  # fmt: skip
+_NO_NAME = re.compile(r"$|.*\d")
+_TOTAL = re.compile(r"(?:tổng|cộng)\b", re.IGNORECASE)
+# Without any of these a row says nothing about one child.
+_IDENTIFYING = frozenset(
+    ["full_name", "family_name", "given_name", "born_on", "born_day", "born_month", "born_year", "student_code",
+     "identity", "household_code"]
 )  # fmt: skip
 
 
@@ -71,35 +81,43 @@ class RowChecker:
     def __init__(
         self,
         options: Options,
-        places: Mapping[str, int],
-        encoding: str | None = None,
+        header: Header,
+        font: OldFont | None = None,
+        *,
         date_1904: bool = False,
         formulas: frozenset[tuple[int, int]] = frozenset(),
-        name_continues: bool = False,
     ):
         self.options = options
-        self.places = dict(places)
-        self.encoding = encoding
+        self.header = header
+        self.places = dict(header.places)
+        self.font = font
         self.formulas = formulas
         self.formula_rows = frozenset(row for row, _ in formulas)
-        self.name_continues = name_continues
+        self.name_continues = header.name_continues
+        self._is_after_table = False
         self._short_codes = {code.lstrip("0"): code for code in options.schools}
+        names = Counter(search_key(name) for name in options.schools.values())
+        # A school may be named instead of its code, where only one of the office has that name.
+        self._codes_by_name = {
+            key: code for code, name in options.schools.items() if names[key := search_key(name)] == 1
+        }
         self._seen_identity: dict[str, int] = {}
         self._seen_code: dict[str, int] = {}
         self._seen_person: dict[tuple[str, str, str], tuple[int, str, str, str]] = {}
-        today, enc = options.today, encoding
+        today = options.today
         self._checks: list[tuple[str, int | None, Callable, dict]] = [
             (key, self.places.get(key), check, {})
             for key, check in (
                 ("school_code", self._school),
-                ("class_name", lambda cell: cells.class_name(cell, enc)),
+                ("class_name", lambda cell: cells.class_name(cell, font)),
                 ("born_on", lambda cell: cells.birth_date(cell, today, date_1904=date_1904)),
-                ("sex", lambda cell: cells.sex(cell, enc)),
-                ("group", lambda cell: cells.group(cell, enc)),
+                ("sex", lambda cell: cells.sex(cell, font)),
+                ("group", lambda cell: cells.group(cell, font)),
                 ("household_code", cells.household_code),
-                ("commune", lambda cell: cells.short_text("commune", cell, cells.COMMUNE_MAX, enc)),
-                ("has_device", lambda cell: cells.has_device(cell, enc)),
-                ("status", lambda cell: cells.status(cell, enc)),
+                ("household_head", lambda cell: cells.household_head(cell, font)),
+                ("commune", lambda cell: cells.short_text("commune", cell, cells.COMMUNE_MAX, font)),
+                ("has_device", lambda cell: cells.has_device(cell, font)),
+                ("status", lambda cell: cells.status(cell, font)),
             )
         ]
 
@@ -114,6 +132,10 @@ class RowChecker:
             return "", [Finding("school_code", ERROR, "school_missing", "", "Thiếu mã trường.")]
         if value in self.options.schools:
             return value, findings
+        named = self._named_school(cell)
+        if named:
+            said = f"Đã hiểu là trường có mã {named}."
+            return named, [Finding("school_code", CORRECTION, "school_named", mask(text_of(cell))[:60], said)]
         padded = self._short_codes.get(value.lstrip("0"))
         if padded and value.isdigit():
             said = f"Đã thêm lại số 0 ở đầu mã trường: {padded}."
@@ -124,36 +146,55 @@ class RowChecker:
         said = f"Không có trường nào mang mã {mask(value)[:30]}: xem mã ở mẫu Excel của đơn vị."
         return "", [Finding("school_code", ERROR, "school_unknown", mask(value)[:60], said)]
 
+    def _named_school(self, cell: Cell) -> str:
+        """The code of a school written as "79000701 - Trường THCS Tân Định", or by its name alone, else ""."""
+        text = text_of(cell)
+        text = (self.font.convert(text) if self.font else None) or clean(text)
+        first = re.split(r"[\s\-–(:,]", text, maxsplit=1)[0]
+        return first if first in self.options.schools else self._codes_by_name.get(search_key(text), "")
+
     def skip_reason(self, row: Sequence[Cell]) -> str | None:
-        """Why a row is no data: blank, numbers (row of column numbers), example, total, footer; else None."""
-        own = [row[place] for place in self.places.values() if place < len(row)]
-        filled = [cell for cell in own if cell is not None and (not isinstance(cell, str) or cell.strip())]
-        texts = [cell for cell in row if isinstance(cell, str) and cell.strip()]
-        if not filled:
-            return self._skip_unmatched(texts)
-        place = self.places.get("born_on", self.places.get("born_year"))
-        born = row[place] if place is not None and place < len(row) else None
-        first = search_key(texts[0]) if texts else ""
-        for text in texts[:6]:
-            if text[:1] in "Vv([" and search_key(text).startswith("vi du"):
-                return "example"
-        if len(filled) >= 3 and all(clean(text_of(cell)).strip("()[]").isdigit() for cell in filled):
-            numbers = [int(clean(text_of(cell)).strip("()[]")) for cell in filled]
+        """Why a row is no pupil: blank, title, header, numbers, example, total or footer; None for a pupil.
+
+        Whoever has a name that is no such word is a pupil, whatever is missing: the row is read.
+        """
+        filled = {
+            key: self._readable(row[place])
+            for key, place in self.places.items()
+            if place < len(row) and row[place] is not None and text_of(row[place]).strip()
+        }
+        texts = [self._readable(cell) for cell in row if isinstance(cell, str) and cell.strip()]
+        name = filled.get("full_name", filled.get("family_name", filled.get("given_name", "")))
+        is_born = "born_on" in filled or "born_year" in filled
+        if not filled.keys() & _IDENTIFYING:
+            # A school, class or group dragged down beyond the last pupil names nobody.
+            return _outside(texts)
+        if name.lower().startswith("ví dụ") and not name[5:6].isalpha():
+            return "example"
+        if name and header_key(name) == self._name_header():
+            return "header"
+        if len(filled) >= 3 and all(text.strip("()[]").isdigit() for text in filled.values()):
+            numbers = [int(text.strip("()[]")) for text in filled.values()]
             if max(numbers) <= 60 and len(set(numbers)) == len(numbers):
                 return "numbers"
-        if born is None or (isinstance(born, str) and not born.strip()) or len(filled) == 1:
-            said = [clean(text).lower() for text in texts[:3]]
-            if any(text.startswith(("tổng", "cộng")) or search_key(text) in ("tong cong", "tong so", "cong", "tong")
-                   for text in said):  # fmt: skip
-                return "total"
-            if first.startswith(_FOOTERS) or any(_is_signing_date(search_key(text)) for text in texts):
-                return "footer"
-        return None
-
-    def _skip_unmatched(self, texts: list[str]) -> str:
-        if any(clean(text).lower().startswith(("tổng", "cộng")) for text in texts):
+        if is_born or filled.keys() & {"student_code", "identity"}:
+            return None
+        if _TOTAL.match(name) or (_NO_NAME.match(name) and any(map(_TOTAL.match, texts[:3]))):
             return "total"
-        return "footer" if any(len(text.strip()) > 3 for text in texts) else "blank"
+        says_end = search_key(texts[0]).startswith(_FOOTERS) or any(map(_is_signing_date, texts))
+        if search_key(name).startswith(_FOOTERS) or _is_signing_date(name) or (says_end and not name):
+            self._is_after_table = True
+            return "footer"
+        # Below "Người lập biểu" stand the names of those who sign.
+        return "footer" if self._is_after_table and len(filled) <= 2 else None
+
+    def _readable(self, cell: Cell) -> str:
+        text = text_of(cell)
+        return (self.font.convert(text) if self.font else None) or clean(text)
+
+    def _name_header(self) -> str:
+        theirs = self.header.theirs
+        return header_key(theirs.get("full_name") or theirs.get("family_name") or "")
 
     def check(self, number: int, row: Sequence[Cell]) -> list:
         """Return the checked row (`FIELDS`). Raises nothing: what is wrong becomes a finding."""
@@ -182,18 +223,18 @@ class RowChecker:
             values[key], said = known
             if said:
                 findings += said
-                typed[key] = text_of(cell)
+                typed[key] = mask(text_of(cell))
         name_cell = self._name_cell(row, wide)
-        name, said = cells.person_name(name_cell, self.encoding)
+        name, said = cells.person_name(name_cell, self.font)
         if said:
             findings += said
-            typed["full_name"] = text_of(name_cell)
+            typed["full_name"] = mask(text_of(name_cell))
         code = ""
         if (place := self.places.get("student_code")) is not None and place < wide:
             code, said = cells.student_code(row[place])
             if said:
                 findings += said
-                typed["student_code"] = text_of(row[place])
+                typed["student_code"] = mask(text_of(row[place]))
         place = self.places.get("identity")
         identity, identity_typed, said = cells.identity(
             row[place] if place is not None and place < wide else None
@@ -201,6 +242,8 @@ class RowChecker:
         if identity and (values["sex"] or values["born_on"]):
             said = said + cells.identity_agrees(identity, values["sex"], values["born_on"], identity_typed)
         findings += said
+        # One household is one key per commune and household code, or head.
+        values["household_code"] = values["household_code"] or values["household_head"]
         if not values["household_code"] and values["group"] in ("poor", "near_poor"):
             message = "Chưa có mã hộ: không biết các em cùng một hộ, thứ tự trong hộ tính là em thứ nhất."
             if not any(finding.column == "household_code" for finding in findings):
@@ -249,6 +292,8 @@ class RowChecker:
                 and at < wide
                 and (part := text_of(row[at]).strip())
             )
+        if (at := self.places.get("given_name")) is not None and at < wide:
+            return _joined(text_of(row[place] if place < wide else None), text_of(row[at]))
         if self.name_continues and place + 1 < wide:
             return " ".join(part for cell in row[place : place + 2] if (part := text_of(cell).strip()))
         return row[place] if place < wide else None
@@ -256,9 +301,11 @@ class RowChecker:
     def _refuse_formulas(self, number: int, findings: list[Finding]) -> None:
         for key, place in self.places.items():
             if (number, place) in self.formulas:
-                said = "Ô này là công thức: dán lại thành giá trị (Paste Values) rồi gửi lại."
                 column = key if key in TITLES else "full_name"
-                findings.append(Finding(column, ERROR, "formula", f"={column_letters(place)}{number}", said))
+                # What its value looks like is beside the point.
+                findings[:] = [finding for finding in findings if finding.column != column]
+                where = f"công thức ở ô {column_letters(place)}{number}"
+                findings.append(Finding(column, ERROR, "formula", where, cells.NO_FORMULA))
 
     def _compare(
         self, number: int, values: dict[str, str], key: str, code: str, identity: str, findings: list[Finding]
@@ -289,10 +336,26 @@ class RowChecker:
                     said = f"Cùng họ tên và ngày sinh với hàng {first} nhưng khác mã: kiểm tra có phải hai em không."
                     findings.append(Finding("full_name", WARNING, "same_name_in_file", "", said))
                 else:
-                    said = f"Cùng họ tên, ngày sinh và trường với hàng {first}: có thể là một em được ghi hai lần."
+                    said = (
+                        f"Cùng họ tên, ngày sinh và trường với hàng {first}: có thể là một em được ghi hai lần."
+                        " Nếu là hai em, ghi mã học sinh hoặc số định danh của cả hai."
+                    )
                     findings.append(Finding("full_name", DUPLICATE, "same_person_in_file", "", said))
 
 
-def _is_signing_date(key: str) -> bool:
-    words = key.split()
+def _joined(name: str, given: str) -> str:
+    """ "Họ và tên" beside "Tên": the whole name, whether the first holds the given name already or not."""
+    has_given = f" {search_key(name)}".endswith(f" {search_key(given)}")
+    return name if has_given or not given.strip() else f"{name} {given}".strip()
+
+
+def _is_signing_date(text: str) -> bool:
+    words = search_key(text).split()
     return "ngay" in words and "thang" in words and "nam" in words and len(words) <= 12
+
+
+def _outside(texts: list[str]) -> str:
+    """What a row without a pupil is: "total", "title" (or other text), "blank"."""
+    if any(map(_TOTAL.match, texts)):
+        return "total"
+    return "title" if any(len(text) > 3 for text in texts) else "blank"

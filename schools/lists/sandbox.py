@@ -15,6 +15,8 @@ from schools.lists.intake import Refused
 from schools.lists.rows import Options
 
 WALL_SECONDS = 240
+# A batch of rows is far shorter; whatever the other process says, this one stays small.
+LONGEST_LINE = 32 * 2**20
 _HOME = Path(__file__).resolve().parents[2]
 
 
@@ -67,7 +69,7 @@ def read(
                 process.stdin.close()
             except BrokenPipeError:
                 pass
-            for line in process.stdout:
+            while line := process.stdout.readline(LONGEST_LINE):
                 if not line.endswith(b"\n"):
                     break
                 tag, content = json.loads(line)

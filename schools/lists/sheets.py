@@ -1,8 +1,6 @@
 """Opening a file: the rows of the one table in it, numbered as the person sees them."""
 
-import csv
 import itertools
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +8,13 @@ from pathlib import Path
 from python_calamine import CalamineError, CalamineWorkbook
 
 from common.vietnamese import clean
+from schools.lists import csv_text
 from schools.lists.cells import Cell
-from schools.lists.columns import HEADER_ROWS, Header, find_header
+from schools.lists.columns import HEADER_ROWS, Header, find_header, heading_texts
 from schools.lists.intake import MAX_AREA, MAX_ROWS, Intake, Refused
-from schools.lists.legacy_text import CONVERTERS, detect, needs_conversion
+from schools.lists.legacy_text import OldFont, old_font
 
 _SAMPLE_ROWS = 400
-_DELIMITERS = (",", ";", "\t", "|")
 
 
 @dataclass
@@ -25,7 +23,7 @@ class Table:
 
     sheet: str
     header: Header
-    encoding: str | None
+    old_font: OldFont | None
     total_rows: int
     before: list[int]
     rows: Iterator[tuple[int, Sequence[Cell]]]
@@ -39,7 +37,6 @@ def open_table(
     *,
     sheet: str = "",
     learnt: Mapping[str, str] = {},
-    encoding: str | None = None,
 ) -> Table:
     """Open the table of students in a file.
 
@@ -49,7 +46,8 @@ def open_table(
     if intake.kind == "csv":
         return _open_csv(path, learnt)
     try:
-        workbook = CalamineWorkbook.from_path(str(path))
+        # By its content: a person may have given it the other format's name.
+        workbook = CalamineWorkbook.from_filelike(path.open("rb"))
         names = workbook.sheet_names
     except CalamineError as error:
         raise _broken(error) from error
@@ -57,6 +55,7 @@ def open_table(
     if sheet and sheet not in names:
         raise Refused("no_such_sheet", f"Tệp không có trang “{sheet}”.", sheets=names)
     found: list[Table] = []
+    top: list[list[Cell]] = []
     for name in [sheet] if sheet else names:
         if name in hidden and not sheet:
             continue
@@ -66,10 +65,15 @@ def open_table(
             if "is not a worksheet" in str(error) or "not found" in str(error).lower():
                 continue
             raise _broken(error) from error
-        if table:
+        if isinstance(table, Table):
             found.append(table)
+        else:
+            top = top or table
+    # A catalogue or a list of teachers beside the pupils has names too, but no birth dates.
     if not found:
-        raise no_header()
+        raise no_header(top)
+    whole = [table for table in found if table.header.is_whole]
+    found = whole or [max(found, key=lambda table: len(table.header.places))]
     if len(found) > 1:
         listed = ", ".join(f"“{table.sheet}”" for table in found)
         said = f"Tệp có {len(found)} trang đều có bảng học sinh ({listed}): chọn trang cần đọc, hoặc gộp thành một trang."
@@ -77,12 +81,19 @@ def open_table(
     return found[0]
 
 
-def no_header() -> Refused:
+def no_header(top: Sequence[Sequence[Cell]]) -> Refused:
+    """No row among the first looks like our header; what stands there is given for a mapping by hand."""
     said = (
         f"Không tìm thấy hàng tiêu đề trong {HEADER_ROWS} hàng đầu: cần ít nhất cột “Họ và tên” và “Ngày sinh”."
-        " Có thể tải mẫu Excel của đơn vị để đối chiếu."
+        " Thầy/cô chỉ ra cột tương ứng rồi đọc lại, hoặc đối chiếu với mẫu Excel của đơn vị."
     )
-    return Refused("no_header", said)
+    headings = heading_texts(top)
+    if sum("?" in text or "\ufffd" in text for text in headings) > 1:
+        said = (
+            "Chữ có dấu trong tệp đã mất (thành dấu ?): mở tệp gốc bằng Excel, lưu thành .xlsx hoặc"
+            " “CSV UTF-8” rồi gửi lại."
+        )
+    return Refused("no_header", said, unknown=headings)
 
 
 def _broken(error: Exception) -> Refused:
@@ -95,10 +106,11 @@ def _broken(error: Exception) -> Refused:
 
 def _open_sheet(
     workbook: CalamineWorkbook, name: str, intake: Intake, learnt: Mapping[str, str]
-) -> Table | None:
+) -> Table | list[list[Cell]]:
+    """The table of one sheet, or its first rows when no header is among them."""
     data = workbook.get_sheet_by_name(name)
     if data.end is None:
-        return None
+        return []
     last_row, last_column = data.end[0] + 1, data.end[1] + 1
     if last_row > MAX_ROWS + 1000 or last_row * last_column > MAX_AREA:
         said = (
@@ -110,125 +122,76 @@ def _open_sheet(
     numbered = ((n, [*pad, *row] if pad else row) for n, row in enumerate(data.iter_rows(), start=1))
     sample = [(row, list(cells)) for row, cells in itertools.islice(numbered, _SAMPLE_ROWS)]
     if not sample:
-        return None
+        return []
     top: list[list[Cell]] = [[] for _ in range(HEADER_ROWS)]
     for row, cells in sample:
         if row <= HEADER_ROWS:
             top[row - 1] = cells
     merged = data.merged_cell_ranges or []
-    encoding = detect(_texts(sample), intake.fonts)
-    header = _header(top, merged, learnt, encoding)
+    font = old_font(_texts(sample), intake.fonts)
+    header = _header(top, merged, learnt, font)
     if header is None:
-        return None
+        return top
     known = intake.sheets.get(name)
     return Table(
         sheet=name,
         header=header,
-        encoding=encoding,
+        old_font=font,
         total_rows=max(last_row - header.last_row, 0),
-        before=_skipped_before(sample, header),
+        before=_skipped_before(header),
         rows=((row, cells) for row, cells in itertools.chain(sample, numbered) if row > header.last_row),
         formulas=frozenset(known.formulas) if known else frozenset(),
         hidden_rows=known.hidden_rows if known else 0,
     )
 
 
-def _header(top, merged, learnt: Mapping[str, str], encoding: str | None) -> Header | None:
+def _header(top, merged, learnt: Mapping[str, str], font: OldFont | None) -> Header | None:
     header = find_header(top, merged, learnt)
-    if encoding:
+    if font:
         # Proper Unicode and old fonts may stand side by side: each header is converted only if it needs it.
-        convert = CONVERTERS[encoding]
-        converted = find_header(
-            top,
-            merged,
-            learnt,
-            lambda text: convert(text) if needs_conversion(text, encoding) else clean(text),
-        )
+        converted = find_header(top, merged, learnt, lambda text: font.convert(text) or clean(text))
         if converted and (header is None or len(converted.places) > len(header.places)):
             return converted
     return header
 
 
 def _texts(sample: list[tuple[int, list[Cell]]]) -> list[str]:
-    return [cell for _, cells in sample for cell in cells if isinstance(cell, str) and cell]
+    return [cell[:500] for _, cells in sample for cell in cells if isinstance(cell, str) and cell]
 
 
-def _skipped_before(sample: list[tuple[int, list[Cell]]], header: Header) -> list[int]:
+def _skipped_before(header: Header) -> list[int]:
     """Title and blank rows above the table, and the second row of its header."""
     return [row for row in range(1, header.last_row + 1) if row != header.row]
 
 
-def _decode(content: bytes) -> str:
-    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return content.decode("utf-16", "replace")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        pass
-    # Old fonts are Latin-1 to the file; a real Windows-1258 file composes into Vietnamese syllables.
-    latin = content.decode("latin-1")
-    viet = unicodedata.normalize("NFC", content.decode("cp1258", "replace"))
-    return latin if detect(latin[:200_000].split()) and not _vietnamese(viet) else viet
-
-
-def _vietnamese(text: str) -> bool:
-    composed = sum("\u1ea0" <= char <= "\u1ef9" or char in "ơưƠƯ" for char in text[:200_000])
-    loose = sum(unicodedata.combining(char) > 0 or char == "\ufffd" for char in text[:200_000])
-    return composed > 4 * loose
-
-
-def _bad_csv() -> Refused:
-    said = "Tệp CSV có một ô quá dài hoặc dấu nháy không đóng: lưu lại thành .xlsx rồi gửi lại."
-    return Refused("broken_file", said)
-
-
 def _open_csv(path: Path, learnt: Mapping[str, str]) -> Table:
-    text = _decode(path.read_bytes())
-    if text.count("\x00") > 0:
-        raise Refused(
-            "not_workbook", "Tệp có ký tự nhị phân nên không phải CSV: lưu lại từ Excel rồi gửi lại."
-        )
-    lines = text.splitlines(keepends=True)
-    offset = 0
-    if lines and lines[0].lower().startswith("sep=") and len(lines[0].strip()) == 5:
-        lines, offset = lines[1:], 1
-    csv.field_size_limit(100_000)
-    best: tuple[int, str, Header, str | None] | None = None
-    for delimiter in _DELIMITERS:
+    text = csv_text.without_sep_line(csv_text.decode(path.read_bytes()))
+    best: tuple[int, str, Header, OldFont | None] | None = None
+    broken: Refused | None = None
+    top: list[list[Cell]] = []
+    for delimiter in csv_text.DELIMITERS:
         try:
             sample = [
-                (n + 1, list(row))
-                for n, row in enumerate(
-                    itertools.islice(csv.reader(lines, delimiter=delimiter), _SAMPLE_ROWS)
-                )
+                (row, list(cells))
+                for row, cells in itertools.islice(csv_text.records(text, delimiter), _SAMPLE_ROWS)
             ]
-        except csv.Error as error:
-            raise _bad_csv() from error
-        top = [cells for _, cells in sample[:HEADER_ROWS]]
-        encoding = detect(_texts(sample))
-        header = _header(top, [], learnt, encoding)
+        except Refused as refused:
+            broken = broken or refused
+            continue
+        rows = [cells for _, cells in sample[:HEADER_ROWS]]
+        top = max(top, rows, key=lambda rows: max(map(len, rows), default=0))
+        font = old_font(_texts(sample))
+        header = _header(rows, [], learnt, font)
         if header and (best is None or len(header.places) > best[0]):
-            best = len(header.places), delimiter, header, encoding
+            best = len(header.places), delimiter, header, font
     if best is None:
-        raise no_header()
-    _, delimiter, header, encoding = best
-    header.row += offset
-    header.last_row += offset
-
-    def rows() -> Iterator[tuple[int, Sequence[Cell]]]:
-        reader = csv.reader(lines, delimiter=delimiter)
-        try:
-            for n, row in enumerate(reader, start=1 + offset):
-                if n > header.last_row:
-                    yield n, row
-        except csv.Error as error:
-            raise _bad_csv() from error
-
+        raise broken or no_header(top)
+    _, delimiter, header, font = best
     return Table(
         sheet="",
         header=header,
-        encoding=encoding,
-        total_rows=max(len(lines) + offset - header.last_row, 0),
-        before=[row for row in range(1, header.last_row + 1) if row != header.row],
-        rows=rows(),
+        old_font=font,
+        total_rows=max(text.count("\n") + 1 - header.last_row, 0),
+        before=_skipped_before(header),
+        rows=((row, cells) for row, cells in csv_text.records(text, delimiter) if row > header.last_row),
     )

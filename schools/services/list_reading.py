@@ -16,8 +16,9 @@ from accounts.models import User
 from common import crypto, jobs
 from common.vietnamese import search_key
 from schools.lists import sandbox
-from schools.lists.columns import TITLES, header_key
-from schools.lists.findings import DUPLICATE, ERROR, GRAVITY, Finding
+from schools.lists.cells import IDENTITY_PROVINCES
+from schools.lists.columns import TITLES, Header, header_key
+from schools.lists.findings import DUPLICATE, ERROR, GRAVITY, Finding, mask_identity
 from schools.lists.intake import MAX_FILE_BYTES, Refused
 from schools.lists.rows import Options, RowChecker
 from schools.models import AdministrativeUnit, HeaderMapping, ListRow, Office, School, StudentList
@@ -173,6 +174,21 @@ def _place_key(name: str) -> str:
     return key
 
 
+def without_number(household_code: str) -> str:
+    """A household's code; where it is its head's identity number, a sign that tells households apart instead.
+
+    >>> without_number("HN-0123")
+    'HN-0123'
+    """
+    if (
+        len(household_code) != 12
+        or not household_code.isdigit()
+        or household_code[:3] not in IDENTITY_PROVINCES
+    ):
+        return household_code
+    return f"{mask_identity(household_code)} {crypto.blind_index(household_code).hex()[:16]}"
+
+
 def household_key(commune: str, code: str) -> str:
     """One key per (commune, household code); "" without a code."""
     return hashlib.sha256(f"{commune}|{code}".encode()).hexdigest() if code else ""
@@ -187,6 +203,7 @@ def copy_lines(rows: list[list], prefix: str, places: Places) -> Iterator[str]:
     seal, index = crypto.seal, crypto.blind_index
     for (number, outcome, school, class_name, code, name, key, order, born, sex, identity, identity_typed, group,
          household, commune, has_device, findings, typed) in rows:  # fmt: skip
+        household = without_number(household)
         commune_pk, commune_text = places.find(school, commune)
         yield "\t".join(
             (
@@ -339,7 +356,7 @@ def fix_cells(*, by: User, row: ListRow, values: dict[str, str], at: dt.datetime
 
 def _recheck(row: ListRow, cells: dict[str, str], options: Options, places: Places) -> None:
     order = list(TITLES)
-    checker = RowChecker(options, {key: place for place, key in enumerate(order)})
+    checker = RowChecker(options, Header(1, 1, {key: place for place, key in enumerate(order)}, dict(TITLES)))
     checked = checker.check(row.number, [cells.get(key, "") for key in order])
     (_, _, row.school_code, row.class_name, row.student_code, row.full_name, row.search_key, row.sort_key,
      born, row.sex, identity, identity_typed, row.group, row.household_code, row.commune_name,
@@ -349,6 +366,7 @@ def _recheck(row: ListRow, cells: dict[str, str], options: Options, places: Plac
     row.identity_sealed = crypto.seal(identity_typed.encode()) if identity_typed else None
     row.has_device = has_device == "1"
     row.commune_id, commune_text = places.find(row.school_code, row.commune_name)
+    row.household_code = without_number(row.household_code)
     row.household_key = household_key(commune_text, row.household_code)
     findings = list(findings or [])
     findings += _same_in_file(row)

@@ -104,14 +104,35 @@ def test_no_act_on_a_list_of_another_province(world, sign_in, send, name):
         assert answer.status_code == 404
 
 
-def test_a_refused_file_says_why_and_can_be_read_again_with_a_column_named(world, sign_in, send, run_jobs):
+def test_a_column_mapped_by_hand_is_read_and_remembered(world, sign_in, send, run_jobs):
     cells = table([student_row(1)])
     cells[0][3] = "Cháu nào"
     student_list = send([], content=workbook(cells))
     client = sign_in(world.people["lap"])
-    page = client.get(reverse("schools:list", args=[student_list.pk])).content.decode()
-    assert "Không đọc được tệp" in page
+    url = reverse("schools:list", args=[student_list.pk])
+    page = client.get(url).content.decode()
+    assert student_list.refused_code == "missing_columns"
+    assert "Tệp thiếu cột bắt buộc: “Họ và tên”" in page
+    assert "Cột “Cháu nào” là" in page
+    client.post(reverse("schools:read_list_again", args=[student_list.pk]), {"column_0": "full_name"})
+    run_jobs()
+    student_list.refresh_from_db()
+    assert student_list.state == State.CHECKED
+    # The next file of the office needs no help.
+    assert send([], content=workbook(cells)).state == State.CHECKED
+
+
+def test_headings_that_nobody_knows_can_all_be_mapped_by_hand(world, sign_in, send, run_jobs):
+    cells = [
+        ["Trường nào", "Cháu nào", "Đẻ hôm", "Nhà"],
+        ["79000701", "Lê Thị Lan", "03/04/2010", "Hộ nghèo"],
+    ]
+    student_list = send([], content=workbook(cells))
     assert student_list.refused_code == "no_header"
+    choices = {"column_0": "school_code", "column_1": "full_name", "column_2": "born_on", "column_3": "group"}
+    sign_in(world.people["lap"]).post(reverse("schools:read_list_again", args=[student_list.pk]), choices)
+    run_jobs()
+    assert student_list.rows.get().full_name == "Lê Thị Lan"
 
 
 def test_undo_and_the_same_file_again(world, sign_in, send, run_jobs):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
+from xlsxwriter.exceptions import FileCreateError
 
 from common import clock, crypto
 from schools.lists import sandbox
@@ -107,15 +108,23 @@ class Command(BaseCommand):
             refused=refused,
         )
         text = json.dumps(result, ensure_ascii=False, indent=1)
-        if given["output"]:
-            given["output"].write_text(text + "\n", encoding="utf-8")
-        else:
-            self.stdout.write(text)
+        try:
+            if given["output"]:
+                given["output"].write_text(text + "\n", encoding="utf-8")
+            else:
+                self.stdout.write(text)
+            if given["marked"] and not refused:
+                write_marked(given["marked"], map(_for_marked, rows), schools=options.schools)
+        except (OSError, FileCreateError) as error:
+            raise CommandError(f"Không ghi được tệp kết quả: {error}") from error
+        unknown = refused.details.get("unknown") if refused else reading.head.get("unknown")
+        if unknown:
+            self.stderr.write(f"\rCột không dùng: {', '.join(unknown)}.")
+        for notice in reading.tail.get("notices", ()):
+            self.stderr.write(notice)
         if refused:
             self.stderr.write(f"\rKhông đọc được: {refused.message}")
             sys.exit(2)
-        if given["marked"]:
-            write_marked(given["marked"], map(_for_marked, rows), schools=options.schools)
         counts = ", ".join(f"{name} {count}" for name, count in tally.counts.items())
         self.stderr.write(f"\rĐã đọc {result['rows_read']} hàng: {counts}.")
 
