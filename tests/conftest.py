@@ -22,6 +22,14 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.django_db(**marker.kwargs | {"databases": "__all__"}), append=False)
 
 
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker):
+    """The journal's connection (a mirror, which Django forgets) is closed before the test database is dropped."""
+    yield
+    with django_db_blocker.unblock():
+        connections.close_all()
+
+
 @pytest.fixture(autouse=True)
 def _empty_cache():
     """Throttles and cached pages of one test don't reach the next."""
