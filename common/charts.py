@@ -256,26 +256,42 @@ def bars(
 def funnel(steps: Sequence[tuple[str, int, str]], *, title: str, ident: str = "funnel") -> SafeString:
     """Steps of the way from the pledge to the child: (label, devices, note such as the median days).
 
-    The bars are centred, so that what is lost on the way shows as the narrowing.
+    The first step is a promise, not a result: its bar is an outline, and the scale of the others is the largest of
+    them, so that what is lost on the way shows.
     """
-    width, row = 360, 62
-    largest = max((value for _label, value, _note in steps), default=0) or 1
+    width, row, bar = 360, 64, 18
+    largest = max((value for _label, value, _note in steps[1:]), default=0) or 1
     body = []
     for index, (label, value, note) in enumerate(steps):
         y = index * row
-        length = max(round(value / largest * width, 1), 2) if value else 0
-        last = index == len(steps) - 1
         body.append(
             format_html(
-                '<text x="0" y="{}" font-size="14" fill="{}">{}</text>'
-                '<text x="{}" y="{}" font-size="15" font-weight="700" text-anchor="end" fill="{}">{}</text>'
-                '<rect x="0" y="{}" width="{}" height="16" rx="3" fill="#e6edf5"/>'
-                '<rect x="{}" y="{}" width="{}" height="16" rx="3" fill="{}"/>'
-                '<text x="0" y="{}" font-size="12" fill="#475769">{}</text>',
-                y + 15, INK, label, width, y + 15, INK, format_number(value), y + 22, width,
-                round((width - length) / 2, 1), y + 22, length, "#166534" if last else BRAND, y + 51, note,
+                '<text x="0" y="{}" font-size="15" fill="{}">{}</text>'
+                '<text x="{}" y="{}" font-size="16" font-weight="700" text-anchor="end" fill="{}">{}</text>',
+                y + 15, INK, label, width, y + 15, INK, format_number(value),
             )
         )  # fmt: skip
+        if index == 0:
+            body.append(
+                format_html(
+                    '<rect x="1" y="{}" width="{}" height="{}" rx="3" fill="#fff" stroke="{}" stroke-width="1.5" stroke-dasharray="5 4"/>',
+                    y + 22, width - 2, bar, LINE,
+                )
+            )  # fmt: skip
+        else:
+            length = max(round(value / largest * width, 1), 2) if value else 0
+            fill = "#166534" if index == len(steps) - 1 else BRAND
+            body.append(
+                format_html(
+                    '<rect x="0" y="{}" width="{}" height="{}" rx="3" fill="#e6edf5"/>'
+                    '<rect x="0" y="{}" width="{}" height="{}" rx="3" fill="{}"/>',
+                    y + 22, width, bar, y + 22, length, bar, fill,
+                )
+            )  # fmt: skip
+        if note:
+            body.append(
+                format_html('<text x="0" y="{}" font-size="13" fill="#475769">{}</text>', y + 55, note)
+            )
     desc = "; ".join(f"{label}: {format_number(value)}" for label, value, _note in steps)
     return _svg(
         width, max(len(steps) * row, 1), ident=ident, title=title, desc=desc, body=mark_safe("".join(body))

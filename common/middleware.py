@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 
 import psycopg
 import structlog
+from django.conf import settings
 from django.db import InterfaceError, OperationalError, connections, transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.middleware.gzip import GZipMiddleware
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
@@ -43,6 +45,37 @@ class RequestRecord:
                 milliseconds=round(seconds * 1000),
             )
         return response
+
+
+class CompressedPages(GZipMiddleware):
+    """Pages are compressed here, so that a phone on a slow line gets them small whatever stands in front.
+
+    Only pages: files have their own length, ranges and stored hashes. Django pads the result at random, against
+    guessing from its length (BREACH).
+    """
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        if not response.get("Content-Type", "").startswith(("text/html", "application/rss+xml")):
+            return response
+        return super().process_response(request, response)
+
+
+class EnglishPages:
+    """A page that has no English is shown in Vietnamese at its own address, never half translated under /en/."""
+
+    def __init__(self, get_response: GetResponse):
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, view, args, kwargs) -> HttpResponse | None:
+        prefix = "/en/"
+        if request.method in READING_METHODS and request.path.startswith(prefix):
+            match = request.resolver_match
+            if match and match.view_name not in settings.ENGLISH_VIEWS:
+                return HttpResponseRedirect(request.get_full_path()[len(prefix) - 1 :])
+        return None
 
 
 class LostServices:

@@ -2,7 +2,7 @@
 
 from django import forms
 
-from coverage.models import CoveragePoint, Operator, SchoolConnectivity
+from coverage.models import CoveragePoint, InfrastructureSupport, Operator, SchoolConnectivity
 from coverage.rules import TECHNOLOGIES
 from schools.models import AdministrativeUnit
 
@@ -135,6 +135,31 @@ class SimBatchForm(forms.Form):
     province = forms.ModelChoiceField(label="Tỉnh, thành phố", queryset=provinces())
     quantity = forms.IntegerField(label="Số SIM", min_value=1, max_value=1_000_000)
     delivered_on = forms.DateField(label="Ngày giao", widget=DateInput)
+
+
+class SupportForm(forms.Form):
+    """Support for a locality over a period."""
+
+    operator = forms.ModelChoiceField(label="Doanh nghiệp", queryset=Operator.objects.order_by("name"))
+    kind = forms.ChoiceField(label="Loại hỗ trợ", choices=InfrastructureSupport.Kind.choices)
+    unit = forms.ModelChoiceField(label="Địa phương", queryset=provinces())
+    description = forms.CharField(
+        label="Nội dung",
+        max_length=300,
+        help_text="Hỗ trợ gì, cho ai, bao nhiêu; ví dụ: miễn cước truy cập nền tảng dạy học cho học sinh toàn tỉnh.",
+    )
+    value_vnd = forms.IntegerField(
+        label="Giá trị ước tính (đồng)", required=False, min_value=0, max_value=10**13
+    )
+    starts_on = forms.DateField(label="Từ ngày", widget=DateInput)
+    ends_on = forms.DateField(label="Đến hết ngày", required=False, widget=DateInput)
+
+    def __init__(self, *args, operators, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields["operator"].queryset = operators
+
+    def clean_value_vnd(self):
+        return self.cleaned_data["value_vnd"] or 0
 
 
 class SchoolFilter(forms.Form):

@@ -1,7 +1,7 @@
 """Who works for an operator, and who watches coverage."""
 
 from common.access import Access
-from coverage.models import CHILDREN_KINDS, READS_CHILDREN, OperatorMember
+from coverage.models import CHILDREN_KINDS, READS_CHILDREN, Operator, OperatorMember
 from schools.models import Office, StaffRole
 from schools.perms import staff
 from schools.reach import holds
@@ -13,6 +13,13 @@ MINISTRIES = {"moet": Kind.MOET, "mic": Kind.MIC}
 def operators_of(user):
     """Primary keys of the operators that a person works for now."""
     return OperatorMember.objects.filter(user_id=user.pk, ended_at__isnull=True).values("operator_id")
+
+
+def supporting_operators(user):
+    """The operators whose support a person records: their own, or any for the ministry and the programme's office."""
+    if holds(user, Role.CLERK, kinds=[Kind.MIC, Kind.PROGRAMME]):
+        return Operator.objects.order_by("name")
+    return Operator.objects.filter(pk__in=operators_of(user)).order_by("name")
 
 
 def _works_for_an_operator(user) -> bool:
@@ -35,6 +42,7 @@ works_on_points = operator() | staff(
     ]
 )
 operators_only = operator()
+records_supports = operator() | staff(Role.CLERK, kinds=[Kind.MIC, Kind.PROGRAMME])
 watches_plans = staff(*READS_CHILDREN, kinds=CHILDREN_KINDS)
 reviews_platforms = staff(Role.CLERK, Role.APPROVER, kinds=[Kind.MOET, Kind.MIC])
 watches_schools = staff(

@@ -7,14 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from django.core.exceptions import ValidationError
 from django.core.files.base import File
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import Count, F
 from django.utils import timezone
 
 from accounts.models import User
 from coverage import rules
 from coverage.models import (
+    CHILDREN_KINDS,
     CoveragePoint,
     DataPlan,
+    InfrastructureSupport,
     LearningPlatform,
     Operator,
     PointReport,
@@ -23,7 +25,7 @@ from coverage.models import (
 )
 from ledger.bulk import record_many
 from ledger.codes import new_code
-from schools.models import AdministrativeUnit, School, Student
+from schools.models import AdministrativeUnit, Office, School, StaffRole, Student
 
 State = CoveragePoint.State
 
@@ -343,6 +345,33 @@ def cancel_data_plans(*, by: User, device_codes: Sequence[str], at: dt.datetime)
     )
 
 
+def ending_plans(*, day: dt.date, office: Office | None = None) -> list[tuple[int, dt.date, int]]:
+    """(office of the school, last free day, plans) of the plans that end within the warning time; one query.
+
+    Args:
+        office: only this school's.
+    """
+    rows = DataPlan.objects.ending_within(day=day, days=rules.PLAN_WARNING_DAYS)
+    if office:
+        rows = rows.filter(student__school__office=office)
+    counted = rows.values_list("student__school__office", "ends_on").annotate(count=Count("pk"))
+    return list(counted.order_by("ends_on", "student__school__office"))
+
+
+def who_looks_after(office: Office) -> list[str]:
+    """Mail addresses of a school's clerks; of the nearest office above that has any, where the school has none."""
+    codes = office.path.strip("/").split("/")
+    people = (
+        StaffRole.objects.filter(role=StaffRole.Role.CLERK, ended_at=None, user__is_active=True)
+        .filter(office__code__in=codes, office__kind__in=CHILDREN_KINDS)
+        .values_list("office__code", "user__email")
+    )
+    by_office: dict[str, list[str]] = {}
+    for code, email in people:
+        by_office.setdefault(code, []).append(email)
+    return next((sorted(by_office[code]) for code in reversed(codes) if code in by_office), [])
+
+
 def operator_for(province: AdministrativeUnit) -> Operator | None:
     """The operator proposed for a province's plans: the one with most SIMs left there, else the first mobile one."""
     left = (
@@ -406,6 +435,35 @@ def unpublish_platform(*, by: User, platform: LearningPlatform) -> None:
         mic_reviewed_at=None,
         mic_reviewed_by=None,
     )
+
+
+@transaction.atomic
+def record_support(
+    *,
+    by: User,
+    operator: Operator,
+    kind: str,
+    unit: AdministrativeUnit,
+    description: str,
+    starts_on: dt.date,
+    ends_on: dt.date | None = None,
+    value_vnd: int = 0,
+) -> InfrastructureSupport:
+    """Record what an operator gives to a locality over a period: tariffs, servers, lines, free platforms
+    (Plan II.3 head, II.3c, III.1c). Raises ValidationError."""
+    del by  # the audit trail names who
+    support = InfrastructureSupport(
+        kind=kind,
+        operator=operator,
+        unit=unit,
+        description=description,
+        value_vnd=value_vnd,
+        starts_on=starts_on,
+        ends_on=ends_on,
+    )
+    support.full_clean()
+    support.save()
+    return support
 
 
 @transaction.atomic

@@ -18,6 +18,7 @@ urlpatterns = [
     path("diem-song/", views.queue, name="queue"),
     path("diem-song/tai-ve.csv", views.queue_csv, name="queue_csv"),
     path("diem-song/tai-len/", views.upload, name="upload"),
+    path("diem-song/ho-tro/", views.support_new, name="support_new"),
     path("diem-song/sim/", views.sims, name="sims"),
     path("diem-song/goi-du-lieu/", views.plans, name="plans"),
     path("diem-song/<str:code>/", views.point_detail, name="point"),

@@ -13,9 +13,10 @@ from django.views.decorators.http import require_POST
 
 from accounts.services import record_reading
 from common.access import public
-from common.charts import geographic_map, patterns, tile_map, trend
+from common.charts import geographic_map, legend, patterns, tile_map, trend
 from common.clock import now, today
 from common.exports import csv_response, xlsx_response
+from common.models import Programme
 from common.refusals import refusals_on
 from common.templatetags.vi import format_number, format_percent
 from coverage import perms, roundtrip, rules, services
@@ -25,6 +26,7 @@ from coverage.forms import (
     PointsFileForm,
     SchoolFilter,
     SimBatchForm,
+    SupportForm,
     SurveyForm,
 )
 from coverage.models import (
@@ -40,7 +42,7 @@ from coverage.models import (
 from schools.models import DirectivePeriod, School
 from schools.reach import reach
 
-PER_PAGE = 50
+PER_PAGE = 25
 State = CoveragePoint.State
 BADGE = {
     State.OPEN: "neutral",
@@ -147,6 +149,8 @@ def coverage_public(request):
             "tiles": tile_map(shares, title=title),
             "map": geographic_map(shares, title=title),
             "patterns": patterns(),
+            "legend": legend(),
+            "is_demonstration": Programme.objects.filter(pk=1, is_demonstration=True).exists(),
             "columns": ["Tỉnh, thành phố", "Số điểm", "Đã có sóng", "Tỷ lệ", "Quá hạn"],
             "rows": [
                 [
@@ -267,6 +271,7 @@ def queue(request):
             "page": _mark(page, day),
             "form": form,
             "counts": counts,
+            "records_supports": perms.supporting_operators(request.user).exists(),
             "is_operator": OperatorMember.objects.filter(user=request.user, ended_at__isnull=True).exists(),
         },
     )
@@ -421,6 +426,28 @@ def sims(request):
             "form": form,
             "can_register": bool(operators),
         },
+        status=422 if form.errors else 200,
+    )
+
+
+@perms.records_supports
+def support_new(request):
+    """An operator, or the office for it, records support for a locality and a period (Plan II.3 head, II.3c)."""
+    operators = perms.supporting_operators(request.user)
+    form = SupportForm(request.POST or None, operators=operators, initial={"operator": operators.first()})
+    if form.is_bound and form.is_valid():
+        with refusals_on(form):
+            support = services.record_support(by=request.user, **form.cleaned_data)
+        if not form.errors:
+            messages.success(
+                request, f"Đã ghi hỗ trợ cho {support.unit}. Khoản này hiện công khai ở trang Hỗ trợ hạ tầng."
+            )
+            return redirect("coverage:support_new")
+    own = InfrastructureSupport.objects.filter(operator__in=operators).select_related("operator", "unit")
+    return render(
+        request,
+        "coverage/support_new.html",
+        {"form": form, "supports": own.order_by("-starts_on", "-pk")[:50]},
         status=422 if form.errors else 200,
     )
 

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 
 from django.db import connection
+from django.db.models import Q
+from django.utils.translation import gettext as _
 
 from dashboards import snapshot
 from dashboards.figures import DONOR_HANDED_OVER, DONOR_RECEIVED
-from donations.models import Donor
+from donations.models import Donor, Pledge
 from ledger.disclosure import CELL_MINIMUM
 
 # A member's pledge inside an umbrella's is shown with the member and not added to any total.
@@ -22,6 +24,24 @@ PLEDGED = """
     WHERE donor.is_named_in_public
     GROUP BY donor.id, donor.code, donor.name, donor.kind, umbrella.name
 """
+
+
+def earmarked_for(unit) -> list[Pledge]:
+    """Confirmed pledges for one province or a school of it, the local initiatives first (Plan I.2c, III.3d).
+
+    Each with its progress and `is_local`: raised by the province itself, beside the national programme.
+    """
+    rows = list(
+        Pledge.objects.counted()
+        .exclude(state=Pledge.State.MADE)
+        .filter(Q(earmark_unit=unit) | Q(earmark_unit__province=unit) | Q(earmark_school__province=unit))
+        .select_related("donor")
+        .with_progress()
+        .order_by("made_at", "pk")[:50]
+    )
+    for row in rows:
+        row.is_local = row.funding_source in Pledge.LOCAL_SOURCES
+    return sorted(rows, key=lambda row: not row.is_local)
 
 
 @dataclass(frozen=True)
@@ -47,7 +67,7 @@ def delivered(shot: snapshot.Snapshot | None = None) -> list[DonorRow]:
         cursor.execute(PLEDGED)
         rows = [
             DonorRow(
-                code, name, labels[kind], umbrella or "", pledged, amount, received.get(code, 0),
+                code, name, str(_(labels[kind])), umbrella or "", pledged, amount, received.get(code, 0),
                 None if 0 < handed.get(code, 0) < CELL_MINIMUM else handed.get(code, 0),
             )
             for _id, code, name, kind, umbrella, pledged, amount in cursor.fetchall()

@@ -8,6 +8,7 @@ from django.db import connection, transaction
 from django.db.models import Max
 from django.utils import timezone
 
+from common import clock
 from dashboards import figures
 from dashboards.models import DailyFigure, FigureRelease, Story
 from ledger.disclosure import Tally
@@ -71,9 +72,9 @@ def publish_figures(*, by, at: dt.datetime) -> bool:
 
 
 def figures_are_behind() -> bool:
-    """Whether the log has grown since the figures were last counted, or they were never counted."""
-    newest = FigureRelease.objects.order_by("-on").values_list("ledger_size", flat=True).first()
-    return newest is None or newest < figures.log_size()
+    """Whether the log has grown since the figures were last counted; an empty log has nothing to count."""
+    releases = FigureRelease.objects.filter(on__lte=clock.today()).order_by("-on")
+    return (releases.values_list("ledger_size", flat=True).first() or 0) < figures.log_size()
 
 
 @transaction.atomic

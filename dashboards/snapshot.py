@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from django.utils.functional import cached_property
 
+from common import clock
 from common.models import Programme
 from dashboards.figures import CUMULATIVE, DEFINITIONS, NATION
 from dashboards.models import DailyFigure, FigureRelease
@@ -92,8 +93,11 @@ class Snapshot:
 
 
 def latest() -> Snapshot:
-    """The newest release with its figures; a revision replaces the figure that it corrects."""
-    release = FigureRelease.objects.order_by("-on").first()
+    """The newest release with its figures; a revision replaces the figure that it corrects.
+
+    A release of a day that has not come yet is passed over: it was counted before the programme's date was set.
+    """
+    release = FigureRelease.objects.filter(on__lte=clock.today()).order_by("-on").first()
     raw: dict[str, dict[str, int]] = defaultdict(dict)
     revised: dict[tuple[str, str], str] = {}
     if release:

@@ -12,6 +12,7 @@ urlpatterns = [
     path("tien-do-theo-tinh.csv", public.provinces_csv, name="provinces_csv"),
     path("tinh/<slug:slug>/", public.province, name="province"),
     path("cach-tinh/", public.how_counted, name="how_counted"),
+    path("huong-dan/", public.guide, name="guide"),
     path("tin-tuc/", public.stories, name="stories"),
     path("tin-tuc.rss", data.StoriesFeed(), name="stories_rss"),
     path("tin-tuc/<slug:slug>/", public.story, name="story"),

@@ -5,7 +5,7 @@ from django import forms
 from coverage.models import Operator
 from delivery.models import DeviceReport, Fault, Grievance, LotRecall, Shipment
 from donations.models import Lot
-from schools.models import AdministrativeUnit
+from schools.models import AdministrativeUnit, Office
 
 MAX_EVIDENCE_MB = 10
 EVIDENCE_STARTS = (b"%PDF-", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
@@ -64,6 +64,21 @@ class ReceiveForm(forms.Form):
     fault = forms.ChoiceField(
         label="Hư hại gì", choices=[("", "Chọn nếu có máy hư hại"), *Fault.choices], required=False
     )
+
+
+class ReturnForm(forms.Form):
+    """Devices to send back, and where to."""
+
+    to_office = forms.ModelChoiceField(
+        label="Gửi trả về", queryset=Office.objects.none(), to_field_name="code", empty_label=None
+    )
+    may = forms.MultipleChoiceField(label="Máy", error_messages={"required": "Chưa chọn máy nào để gửi trả."})
+
+    def __init__(self, *args, targets: list[Office], codes: list[str], **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields["to_office"].queryset = Office.objects.filter(pk__in=[office.pk for office in targets])
+        self.fields["to_office"].choices = [(office.code, office.name) for office in targets]
+        self.fields["may"].choices = [(code, code) for code in codes]
 
 
 class ScanForm(forms.Form):

@@ -187,6 +187,8 @@ NEXT_REPORTS: dict[str, tuple[str, ...]] = {
 }
 # A device whose latest report is one of these may be sent on and handed over.
 SOUND = ("", "repaired", "found", "in_use")
+# Latest report → a student may get another device in exchange.
+REPLACEABLE = ("broken", "damaged", "lost", "stolen", "recalled")
 
 
 def may_report(before: str, kind: str) -> bool:
@@ -288,6 +290,11 @@ class Waiting:
         if self.ineligible:
             return f"{INELIGIBLE_LABEL[self.ineligible]}: chuyển máy cho học sinh kế tiếp."
         return ""
+
+    @property
+    def may_replace(self) -> bool:
+        """Whether the device that came is no good and the student may have another one for it."""
+        return self.is_here and not self.ineligible and self.condition in REPLACEABLE
 
     @property
     def recipient_text(self) -> str:

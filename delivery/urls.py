@@ -2,12 +2,13 @@
 
 from django.urls import path
 
-from delivery.views import aftercare, grievances, handovers, shipments
+from delivery.views import aftercare, grievances, handovers, returns, shipments
 
 app_name = "delivery"
 urlpatterns = [
     path("van-chuyen/", shipments.shipment_list, name="shipments"),
     path("van-chuyen/soan/", shipments.plan, name="plan"),
+    path("van-chuyen/tra-ve/", returns.returns, name="returns"),
     path("van-chuyen/may/", shipments.find_device, name="find_device"),
     path("van-chuyen/thu-hoi/", aftercare.recall_list, name="recalls"),
     path("van-chuyen/thu-hoi/<int:pk>/", aftercare.recall_detail, name="recall"),
@@ -22,6 +23,7 @@ urlpatterns = [
     path("ban-giao/bien-ban/<str:code>/bien-ban.pdf", handovers.record_pdf, name="record_pdf"),
     path("ban-giao/bien-ban/<str:code>/bien-nhan.pdf", handovers.receipts_pdf, name="receipts_pdf"),
     path("ban-giao/<str:code>/", handovers.school_detail, name="school"),
+    path("ban-giao/<str:code>/may/doi/", aftercare.replace, name="replace"),
     path("ban-giao/<str:code>/may/", aftercare.device_list, name="devices"),
     path("phan-anh/", grievances.report_problem, name="report_problem"),
     path("phan-anh/tra-cuu/", grievances.follow, name="follow"),

@@ -142,10 +142,12 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "common.middleware.RequestRecord",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "common.middleware.CompressedPages",
     "csp.middleware.CSPMiddleware",
     "common.middleware.LostServices",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
+    "common.middleware.EnglishPages",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -314,6 +316,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "donations.tasks.erase_old_drafts",
         "schedule": crontab(hour=3, minute=10),
     },
+    # Before school begins, so that a teacher can tell the class the same day.
+    "coverage.warn_before_plans_end": {
+        "task": "coverage.tasks.warn_before_plans_end",
+        "schedule": crontab(hour=6, minute=30),
+    },
     "dashboards.refresh_figures": {
         "task": "dashboards.tasks.refresh_figures",
         "schedule": 10.0 if LEDGER_AT_ONCE else 60.0,
@@ -383,6 +390,30 @@ DEFAULT_FROM_EMAIL = env.str(
 LANGUAGE_CODE = "vi"
 LANGUAGES = [("vi", _("Tiếng Việt")), ("en", _("English"))]
 LOCALE_PATHS = [BASE_DIR / "locale"]
+# The pages that exist in English; any other address under /en/ leads to the Vietnamese page.
+ENGLISH_VIEWS = frozenset(
+    [
+        *(
+            f"dashboards:{name}"
+            for name in (
+                "home", "provinces_csv", "province", "how_counted", "donors", "statement", "statement_line",
+                "open_data", "dataset", "dump_file", "badge",
+            )
+        ),
+        *(
+            f"donations:{name}"
+            for name in (
+                "pledge_begin", "pledge_step", "pledge", "pledge_csv", "pledge_private", "pledge_change",
+                "pledge_cancel", "pledge_document",
+            )
+        ),
+        *(
+            f"ledger:{name}"
+            for name in ("log", "how", "verifier", "family", "receipt", "run", "ask", "asked", "lookup", "device")
+        ),
+        "allocation:public_draw_file",
+    ]
+)  # fmt: skip
 FORMAT_MODULE_PATH = ["sms_program.formats"]
 TIME_ZONE = "Asia/Ho_Chi_Minh"
 USE_TZ = True

@@ -5,11 +5,13 @@ English pages with the same digits grouping that the English reader expects (`1,
 Never use them for ids, addresses or SVG numbers: `unlocalized` gives the bare digits.
 """
 
+import contextlib
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
 from django import template
-from django.urls import NoReverseMatch, reverse, translate_url
+from django.conf import settings
+from django.urls import NoReverseMatch, Resolver404, resolve, reverse, translate_url
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import get_language, gettext, override
@@ -141,8 +143,10 @@ def localized_path(path: str) -> str:
     if not _is_english():
         return path
     # The path is written as in Vietnamese, so it is looked up there.
-    with override("vi"):
-        return translate_url(path, "en")
+    with override("vi"), contextlib.suppress(Resolver404):
+        if resolve(path.partition("?")[0]).view_name in settings.ENGLISH_VIEWS:
+            return translate_url(path, "en")
+    return path
 
 
 @register.simple_tag
@@ -179,7 +183,7 @@ def switch_language(context: dict) -> dict | None:
     code, name = ("vi", "Tiếng Việt") if _is_english() else ("en", "English")
     here = request.get_full_path()
     match = request.resolver_match
-    if match is None:
+    if match is None or match.view_name not in settings.ENGLISH_VIEWS:
         return None
     # The address was resolved already; building the other one is enough.
     query = f"?{request.META['QUERY_STRING']}" if request.META.get("QUERY_STRING") else ""

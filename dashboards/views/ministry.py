@@ -3,6 +3,7 @@
 import datetime as dt
 import tempfile
 
+from django.core.paginator import Paginator
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -96,7 +97,8 @@ def stuck_list(request: HttpRequest) -> HttpResponse:
             for row in rows
         )
         return csv_response("dang-ket.csv", columns, cells)
-    context = {"rows": rows, "kinds": stuck.KINDS.values(), "chosen": kind, "is_national": mine is None}
+    page = Paginator(rows, 50).get_page(request.GET.get("trang"))
+    context = {"page": page, "kinds": stuck.KINDS.values(), "chosen": kind, "is_national": mine is None}
     return render(request, "dashboards/stuck.html", context)
 
 

@@ -9,7 +9,7 @@ from common import charts, clock
 from common.access import public
 from common.exports import csv_response
 from common.templatetags.vi import format_date, format_number, format_percent
-from dashboards import snapshot
+from dashboards import donors, snapshot
 from dashboards.figures import DEFINITIONS
 from dashboards.models import Story
 from schools.models import AdministrativeUnit
@@ -124,6 +124,7 @@ def province(request: HttpRequest, slug: str) -> HttpResponse:
         "share": share_text(row) if row else "—",
         "handed_over": count_or_few(row.handed_over) if row else "—",
         "stages": _province_stages(row) if row else [],
+        "pledges": donors.earmarked_for(unit),
         "geography": charts.geographic_map(
             {unit.code: row.share} if row and unit.vintage == "2021" else {},
             title=_("Vị trí của %(name)s") % {"name": unit.name},
@@ -146,6 +147,12 @@ def how_counted(request: HttpRequest) -> HttpResponse:
     """How every public figure is counted, from what, and how small numbers are protected."""
     shot = snapshot.latest()
     return render(request, "dashboards/how_counted.html", {"definitions": DEFINITIONS.values(), "shot": shot})
+
+
+@public
+def guide(request: HttpRequest) -> HttpResponse:
+    """How a school receives, hands over and uses the computers and the data of the programme well (Plan III.2đ)."""
+    return render(request, "dashboards/guide.html")
 
 
 @public

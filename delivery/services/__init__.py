@@ -9,6 +9,8 @@ from delivery.services.aftercare import (
 )
 from delivery.services.grievances import answer_grievance, assign_grievance, open_grievance
 from delivery.services.handovers import hand_over, open_record, sign_record, waiting_rows
+from delivery.services.replacement import replace_device
+from delivery.services.returns import Returnable, plan_return, return_targets, returnable
 from delivery.services.shipments import (
     Holder,
     cancel_shipment,
@@ -16,7 +18,6 @@ from delivery.services.shipments import (
     dispatch_shipments,
     mark_found,
     next_hops,
-    plan_return,
     plan_shipments,
     receive_shipment,
     receive_shipments,
@@ -27,6 +28,7 @@ from delivery.services.substitution import substitute
 
 __all__ = [
     "Holder",
+    "Returnable",
     "answer_grievance",
     "assign_grievance",
     "cancel_shipment",
@@ -45,8 +47,11 @@ __all__ = [
     "receive_shipment",
     "receive_shipments",
     "remove_items",
+    "replace_device",
     "report_device",
     "report_devices",
+    "return_targets",
+    "returnable",
     "sign_record",
     "substitute",
     "waiting_rows",

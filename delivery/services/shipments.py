@@ -145,7 +145,7 @@ def plan_shipments(
         cursor.execute("SET LOCAL enable_nestloop = on")
         cursor.execute("SELECT DISTINCT holder_id, next_id FROM delivery_plan ORDER BY 1, 2")
         hops = cursor.fetchall()
-        shipments = _new_shipments(hops, by=by, at=at, expected_on=expected_on)
+        shipments = new_shipments(hops, by=by, at=at, expected_on=expected_on)
         cursor.execute(FILL, {"shipments": [shipment.pk for shipment in shipments]})
     return shipments
 
@@ -172,7 +172,7 @@ def next_hops(*, offices: Iterable[Office], at: dt.datetime) -> list[tuple[str, 
         return cursor.fetchall()
 
 
-def _new_shipments(
+def new_shipments(
     hops: Sequence[tuple[int, int]],
     *,
     by: User,
@@ -180,6 +180,7 @@ def _new_shipments(
     expected_on: dt.date | None,
     is_return: bool = False,
 ) -> list[Shipment]:
+    """One draft per hop (sender, receiver), without devices yet."""
     return Shipment.objects.bulk_create(
         [
             Shipment(
@@ -194,38 +195,6 @@ def _new_shipments(
             for sender, receiver in hops
         ]
     )
-
-
-@transaction.atomic
-def plan_return(
-    *, by: User, from_office: Office, to_office: Office, device_codes: Collection[str], at: dt.datetime
-) -> Shipment:
-    """Draft a shipment back up the tree: returned, recalled or faulty devices to a warehouse or an office above.
-
-    Raises ValidationError unless the sender holds every device and none is allocated, missing or under way.
-    """
-    codes = sorted(set(device_codes))
-    devices = dict(
-        Device.objects.filter(
-            code__in=codes, custodies__office=from_office, custodies__to_at__isnull=True
-        ).values_list("code", "pk")
-    )
-    _refuse(set(codes) - devices.keys(), f"không phải {from_office} đang giữ, không gửi trả được")
-    busy = ShipmentItem.objects.filter(device__in=devices.values(), is_open=True)
-    _refuse(busy.values_list("device__code", flat=True), "đang nằm trong một lô hàng khác")
-    live = Device.objects.filter(pk__in=devices.values(), allocations__ended_at__isnull=True).filter(
-        allocations__isnull=False
-    )
-    _refuse(live.values_list("code", flat=True), "đang được phân bổ cho học sinh; hãy huỷ phân bổ trước")
-    if not devices:
-        raise ValidationError("Chưa chọn máy nào để gửi trả.", code="empty")
-    shipment = _new_shipments(
-        [(from_office.pk, to_office.pk)], by=by, at=at, expected_on=None, is_return=True
-    )[0]
-    ShipmentItem.objects.bulk_create(
-        [ShipmentItem(shipment=shipment, device_id=pk) for pk in sorted(devices.values())]
-    )
-    return shipment
 
 
 @transaction.atomic
@@ -384,7 +353,7 @@ def _receive(
             "device__code", "pk"
         )
     )
-    _refuse(set(results) - items.keys(), "không có trong lô hàng này hoặc đã nhận rồi")
+    refuse(set(results) - items.keys(), "không có trong lô hàng này hoặc đã nhận rồi")
     settled = {code: _result(code, results.get(code, rest)) for code in items}
     groups: dict[str, list[int]] = {}
     for code, (result, _) in settled.items():
@@ -611,7 +580,7 @@ def _must_be(shipment: Shipment, state: str, verb: str) -> None:
         raise ValidationError(f"Lô {shipment.code} {label}, không {verb} được nữa.", code="state")
 
 
-def _refuse(codes: Iterable[str], why: str) -> None:
+def refuse(codes: Iterable[str], why: str) -> None:
     """Raise ValidationError naming the first of these devices, if any."""
     if codes := sorted(codes):
         more = f" (và {len(codes) - 1} máy khác)" if len(codes) > 1 else ""

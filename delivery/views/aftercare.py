@@ -4,7 +4,9 @@ from django import forms
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import OuterRef, Subquery
+from django.http import Http404
 from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST
 
 from accounts.services import record_reading
 from common.clock import now, today
@@ -70,6 +72,7 @@ def device_list(request, code: str):
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("trang"))
     for row in page:
         row.badge = BADGE.get(row.condition or "", "danger")
+        row.may_replace = row.condition in rules.REPLACEABLE
         row.label = DeviceReport.Kind(row.condition).label if row.condition else "Đã bàn giao"
     record_reading(
         by=request.user,
@@ -100,6 +103,28 @@ def _follow_up(request, school):
         messages.error(request, " ".join(form.non_field_errors()))
     else:
         messages.success(request, f"Đã ghi {count} máy đang sử dụng ngày {day:%d/%m/%Y}.")
+    return redirect("delivery:devices", school.code)
+
+
+@perms.hands_over
+@require_POST
+def replace(request, code: str):
+    """The student of a broken, lost or recalled device gets another one, in one step."""
+    school = get_object_or_404(perms.schools_of(request.user), code=code)
+    if not perms.can_hand_over(request.user, school):
+        raise Http404
+    device = request.POST.get("device", "")
+    form = forms.Form(request.POST)
+    with refusals_on(form):
+        new = services.replace_device(by=request.user, school=school, device_code=device, at=now())
+    if form.errors:
+        messages.error(request, " ".join(form.non_field_errors()))
+    else:
+        messages.success(
+            request,
+            f"Đã đổi máy {spell(device)} lấy máy {spell(new.device.code)}. Máy mới được chuyển đến trường rồi bàn giao "
+            "bằng biên bản; máy cũ còn ở trường thì gửi trả về kho.",
+        )
     return redirect("delivery:devices", school.code)
 
 

@@ -15,7 +15,7 @@ from delivery.forms import AnswerForm, GrievanceForm
 from delivery.models import Grievance
 from ledger.codes import normalise
 
-PER_PAGE = 50
+PER_PAGE = 25
 BADGE = {
     Grievance.State.OPEN: "warning",
     Grievance.State.ASSIGNED: "info",

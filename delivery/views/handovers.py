@@ -23,7 +23,7 @@ from delivery.models import Handover, HandoverRecord
 from ledger.codes import spell
 from ledger.trace import family_urls
 
-PER_PAGE = 50
+PER_PAGE = 25
 
 
 def _school(request, code: str):

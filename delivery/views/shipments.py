@@ -19,7 +19,7 @@ from donations.models import Device
 from ledger.codes import normalise_code, spell
 from schools.reach import reach
 
-PER_PAGE = 50
+PER_PAGE = 25
 BADGE = {
     Shipment.State.DRAFT: "neutral",
     Shipment.State.DISPATCHED: "info",
@@ -73,6 +73,7 @@ def shipment_list(request):
             "stuck_count": under_way.filter(dispatched_at__lt=stuck_since).count(),
             "to_receive_count": under_way.filter(to_office__in=offices).count(),
             "hops": services.next_hops(offices=offices, at=now()) if offices else [],
+            "may_return": bool(offices),
             "stuck_after": rules.STUCK_AFTER_DAYS,
         },
     )

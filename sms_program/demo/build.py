@@ -121,6 +121,7 @@ STEPS = [
     Step("carry1", "vận chuyển đợt một", 8, journey.carry_first_wave),
     Step("handover1", "bàn giao đợt một", 12, journey.hand_over_first_wave),
     Step("intake2", "tiếp nhận và kiểm định, đợt hai", 3, supply.second_intake),
+    Step("payments", "trả tiền đơn mua, chuyển tiền về tỉnh", 1, supply.pay_and_pass_on),
     Step("run2", "đợt phân bổ thứ hai", 5, runs.second_run),
     Step("carry2", "vận chuyển đợt hai", 6, journey.carry_second_wave),
     Step("handover2", "bàn giao đợt hai", 6, journey.hand_over_second_wave),
@@ -128,6 +129,8 @@ STEPS = [
     Step("coverage", "báo cáo phủ sóng của doanh nghiệp viễn thông", 4, signal.report_points),
     Step("connectivity", "khảo sát kết nối Internet của trường", 3, signal.survey_schools),
     Step("after", "tình hình sử dụng máy", 5, journey.follow_up),
+    Step("replacements", "đổi máy hỏng, gửi trả về kho", 1, journey.replace_and_return),
+    Step("platforms", "nền tảng học trực tuyến và hỗ trợ hạ tầng", 1, signal.open_platforms),
     Step("grievances", "phản ánh của người dân", 1, journey.open_grievances),
     Step("news", "tin tức và kỳ số liệu đầu tiên", 1, news.publish_news),
 ]

@@ -6,11 +6,14 @@ missing, and the second wave is still on its way on the programme's day.
 
 import datetime as dt
 
+from django.db.models import OuterRef, Subquery
+
 from accounts.models import User
 from allocation.models import AllocationRun
 from coverage.models import Operator
 from delivery.models import DeviceReport, Handover, HandoverRecord, Shipment
-from delivery.services import aftercare, grievances, handovers, shipments
+from delivery.services import aftercare, grievances, handovers, replacement, returns, shipments
+from donations.models import Device
 from schools.models import AdministrativeUnit, School
 from sms_program.demo import staff
 from sms_program.demo.plan import moment
@@ -32,7 +35,7 @@ def carry_second_wave(build) -> None:
     run = _run(2)
     _hop(build, run, leaves=dt.date(2021, 10, 22), arrives=dt.date(2021, 10, 27), leave_open=0.2)
     _hop(build, run, leaves=dt.date(2021, 11, 1), arrives=dt.date(2021, 11, 4), skip=STUCK, leave_open=0.2)
-    _hop(build, run, leaves=dt.date(2021, 11, 6), arrives=dt.date(2021, 11, 9), skip=STUCK, leave_open=0.3)
+    _hop(build, run, leaves=dt.date(2021, 11, 8), arrives=dt.date(2021, 11, 9), skip=STUCK, leave_open=0.3)
 
 
 def _run(number: int) -> AllocationRun:
@@ -189,6 +192,38 @@ def follow_up(build) -> None:
                 )
         if rows:
             aftercare.report_devices(by=people[office.code], office=office, rows=rows, at=moment(day, 15))
+
+
+def replace_and_return(build) -> None:
+    """Half of the broken devices were replaced from stock; the first schools sent the old ones back."""
+    rng = build.rng("replacements")
+    latest = DeviceReport.objects.filter(device=OuterRef("pk")).order_by("-pk").values("kind")[:1]
+    broken = (
+        Device.objects.annotate(condition=Subquery(latest))
+        .filter(condition=DeviceReport.Kind.BROKEN, allocations__ended_at=None)
+        .order_by("pk")
+        .values_list("code", "allocations__student__school__code")
+    )
+    schools = {school.code: school for school in School.objects.filter(code__in=[row[1] for row in broken])}
+    people = _people(set(schools))
+    sent_back: list[School] = []
+    for number, (device, code) in enumerate(row for row in broken if rng.random() < 0.5):
+        school, at = schools[code], moment(dt.date(2021, 11, 14), 8 + number % 8, number % 60)
+        replacement.replace_device(by=people[code], school=school, device_code=device, at=at)
+        if school not in sent_back and len(sent_back) < 4:
+            sent_back.append(school)
+    for number, school in enumerate(sent_back):
+        shipment = returns.plan_return(
+            by=people[school.code],
+            from_office=school.office,
+            to_office=build.office("KHO-TW"),
+            device_codes=[row.code for row in returns.returnable(school.office)],
+            at=moment(dt.date(2021, 11, 14), 17, number),
+        )
+        if number:
+            shipments.dispatch(
+                by=people[school.code], shipment=shipment, at=moment(dt.date(2021, 11, 15), 7, number)
+            )
 
 
 def open_grievances(build) -> None:

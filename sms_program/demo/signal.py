@@ -4,7 +4,7 @@ import datetime as dt
 import itertools
 
 from coverage import services as coverage
-from coverage.models import Operator
+from coverage.models import LearningPlatform, Operator
 from schools.models import AdministrativeUnit, School
 from sms_program.demo import offices, staff
 from sms_program.demo.plan import moment
@@ -80,6 +80,44 @@ def stock_sims(build) -> None:
             quantity=max(100, build.size.devices // 20),
             delivered_on=dt.date(2021, 9, 18),
             at=moment(dt.date(2021, 9, 18)),
+        )
+
+
+# What operators gave to localities under Directive 16 (Plan II.3 head, II.3c): invented, as the pages say.
+SUPPORTS = [
+    ("VIETTEL", "tariff", "79", "Tặng 20 phút gọi và 2 GB mỗi ngày cho thuê bao học sinh", "2021-08-05", "2021-09-30", 12),
+    ("VIETTEL", "platform", "01", "Miễn cước truy cập nền tảng ViettelStudy", "2021-09-01", "2021-12-31", 4),
+    ("VNPT", "platform", "75", "Miễn phí VNPT E-Learning cho mọi trường trong tỉnh", "2021-08-15", "2022-01-31", 6),
+    ("VNPT", "line", "74", "Tăng gấp đôi băng thông đường truyền của 212 trường, không tăng cước", "2021-08-20", "2021-12-31", 9),
+    ("MOBIFONE", "tariff", "80", "Gói dữ liệu học trực tuyến 0 đồng", "2021-09-01", "2021-11-30", 3),
+    ("MOBIFONE", "server", "92", "Máy chủ lưu bài giảng của Sở Giáo dục và Đào tạo", "2021-09-06", None, 2),
+    ("VNPT", "server", "48", "Máy chủ hội nghị truyền hình cho lớp học trực tuyến", "2021-07-25", "2021-12-31", 2),
+    ("VIETTEL", "line", "20", "Kéo cáp quang đến 38 điểm trường vùng cao", "2021-10-04", None, 5),
+]  # fmt: skip
+
+
+def open_platforms(build) -> None:
+    """Both ministries review the platforms, all but the last, which waits for one of them; and the supports."""
+    platforms = list(LearningPlatform.objects.order_by("pk"))
+    reviewers = {"moet": build.person("bo-giao-duc-duyet"), "mic": build.person("bo-thong-tin-duyet")}
+    for number, platform in enumerate(platforms):
+        for ministry, by in reviewers.items():
+            if platform == platforms[-1] and ministry == "mic":
+                continue
+            coverage.review_platform(
+                by=by, platform=platform, ministry=ministry, at=moment(dt.date(2021, 9, 24), 9, number)
+            )
+    units = {unit.code: unit for unit in AdministrativeUnit.objects.filter(vintage="2021", level="province")}
+    for operator, kind, province, text, starts_on, ends_on, billion in SUPPORTS:
+        coverage.record_support(
+            by=build.person(operator.lower()),
+            operator=Operator.objects.get(code=operator),
+            kind=kind,
+            unit=units[province],
+            description=text,
+            value_vnd=billion * 10**9,
+            starts_on=dt.date.fromisoformat(starts_on),
+            ends_on=dt.date.fromisoformat(ends_on) if ends_on else None,
         )
 
 

@@ -4,8 +4,10 @@ import datetime as dt
 import random
 from collections.abc import Iterator
 
+from django.utils import timezone
+
 from donations import services as donations
-from donations.models import BudgetLine, DeviceCriteria, Pledge, PriceAgreement
+from donations.models import BudgetLine, DeviceCriteria, Pledge, PriceAgreement, PurchaseOrder
 from donations.rules import Finding
 from schools.models import AdministrativeUnit, Office
 from sms_program.demo import people
@@ -148,6 +150,34 @@ def second_intake(build) -> None:
     for row in DONORS:
         if row.share and row.name not in FIRST_WAVE | THIRD_WAVE:
             _intake(build, row, received=dt.date(2021, 10, 11), inspected=dt.date(2021, 10, 13))
+
+
+def pay_and_pass_on(build) -> None:
+    """What was delivered is paid a week later; a part of the money that bought nothing goes to two provinces."""
+    by = build.person("dieu-phoi")
+    delivered = PurchaseOrder.objects.filter(state="delivered").order_by("pk")
+    for number, order in enumerate(delivered):
+        day = timezone.localdate(order.delivered_at) + dt.timedelta(days=7)
+        donations.pay_order(
+            by=by,
+            order=order,
+            amount_vnd=order.amount_vnd,
+            document_number=f"UNC-2021-{number + 101:04d}",
+            transferred_on=day,
+            at=moment(day, 15),
+        )
+    idle = next(row for row in DONORS if row.amount_vnd and not row.share)
+    for number, (office, amount_vnd) in enumerate((("S-67", 3_200_000_000), ("S-64", 3_630_000_000))):
+        donations.transfer_money(
+            by=by,
+            pledge=_pledge(idle),
+            from_office=build.office("CT"),
+            to_office=build.office(office),
+            amount_vnd=amount_vnd,
+            document_number=f"UNC-2021-{number + 201:04d}",
+            transferred_on=dt.date(2021, 10, 1),
+            at=moment(dt.date(2021, 10, 1), 10),
+        )
 
 
 def third_intake(build) -> None:

@@ -40,6 +40,17 @@ class Story:
             self.pages[who] = page
         return self.pages[who]
 
+    def visit(self, page, address: str) -> None:
+        """Open a page and look at it: axe, one heading, a title, no sideways scrolling."""
+        page.goto(address)
+        self.check(page)
+
+    def go_on(self, page, button: str = "Tiếp tục") -> None:
+        """Press the button that leads to the next page, and look at that page too."""
+        with page.expect_navigation():
+            page.get_by_role("button", name=button).click()
+        self.check(page)
+
     def one(self, statement: str, *parameters):
         return self.live.query(statement, *parameters)[0][0]
 
@@ -92,23 +103,21 @@ def choose_places(story):
 
 def pledge_tablets(story):
     donor = story.screen("donor", PHONE)
-    donor.goto("/")
-    story.check(donor)
+    story.visit(donor, "/")
     donor.get_by_role("link", name="Ủng hộ máy tính").first.click()
     donor.get_by_role("radio", name="Cá nhân").check()
     donor.get_by_label("Tên cá nhân hoặc tên đơn vị").fill("Trần Thị Hoa")
     donor.get_by_role("radio", name="Thiết bị").check()
     story.check(donor)
-    donor.get_by_role("button", name="Tiếp tục").click()
+    story.go_on(donor)
     donor.get_by_role("radio", name="Máy tính bảng").check()
     donor.get_by_label("Số lượng").fill(str(TABLETS))
-    donor.get_by_role("button", name="Tiếp tục").click()
+    story.go_on(donor)
     donor.get_by_role("radio", name="Nơi cần nhất").check()
-    donor.get_by_role("button", name="Tiếp tục").click()
+    story.go_on(donor)
     donor.get_by_label("Người liên hệ").fill("Trần Thị Hoa")
     donor.get_by_label("Thư điện tử").fill("hoa@example.vn")
-    donor.get_by_role("button", name="Tiếp tục").click()
-    story.check(donor)
+    story.go_on(donor)
     # The form tells people from scripts by the time that filling in takes.
     donor.wait_for_timeout(3_500)
     donor.get_by_role("button", name="Gửi cam kết").click()
@@ -121,19 +130,19 @@ def pledge_tablets(story):
 
 def pledge_money(story):
     company = story.screen("company", PHONE)
-    company.goto("/ung-ho/")
+    story.visit(company, "/ung-ho/")
     company.get_by_role("radio", name="Doanh nghiệp").check()
     company.get_by_label("Tên cá nhân hoặc tên đơn vị").fill("Công ty Ánh Dương")
     company.get_by_label("Mã số thuế").fill("0101248141")
     company.get_by_role("radio", name="Tiền").check()
-    company.get_by_role("button", name="Tiếp tục").click()
+    story.go_on(company)
     company.get_by_label("Số tiền").fill("25.000.000.000")
-    company.get_by_role("button", name="Tiếp tục").click()
+    story.go_on(company)
     company.get_by_role("radio", name="Nơi cần nhất").check()
-    company.get_by_role("button", name="Tiếp tục").click()
+    story.go_on(company)
     company.get_by_label("Người liên hệ").fill("Lê Văn Dương")
     company.get_by_label("Thư điện tử").fill("duong@example.vn")
-    company.get_by_role("button", name="Tiếp tục").click()
+    story.go_on(company)
     company.wait_for_timeout(3_500)
     company.get_by_role("button", name="Gửi cam kết").click()
     company.wait_for_url("**/rieng/**")
@@ -143,10 +152,8 @@ def pledge_money(story):
 
 def confirm_the_pledge(story):
     clerk = story.screen("dieu-phoi")
-    clerk.goto("/viec-can-lam/")
-    story.check(clerk)
-    clerk.goto(f"/nguon-luc/cam-ket/{story.codes['pledge']}/")
-    story.check(clerk)
+    story.visit(clerk, "/viec-can-lam/")
+    story.visit(clerk, f"/nguon-luc/cam-ket/{story.codes['pledge']}/")
     clerk.get_by_role("link", name="Xác nhận với nhà tài trợ").click()
     clerk.get_by_label("Kho", exact=False).first.select_option(label="Kho tiếp nhận trung ương")
     clerk.locator("main form button.btn-primary").click()
@@ -157,9 +164,8 @@ def confirm_the_pledge(story):
 
 def take_in_and_inspect(story):
     keeper = story.screen("thu-kho")
-    keeper.goto("/kho/")
-    story.check(keeper)
-    keeper.goto(f"/kho/cam-ket/{story.codes['pledge']}/nhan/")
+    story.visit(keeper, "/kho/")
+    story.visit(keeper, f"/kho/cam-ket/{story.codes['pledge']}/nhan/")
     keeper.get_by_label("Mẫu máy").fill("Máy tính bảng 8 inch")
     keeper.get_by_role("button", name="Mở lô").click()
     serials = "\n".join(f"TAB8-{number:05d}" for number in range(TABLETS))
@@ -173,7 +179,7 @@ def take_in_and_inspect(story):
     assert labels.body().startswith(b"%PDF")
 
     inspector = story.screen("kiem-dinh")
-    inspector.goto(f"/kho/lo/{story.codes['lot']}/kiem-dinh/")
+    story.visit(inspector, f"/kho/lo/{story.codes['lot']}/kiem-dinh/")
     measured = {
         "Màn hình": "8",
         "RAM": "3",
@@ -211,9 +217,8 @@ def send_the_list(story, folder: Path):
             for column, value in enumerate(cells):
                 sheet.write_string(row, column, value)
     clerk = story.screen(f"so-{story.province}")
-    clerk.goto("/danh-sach/")
-    story.check(clerk)
-    clerk.goto("/danh-sach/gui/")
+    story.visit(clerk, "/danh-sach/")
+    story.visit(clerk, "/danh-sach/gui/")
     clerk.locator("select[name=office]").select_option(f"S-{story.province}")
     clerk.locator("input[type=file]").set_input_files(path)
     story.check(clerk)
@@ -232,20 +237,19 @@ def send_the_list(story, folder: Path):
         clerk.locator("form[action$='/luu-y/'] button").click()
     clerk.locator("form[action$='/ghi/'] button").first.click()
     wait_until("danh sách được ghi", lambda: state() == "committed", timeout_s=60)
-    clerk.goto(f"/danh-sach/{story.list}/")
+    story.visit(clerk, f"/danh-sach/{story.list}/")
     clerk.locator("form[action$='/trinh/'] input[type=checkbox]").check()
     clerk.locator("form[action$='/trinh/'] button").click()
     assert state() == "submitted"
     verifier = story.screen(f"so-{story.province}-tham-dinh")
-    verifier.goto(f"/danh-sach/{story.list}/")
+    story.visit(verifier, f"/danh-sach/{story.list}/")
     verifier.locator("form[action$='/tham-dinh/'] button").click()
     assert state() == "verified"
     # Who uploaded may not approve: no such button for them.
-    clerk.goto(f"/danh-sach/{story.list}/")
+    story.visit(clerk, f"/danh-sach/{story.list}/")
     assert clerk.locator("form[action$='/phe-duyet/']").count() == 0
     head = story.screen(f"so-{story.province}-lanh-dao")
-    head.goto(f"/danh-sach/{story.list}/")
-    story.check(head)
+    story.visit(head, f"/danh-sach/{story.list}/")
     head.locator("form[action$='/phe-duyet/'] button").click()
     assert state() == "approved"
     assert story.one("SELECT count(*) FROM schools_student WHERE state = 'approved'") == PUPILS
@@ -263,8 +267,7 @@ def _word(number: int) -> str:
 
 def run_the_allocation(story):
     clerk, second, head = (story.screen(who) for who in ("dieu-phoi", "dieu-phoi-2", "lanh-dao"))
-    clerk.goto("/phan-bo/mo-dot/")
-    story.check(clerk)
+    story.visit(clerk, "/phan-bo/mo-dot/")
     clerk.locator("select[name=policy]").select_option(index=1)
     clerk.locator("[name=randomness_source]").fill("Giải đặc biệt xổ số miền Bắc tối nay (kiểm thử)")
     today = story.one("SELECT today_on FROM common_programme")
@@ -284,15 +287,14 @@ def run_the_allocation(story):
     wait_until("dữ liệu được chốt", lambda: state() == "frozen", timeout_s=60)
     # The evening of the draw: the demonstration's date moves on.
     story.live.query("UPDATE common_programme SET today_on = today_on + 1")
-    clerk.goto(address)
+    story.visit(clerk, address)
     clerk.locator("form[action$='/boc-tham/'] [name=value]").first.fill("38012")
     clerk.get_by_role("button", name="Nhập kết quả").click()
-    second.goto(address)
+    story.visit(second, address)
     second.locator("form[action$='/boc-tham/'] [name=value]").first.fill("38012")
     second.get_by_role("button", name="Xác nhận kết quả").click()
     wait_until("có phương án", lambda: state() == "proposed", timeout_s=60)
-    head.goto(address)
-    story.check(head)
+    story.visit(head, address)
     assert "Vạch nước" in head.locator("main").inner_text()
     head.get_by_role("button", name=re.compile("Phê duyệt")).click()
     wait_until("phân bổ được ghi", lambda: state() == "committed", timeout_s=60)
@@ -313,24 +315,21 @@ def carry_to_the_school(story):
     ]
     for planner, sender, receiver in hops:
         page = story.screen(planner)
-        page.goto("/van-chuyen/")
-        story.check(page)
+        story.visit(page, "/van-chuyen/")
         page.get_by_role("button", name=re.compile(r"Soạn \d+ lô hàng")).click()
         code = story.one("SELECT code FROM delivery_shipment WHERE state = 'draft' ORDER BY id DESC LIMIT 1")
         page = story.screen(sender)
-        page.goto(f"/van-chuyen/{code}/")
+        story.visit(page, f"/van-chuyen/{code}/")
         page.get_by_role("button", name=re.compile(r"^Gửi \d+ máy")).click()
         page = story.screen(receiver, PHONE if receiver.startswith("truong") else DESK)
-        page.goto(f"/van-chuyen/{code}/nhan/")
-        story.check(page)
+        story.visit(page, f"/van-chuyen/{code}/nhan/")
         page.get_by_role("button", name="Xác nhận đã nhận").click()
         assert story.one("SELECT state FROM delivery_shipment WHERE code = %s", code) == "arrived"
 
 
 def hand_over(story):
     teacher = story.screen(f"truong-{story.school}", PHONE)
-    teacher.goto(f"/ban-giao/{story.school}/")
-    story.check(teacher)
+    story.visit(teacher, f"/ban-giao/{story.school}/")
     teacher.locator("select[name=operator]").select_option(index=1)
     teacher.get_by_role("button", name="Mở biên bản").click()
     teacher.wait_for_url("**/bien-ban/*/")
@@ -344,7 +343,7 @@ def hand_over(story):
         answered = teacher.request.get(f"/ban-giao/bien-ban/{story.codes['record']}/{document}")
         assert answered.status == 200
         assert answered.body().startswith(b"%PDF")
-    teacher.goto(f"/ban-giao/bien-ban/{story.codes['record']}/")
+    story.visit(teacher, f"/ban-giao/bien-ban/{story.codes['record']}/")
     teacher.get_by_role("button", name=re.compile("Khoá biên bản")).click()
     assert story.one("SELECT count(*) FROM delivery_handoverrecord WHERE signed_at IS NOT NULL") == 1
     assert story.one("SELECT count(*) FROM coverage_dataplan") == TABLETS
@@ -352,13 +351,12 @@ def hand_over(story):
 
 def cover_a_point(story):
     operator = story.screen("viettel")
-    operator.goto("/diem-song/")
-    story.check(operator)
+    story.visit(operator, "/diem-song/")
     code = story.one(
         """SELECT p.code FROM coverage_coveragepoint p JOIN coverage_operator o ON o.id = p.operator_id
            WHERE o.code = 'VIETTEL' AND p.state = 'open' ORDER BY p.code LIMIT 1"""
     )
-    operator.goto(f"/diem-song/{code}/")
+    story.visit(operator, f"/diem-song/{code}/")
     operator.locator("select[name=state]").select_option("covered")
     day = story.one("SELECT today_on FROM common_programme")
     field = operator.locator("[name=measured_on]")
@@ -368,8 +366,7 @@ def cover_a_point(story):
     assert story.one("SELECT state FROM coverage_coveragepoint WHERE code = %s", code) == "covered"
     story.check(operator)
     public = story.screen("public", PHONE)
-    public.goto("/phu-song/")
-    story.check(public)
+    story.visit(public, "/phu-song/")
 
 
 def publish_and_verify(story, folder: Path):
@@ -403,8 +400,7 @@ def look_it_up(story):
            JOIN donations_device d ON d.id = a.device_id ORDER BY d.code LIMIT 1"""
     )
     public = story.screen("public", PHONE)
-    public.goto("/tra-cuu/")
-    story.check(public)
+    story.visit(public, "/tra-cuu/")
     public.locator("#ma").fill(device[:4].lower() + "-" + device[4:8] + "-" + device[8:])
     public.get_by_role("button", name="Tra cứu").click()
     public.wait_for_url(f"**/thiet-bi/{device}/")
@@ -415,21 +411,36 @@ def look_it_up(story):
     # No child: neither a name nor the school with its class.
     names = [row[0] for row in story.live.query("SELECT full_name FROM schools_student")]
     assert not [name for name in names if name in public.content()]
-    public.goto(f"/cam-ket/{story.codes['pledge']}/")
-    story.check(public)
-    public.goto("/so-cai/")
-    story.check(public)
-    public.goto(f"/phan-bo/cong-khai/{story.codes['run']}/")
-    story.check(public)
-    public.goto(f"/en/thiet-bi/{device}/")
-    story.check(public)
+    story.visit(public, f"/cam-ket/{story.codes['pledge']}/")
+    story.visit(public, "/so-cai/")
+    story.visit(public, f"/phan-bo/cong-khai/{story.codes['run']}/")
+    story.visit(public, f"/en/thiet-bi/{device}/")
 
 
 def see_the_figures(story):
     public = story.screen("public", PHONE)
-    for address in ("/", "/en/", "/sao-ke/", "/du-lieu-mo/", "/nha-tai-tro/", "/nen-tang/", "/phan-anh/"):
-        public.goto(address)
-        story.check(public)
+    pledge, province = (
+        story.codes["pledge"],
+        story.one(
+            "SELECT slug FROM schools_administrativeunit WHERE code = %s AND level = 'province' AND vintage = '2021'",
+            story.province,
+        ),
+    )
+    for address in (
+        *(
+            "/",
+            "/sao-ke/",
+            "/du-lieu-mo/",
+            "/nha-tai-tro/",
+            "/nen-tang/",
+            "/phan-anh/",
+            "/cach-tinh/",
+            "/huong-dan/",
+        ),
+        *("/tin-tuc/", "/phu-song/ho-tro/", "/api/v1/", "/so-cai/tu-kiem-tra/", f"/tinh/{province}/"),
+        *("/en/", "/en/ung-ho/", "/en/sao-ke/", "/en/du-lieu-mo/", "/en/so-cai/", f"/en/cam-ket/{pledge}/"),
+    ):
+        story.visit(public, address)
     ministry = story.screen("bo-giao-duc")
-    ministry.goto("/dieu-hanh/")
-    story.check(ministry)
+    for address in ("/dieu-hanh/", "/dieu-hanh/bao-cao/", "/dieu-hanh/dang-ket/", "/phu-song/truong/"):
+        story.visit(ministry, address)

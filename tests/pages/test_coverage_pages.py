@@ -25,14 +25,16 @@ from coverage.models import (
 )
 from coverage.services import (
     add_points,
+    ending_plans,
     report_point,
     report_points,
     review_platform,
     start_data_plan,
     survey_school,
 )
+from coverage.tasks import mail_ending_plans
 from ledger.models import LedgerOutbox
-from schools.models import DirectivePeriod
+from schools.models import DirectivePeriod, StaffRole
 from tests.delivery_world import AT, make_students, make_world
 
 pytestmark = pytest.mark.django_db
@@ -290,6 +292,31 @@ class TestPublic:
         page = client.get("/phu-song/ho-tro/")
         assert page.context["under_directive_count"] == 1
 
+    def test_an_operator_records_support_for_a_locality(self, world, client, sign_in):
+        """Plan II.3 (head), II.3c: by locality and period, then public at once."""
+        person = User.objects.create_user("ho.tro@example.vn", full_name="Người hỗ trợ")
+        OperatorMember.objects.create(user=person, operator=world.operator, granted_at=AT)
+        inside = sign_in(person)
+        typed = {
+            "operator": world.operator.pk,
+            "kind": "platform",
+            "unit": world.province.pk,
+            "description": "Miễn cước nền tảng dạy học",
+            "starts_on": "2021-09-20",
+            "ends_on": "2021-09-01",
+        }
+        refused = inside.post("/diem-song/ho-tro/", typed)
+        assert refused.status_code == 422
+        assert "Ngày kết thúc không được trước ngày bắt đầu" in refused.content.decode()
+        assert inside.post("/diem-song/ho-tro/", typed | {"ends_on": "2021-12-31"}).status_code == 302
+        other = Operator.objects.get(code="VNPT")
+        assert inside.post("/diem-song/ho-tro/", typed | {"operator": other.pk}).status_code == 422
+        client.logout()
+        page = client.get("/phu-song/ho-tro/").content.decode()
+        assert "Miễn cước nền tảng dạy học" in page
+        assert "20/09/2021 – 31/12/2021" in page
+        assert sign_in(world.people["school"]).get("/diem-song/ho-tro/").status_code == 404
+
 
 class TestWatching:
     def test_schools_and_their_connection(self, world, sign_in):
@@ -323,3 +350,37 @@ class TestWatching:
             == 0
         )
         assert sign_in(world.people["mic"]).get("/diem-song/goi-du-lieu/").status_code == 404
+
+    def test_a_school_is_told_before_the_free_data_ends(self, world, mailoutbox):
+        """Plan II.3b: one mail for each school and last day, with a number and no name."""
+        with transaction.atomic():
+            students = [
+                *make_students(world, world.schools[0], 3),
+                *make_students(world, world.schools[1], 1, start=3),
+            ]
+        for student, days in zip(students, (85, 85, 10, 85), strict=True):
+            start_data_plan(
+                by=world.people["school"],
+                student=student,
+                operator=world.operator,
+                device_code=f"M{student.pk}",
+                at=AT - dt.timedelta(days=days),
+            )
+        # The second school has nobody of its own any more: the Phòng above it looks after its families.
+        StaffRole.objects.filter(office=world.schools[1].office).update(
+            ended_at=AT, ended_by=world.people["programme"]
+        )
+        due = ending_plans(day=DAY)
+        assert [(row[0], row[2]) for row in due] == [
+            (world.schools[0].office_id, 2),
+            (world.schools[1].office_id, 1),
+        ]
+        for office_id, ends_on, _count in [*due, *due]:
+            mail_ending_plans(office_id=office_id, ends_on=ends_on.isoformat())
+        assert [letter.to for letter in mailoutbox] == [
+            [world.people["school"].email],
+            [world.people["district"].email],
+        ]
+        assert "2 gói dữ liệu" in mailoutbox[0].subject
+        assert "/diem-song/goi-du-lieu/" in mailoutbox[0].body
+        assert not [s for s in students if s.full_name in mailoutbox[0].body]

@@ -10,9 +10,16 @@ from django.urls import reverse
 from accounts.models import PersonalDataAccess
 from common.models import Programme
 from delivery.models import DeviceReport, Grievance, HandoverRecord, LotRecall, Shipment
-from delivery.services import dispatch_shipments, hand_over, open_record, plan_shipments, receive_shipments
+from delivery.services import (
+    dispatch_shipments,
+    hand_over,
+    open_record,
+    plan_shipments,
+    receive_shipments,
+    report_device,
+)
 from ledger.codes import new_device_codes
-from tests.delivery_world import AT, make_world
+from tests.delivery_world import AT, make_devices, make_world
 
 pytestmark = pytest.mark.django_db
 HOPS = [("keeper", "department"), ("department", "district"), ("district", "school")]
@@ -256,3 +263,54 @@ class TestGrievances:
         assert not Grievance.objects.exists()
         assert client.get("/phan-anh/PA-000000000/").status_code == 404
         assert client.get("/phan-anh/tra-cuu/?ma=abc").status_code == 422
+
+
+class TestReturnsAndReplacement:
+    @pytest.fixture
+    def broken(self, record, arrived):
+        """One pupil's device broke."""
+        by, code = arrived.people["school"], arrived.codes(arrived.schools[0])[0]
+        hand_over(by=by, record=record, rows=[{"device": code}], at=AT)
+        report_device(
+            by=by,
+            office=arrived.schools[0].office,
+            device_code=code,
+            kind="broken",
+            reason="screen",
+            happened_on=AT.date(),
+            at=AT,
+        )
+        return code
+
+    def test_replaced_in_one_step_then_sent_back(self, broken, arrived, sign_in):
+        with transaction.atomic():
+            make_devices(arrived, 1)
+        school = sign_in(arrived.people["school"])
+        code = arrived.schools[0].code
+        assert "Đổi máy khác" in school.get(f"/ban-giao/{code}/may/").content.decode()
+        done = school.post(f"/ban-giao/{code}/may/doi/", {"device": broken}, follow=True)
+        assert "Đã đổi máy" in done.content.decode()
+        page = school.get("/van-chuyen/tra-ve/")
+        assert [row.code for row, *_ in page.context["rows"]] == [broken]
+        nothing = school.post("/van-chuyen/tra-ve/", {"to_office": "KHO-TW"})
+        assert nothing.status_code == 422
+        assert "Chưa chọn máy nào" in nothing.content.decode()
+        back = school.post("/van-chuyen/tra-ve/", {"to_office": "KHO-TW", "may": [broken]}, follow=True)
+        assert "Đã soạn lô" in back.content.decode()
+        shipment = Shipment.objects.get(is_return=True)
+        assert [item.device.code for item in shipment.items.all()] == [broken]
+        assert school.get("/van-chuyen/tra-ve/").context["rows"] == []
+
+    def test_no_stock_says_so_and_changes_nothing(self, broken, arrived, sign_in):
+        school = sign_in(arrived.people["school"])
+        code = arrived.schools[0].code
+        page = school.post(f"/ban-giao/{code}/may/doi/", {"device": broken}, follow=True)
+        assert "không còn máy nào chưa phân bổ" in page.content.decode()
+        assert DeviceReport.objects.latest("pk").kind == "broken"
+
+    def test_others_neither_replace_nor_return(self, broken, arrived, sign_in):
+        code = arrived.schools[0].code
+        other = sign_in(arrived.people["school2"])
+        assert other.post(f"/ban-giao/{code}/may/doi/", {"device": broken}).status_code == 404
+        assert other.get(f"/van-chuyen/tra-ve/?noi={arrived.schools[0].office.code}").status_code == 404
+        assert sign_in(arrived.people["leader"]).get("/van-chuyen/tra-ve/").status_code == 404

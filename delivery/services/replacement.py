@@ -1,0 +1,134 @@
+"""One step: a student whose device is broken, lost or recalled gets another one from stock (glossary: thay thế)."""
+
+import datetime as dt
+
+from django.core.exceptions import ValidationError
+from django.db import connection, transaction
+from django.utils import timezone
+
+from accounts.models import User
+from allocation.models import Allocation, AllocationRun
+from delivery.models import DeviceReport
+from delivery.rules import REPLACEABLE
+from donations.models import Device
+from ledger.services import record as record_entry
+from schools.models import School, Student
+
+Kind = DeviceReport.Kind
+
+# Free devices that this student's school may get, the nearest first: nobody picks. What an open run counts on, what is
+# promised to another place and what lies at another school stays where it is. %(kind)s: like for like comes first.
+SPARE = """
+SELECT d.id, d.code
+FROM donations_device d
+JOIN donations_lot l ON l.id = d.lot_id
+LEFT JOIN delivery_custody c ON c.device_id = d.id AND c.to_at IS NULL
+JOIN schools_office o ON o.id = coalesce(c.office_id, l.warehouse_id)
+LEFT JOIN LATERAL (
+    SELECT kind FROM delivery_devicereport p WHERE p.device_id = d.id ORDER BY id DESC LIMIT 1
+) latest ON true
+WHERE d.state = 'accepted' AND d.id <> %(device)s
+  AND coalesce(latest.kind, '') IN ('', 'repaired', 'found')
+  AND (starts_with(%(path)s, o.path) OR o.kind = 'warehouse')
+  AND (d.earmark_school_id IS NULL OR d.earmark_school_id = %(school)s)
+  AND (d.earmark_unit_id IS NULL OR d.earmark_unit_id = ANY(%(units)s))
+  AND NOT EXISTS (SELECT 1 FROM allocation_allocation a WHERE a.device_id = d.id AND a.ended_at IS NULL)
+  AND NOT EXISTS (SELECT 1 FROM delivery_shipmentitem i WHERE i.device_id = d.id AND i.is_open)
+  AND NOT EXISTS (
+      SELECT 1 FROM allocation_offer f JOIN allocation_allocationrun r ON r.id = f.run_id
+      WHERE f.device_id = d.id AND r.state = ANY(%(live)s))
+ORDER BY l.device_kind <> %(kind)s, starts_with(%(path)s, o.path) DESC, length(o.path) DESC, l.code, d.code
+LIMIT 1 FOR UPDATE OF d SKIP LOCKED
+"""
+
+
+@transaction.atomic
+def replace_device(*, by: User, school: School, device_code: str, at: dt.datetime) -> Allocation:
+    """Give the student of a broken, lost or recalled device another one of the same kind from stock.
+
+    The old device's allocation ends; it waits at the school to be sent back, unless it is lost or stolen. The new one
+    is the nearest free device (the school's own, then the offices above it, then a warehouse); the free data plan goes
+    on. Returns the new allocation. Raises ValidationError when the device is sound, is not this school's, the student
+    may no longer have one, or no device is free.
+    """
+    old = (
+        Allocation.objects.live()
+        .select_for_update(of=("self",))
+        .select_related("device__lot", "run")
+        .filter(device__code=device_code, student__school=school)
+        .first()
+    )
+    if old is None:
+        raise ValidationError(
+            f"Máy {device_code} không được phân bổ cho học sinh nào của trường.", code="device"
+        )
+    latest = old.device.reports.order_by("-pk").first()
+    condition = latest.kind if latest else ""
+    if condition not in REPLACEABLE:
+        raise ValidationError(
+            f"Máy {device_code} không ở tình trạng cần đổi. Hãy báo hỏng, mất hoặc bị lấy cắp trước.",
+            code="state",
+        )
+    if old.student.state != Student.State.APPROVED:
+        raise ValidationError("Học sinh này không còn thuộc danh sách được nhận máy.", code="student")
+    new = _spare(old, school)
+    if new is None:
+        raise ValidationError(
+            "Trong kho không còn máy nào chưa phân bổ để đổi. Khi có máy mới đạt kiểm định, thầy/cô đổi lại.",
+            code="stock",
+        )
+    _take_back(old, condition=condition, school=school, by=by, at=at)
+    record_entry(
+        event="device.allocated",
+        on=timezone.localdate(at),
+        device=new[1],
+        run=old.run.code,
+        area=old.public_area,
+    )
+    return Allocation.objects.create(
+        run=old.run,
+        device_id=new[0],
+        student_id=old.student_id,
+        tier=old.tier,
+        engine_pass=Allocation.Pass.SUBSTITUTE,
+        public_area=old.public_area,
+    )
+
+
+def _spare(old: Allocation, school: School) -> tuple[int, str] | None:
+    units = [school.commune_id, school.district_id, school.province_id]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            SPARE,
+            {
+                "device": old.device_id,
+                "kind": old.device.lot.device_kind,
+                "path": school.office.path,
+                "school": school.pk,
+                "units": [unit for unit in units if unit],
+                "live": [str(state) for state in AllocationRun.LIVE],
+            },
+        )
+        return cursor.fetchone()
+
+
+def _take_back(old: Allocation, *, condition: str, school: School, by: User, at: dt.datetime) -> None:
+    """End the old allocation; what can come back lies at the school from now on, what is gone leaves the programme."""
+    day = timezone.localdate(at)
+    is_gone = condition in (Kind.LOST, Kind.STOLEN)
+    old.ended_at, old.ended_by, old.end_reason = at, by, Allocation.EndReason.REPLACED
+    old.save(update_fields=["ended_at", "ended_by", "end_reason"])
+    DeviceReport.objects.create(
+        device=old.device,
+        kind=Kind.REPLACED,
+        office=school.office,
+        happened_on=day,
+        reported_at=at,
+        reported_by=by,
+    )
+    if not is_gone and not old.device.custodies.open().exists():
+        old.device.custodies.create(office=school.office, from_at=at)
+    state = Device.State.RETIRED if is_gone else Device.State.RECEIVED
+    Device.objects.filter(pk=old.device_id, state=Device.State.ACCEPTED).update(state=state)
+    # Without the new device's code: the public log must not tie two devices to one child.
+    record_entry(event="device.replaced", on=day, device=old.device.code)
