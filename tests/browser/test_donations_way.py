@@ -189,3 +189,40 @@ def test_pages_of_money_are_accessible_on_both_screens(supplied, screens, signed
         ):
             page.goto(path)
             look(page, check_page, name)
+
+
+def tab_to(page, selector: str) -> None:
+    """Press Tab until the element has the focus, as somebody without a mouse does."""
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if page.locator(f"{selector}:focus").count():
+            return
+    raise AssertionError(f"không tới được {selector} bằng phím Tab ở {page.url}")
+
+
+def test_a_pledge_by_keyboard_alone_and_without_javascript(supplied, screens):
+    page = screens({"width": 390, "height": 844}, java_script_enabled=False)
+    page.goto("/ung-ho/")
+    tab_to(page, "[name=donor_kind]")
+    page.keyboard.press("Space")
+    tab_to(page, "[name=name]")
+    page.keyboard.type("Sở Tư pháp tỉnh A")
+    tab_to(page, "[name=kind]")
+    page.keyboard.press("Space")
+    steps = [
+        [("[name=device_kind]", "Space"), ("[name=quantity]", "2")],
+        [("[name=scope]", "Space")],
+        [("[name=contact_name]", "Nguyễn Văn Bình"), ("[name=contact_email]", "binh@example.vn")],
+    ]
+    for answers in [[], *steps]:
+        for selector, keys in answers:
+            tab_to(page, selector)
+            page.keyboard.press(keys) if keys == "Space" else page.keyboard.type(keys)
+        tab_to(page, "main button")
+        with page.expect_navigation():
+            page.keyboard.press("Enter")
+    page.wait_for_timeout(3000)  # a person reads; a faster sender is taken for a robot
+    tab_to(page, "main button")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    assert "Đã ghi nhận cam kết của bạn" in page.locator("h1").inner_text()

@@ -5,7 +5,12 @@ import gettext
 import re
 from pathlib import Path
 
+import pytest
 from django.conf import settings
+
+from donations.models import Donor, Pledge
+from donations.ways import STAGES
+from ledger.custody import LABEL
 
 FOLDER = Path(settings.BASE_DIR) / "locale" / "en" / "LC_MESSAGES"
 PAIR = re.compile(r'^msgid (".*")\nmsgstr (".*")$', re.M)
@@ -32,3 +37,51 @@ def test_the_compiled_catalogue_is_in_step():
 def test_placeholders_are_kept():
     for vietnamese, english in pairs():
         assert sorted(PLACEHOLDER.findall(vietnamese)) == sorted(PLACEHOLDER.findall(english)), vietnamese
+
+
+def asked_for() -> set[str]:
+    """Every text that a template or a module asks to be translated."""
+    texts: set[str] = set()
+    root = Path(settings.BASE_DIR)
+    for app in settings.PROJECT_APPS:
+        for path in (root / app).rglob("*.py"):
+            if "migrations" in path.parts:
+                continue
+            for node in ast.walk(ast.parse(path.read_text())):
+                name = isinstance(node, ast.Call) and getattr(node.func, "id", "")
+                if name in ("_", "gettext", "gettext_lazy", "_now") and isinstance(
+                    node.args[0], ast.Constant
+                ):
+                    texts.add(node.args[0].value)
+    for path in (root / "templates").rglob("*.html"):
+        source = path.read_text()
+        texts |= set(re.findall(r'{%\s*translate "([^"]+)"', source))
+        texts |= set(re.findall(r'\b_\("([^"]+)"\)', source))
+    return texts
+
+
+def test_every_text_that_is_asked_for_stands_in_the_catalogue():
+    known = {vietnamese for vietnamese, _english in pairs()}
+    assert asked_for() - known == set()
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        Donor.Kind,
+        Pledge.Kind,
+        Pledge.DeviceKind,
+        Pledge.InfrastructureKind,
+        Pledge.State,
+        Pledge.FundingSource,
+    ],
+)
+def test_choices_that_donors_see_have_their_english(choices):
+    known = {vietnamese for vietnamese, _english in pairs()}
+    assert set(choices.labels) <= known
+
+
+def test_the_steps_of_a_device_have_their_english():
+    known = {vietnamese for vietnamese, _english in pairs()}
+    assert {text for state, text in LABEL.items() if state} <= known
+    assert {label for _key, label, _states in STAGES} <= known
