@@ -72,7 +72,7 @@ def story(live, screens, signed_in_as, check_page):
     return Story(live, screens, signed_in_as, check_page)
 
 
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(600)
 def test_the_way_once_through(story, tmp_path):
     choose_places(story)
     pledge_tablets(story)
