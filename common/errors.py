@@ -38,12 +38,17 @@ def service_lost(request: HttpRequest, *, is_broker: bool) -> HttpResponse:
     return response
 
 
-def _page(request: HttpRequest, status: int, *, name: str = "") -> HttpResponse:
+def closed(request: HttpRequest, *, what: str, why: str) -> HttpResponse:
+    """503: a form that the programme closed for a while; nothing was written."""
+    return _page(request, 503, name="closed", what=what, why=why)
+
+
+def _page(request: HttpRequest, status: int, *, name: str = "", **context: str) -> HttpResponse:
     kind = name or str(status)
     if request.path.startswith("/api/") or "application/json" in request.headers.get("Accept", "").split(","):
         return JsonResponse({"detail": MESSAGES[kind]}, status=status)
     page = render_to_string(
-        "errors/page.html", {"kind": kind, "status": status, "again": request.method == "GET"}
+        "errors/page.html", {"kind": kind, "status": status, "again": request.method == "GET", **context}
     )
     return HttpResponse(page, status=status)
 
@@ -55,5 +60,6 @@ MESSAGES = {
     "404": "Không có địa chỉ này.",
     "500": "Lỗi của hệ thống. Việc vừa gửi chưa được ghi.",
     "database": "Cơ sở dữ liệu đang gián đoạn. Việc vừa gửi chưa được ghi; hãy thử lại sau ít phút.",
+    "closed": "Chương trình đang tạm ngừng nhận. Việc vừa gửi chưa được ghi.",
     "broker": "Hàng đợi công việc đang gián đoạn. Hãy thử lại sau ít phút.",
 }

@@ -160,20 +160,39 @@ def claim(job_id: str) -> Iterator[Claimed | None]:
 
 
 def sweep(*, at: dt.datetime) -> int:
-    """Send again the jobs that nobody works on; give up on one that failed silently too often. Returns how many."""
-    lost = Job.objects.unfinished().filter(
+    """Send again the jobs that nobody works on; give up on one that failed silently too often. Returns how many.
+
+    Work that a living process holds the lock of is left alone, however long it says nothing.
+    """
+    silent = Job.objects.unfinished().filter(
         Q(beat_at__lt=at - LOST_AFTER) | Q(beat_at__isnull=True, created_at__lt=at - LOST_AFTER)
     )
-    lost.filter(attempts__gte=MAX_ATTEMPTS).update(
+    held = _held_locks()
+    lost = [job for job in silent.order_by("created_at")[:1000] if _lock_key(job.pk) not in held]
+    hopeless = [job.pk for job in lost if job.attempts >= MAX_ATTEMPTS]
+    Job.objects.filter(pk__in=hopeless).update(
         state=Job.State.FAILED,
         finished_on_clock_at=at,
         message="Việc này dừng giữa chừng nhiều lần. Xin báo người quản trị.",
     )
-    sent = 0
-    for job in lost.filter(attempts__lt=MAX_ATTEMPTS).order_by("created_at")[:1000]:
+    again = [job for job in lost if job.attempts < MAX_ATTEMPTS]
+    for job in again:
         _send(job)
-        sent += 1
-    return sent
+    return len(again)
+
+
+def restart(*, by, job: Job) -> None:
+    """An administrator sends a job that ended without success again; progress begins anew.
+
+    Raises IntegrityError (`job_one_unfinished_per_subject`) when the same work is under way already.
+    """
+    again = Job.objects.filter(pk=job.pk, state__in=[Job.State.FAILED, Job.State.CANCELLED])
+    if again.update(
+        state=Job.State.QUEUED, attempts=0, done_rows=0, message="", beat_at=None, is_cancel_requested=False,
+        finished_on_clock_at=None,
+    ):  # fmt: skip
+        log.info("job.restarted", kind=job.kind, job=str(job.pk), by=by.pk)
+        transaction.on_commit(lambda: _send(job), robust=True)
 
 
 def _send(job: Job) -> None:
@@ -194,15 +213,29 @@ def _begin(job_id: str) -> Job | None:
 
 
 def _finish(job: Job, state: str, message: str) -> None:
-    Job.objects.using(JOURNAL).filter(pk=job.pk).update(
+    Job.objects.using(JOURNAL).filter(pk=job.pk, state=Job.State.RUNNING).update(
         state=state, message=message, finished_on_clock_at=timezone.now(), beat_at=timezone.now()
     )
+
+
+def _lock_key(job: uuid.UUID) -> int:
+    return job.int & (2**63 - 1)
+
+
+def _held_locks() -> set[int]:
+    """Keys of the advisory locks that sessions of this database hold now."""
+    with connections[JOURNAL].cursor() as cursor:
+        cursor.execute(
+            "SELECT (classid::bigint << 32) | objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND granted"
+            " AND objsubid = 1 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
+        return {key for (key,) in cursor.fetchall()}
 
 
 @contextlib.contextmanager
 def _lock(job_id: str) -> Iterator[bool]:
     """A session lock on the journal connection: gone with the process, however it ends."""
-    key = uuid.UUID(job_id).int & (2**63 - 1)
+    key = _lock_key(uuid.UUID(job_id))
     with connections[JOURNAL].cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s)", [key])
         is_mine = cursor.fetchone()[0]

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
+from common.audit import audited
 from common.constraints import positive
 
 
@@ -75,6 +76,9 @@ class Job(models.Model):
         (State.RUNNING, State.DONE),
         (State.RUNNING, State.FAILED),
         (State.RUNNING, State.CANCELLED),
+        # An administrator sends it again.
+        (State.FAILED, State.QUEUED),
+        (State.CANCELLED, State.QUEUED),
     ]
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -169,3 +173,109 @@ class Heartbeat(models.Model):
 
     def __str__(self):
         return self.name
+
+
+@audited()
+class RetentionRule(models.Model):
+    """How long one kind of personal data is kept, and by what law: the policy as data, which the programme edits."""
+
+    code = models.CharField("mã", max_length=40, unique=True)
+    what = models.CharField("dữ liệu", max_length=300)
+    counted_from = models.CharField("tính từ", max_length=200)
+    keeps_days = models.PositiveIntegerField("giữ (ngày)")
+    legal_basis = models.CharField("căn cứ", max_length=300)
+    is_active = models.BooleanField("đang áp dụng", default=True)
+
+    class Meta:
+        verbose_name = "thời hạn lưu dữ liệu cá nhân"
+        verbose_name_plural = "thời hạn lưu dữ liệu cá nhân"
+        constraints = [
+            models.CheckConstraint(
+                name="retentionrule_has_legal_basis",
+                condition=~Q(legal_basis=""),
+                violation_error_message="Phải ghi căn cứ pháp lý của thời hạn lưu.",
+            ),
+            models.CheckConstraint(
+                name="retentionrule_keeps_a_month",
+                condition=Q(keeps_days__gte=30),
+                violation_error_message="Thời hạn lưu ít nhất 30 ngày, để còn sửa được việc làm nhầm.",
+            ),
+        ]
+
+    def __str__(self):
+        return self.what
+
+
+class RetentionRun(models.Model):
+    """That data past their time were erased: which rule, everything before which day, how many rows. Append-only."""
+
+    rule = models.ForeignKey(
+        RetentionRule, on_delete=models.PROTECT, related_name="runs", verbose_name="thời hạn"
+    )
+    before_on = models.DateField("dữ liệu trước ngày")
+    erased_rows = models.BigIntegerField("số bản ghi đã xoá")
+    erased_at = models.DateTimeField("xoá lúc")
+    erased_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", verbose_name="người thực hiện"
+    )
+
+    class Meta:
+        verbose_name = "lần xoá dữ liệu hết hạn lưu"
+        verbose_name_plural = "lần xoá dữ liệu hết hạn lưu"
+        constraints = [positive("retentionrun", "erased_rows", "Số bản ghi phải lớn hơn 0.")]
+
+    def __str__(self):
+        return f"{self.rule}: {self.erased_rows}"
+
+
+@audited()
+class Banner(models.Model):
+    """A notice above every page for some time: maintenance tonight, a new deadline."""
+
+    text = models.CharField("nội dung", max_length=300)
+    text_en = models.CharField("nội dung tiếng Anh", max_length=300, blank=True)
+    is_warning = models.BooleanField("là cảnh báo", default=False)
+    shows_from = models.DateTimeField("hiện từ")
+    shows_until = models.DateTimeField("hiện đến")
+
+    class Meta:
+        verbose_name = "thông báo trên đầu trang"
+        verbose_name_plural = "thông báo trên đầu trang"
+        constraints = [
+            models.CheckConstraint(
+                name="banner_shows_in_order",
+                condition=Q(shows_until__gt=F("shows_from")),
+                violation_error_message="Thời điểm ẩn phải sau thời điểm hiện.",
+            ),
+        ]
+
+    def __str__(self):
+        return self.text
+
+
+@audited()
+class Switch(models.Model):
+    """Whether the platform takes in one kind of thing now; switched off, forms say so instead of losing what was sent."""
+
+    class Name(models.TextChoices):
+        PLEDGES = "pledges", "Nhận ủng hộ qua mạng"
+        GRIEVANCES = "grievances", "Nhận phản ánh qua mạng"
+        STUDENT_LISTS = "student_lists", "Nhận danh sách học sinh"
+
+    name = models.CharField("việc", max_length=20, choices=Name, primary_key=True)
+    is_on = models.BooleanField("đang nhận", default=True)
+    why = models.CharField("lý do tạm ngừng, khi nào nhận lại", max_length=300, blank=True)
+
+    class Meta:
+        verbose_name = "công tắc"
+        verbose_name_plural = "công tắc"
+        constraints = [
+            models.CheckConstraint(
+                name="switch_off_says_why",
+                condition=Q(is_on=True) | ~Q(why=""),
+                violation_error_message="Tạm ngừng thì phải ghi lý do và khi nào nhận lại: người dùng đọc dòng này.",
+            ),
+        ]
+
+    def __str__(self):
+        return self.get_name_display()

@@ -2,10 +2,12 @@
 
 import structlog
 from celery import shared_task
+from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.utils import timezone
 
-from common import jobs
+from common import clock, jobs, notices, retention
+from common.audit import acting
 from common.models import Heartbeat
 
 log = structlog.get_logger("tasks")
@@ -19,7 +21,8 @@ def prove_alive(**_ignored) -> None:
 
 @shared_task
 def sweep(**_ignored) -> None:
-    """Hand out again the work whose message was lost."""
+    """Hand out again the work whose message was lost; put the notices of this minute above the pages."""
+    notices.publish(at=timezone.now())
     if sent := jobs.sweep(at=timezone.now()):
         log.warning("sweeper.sent_again", jobs=sent)
 
@@ -28,6 +31,15 @@ def sweep(**_ignored) -> None:
 def clear_expired(**_ignored) -> None:
     """Delete expired sessions."""
     call_command("clearsessions")
+
+
+@shared_task
+def erase_expired(**_ignored) -> None:
+    """Erase personal data past their time, by the rules that the programme has switched on."""
+    by = get_user_model().objects.system()
+    with acting(by, via="task common.erase_expired"):
+        for outcome in retention.apply_rules(by=by, at=clock.now(), is_dry=False):
+            log.info("retention.applied", rule=outcome.rule.code, rows=outcome.rows)
 
 
 def beat(name: str) -> None:

@@ -48,6 +48,8 @@ class Process:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         if self.log.exists() and self.log.stat().st_size > 20_000_000:
             self.log.replace(self.log.with_suffix(".log.1"))
+        # Children of one that was killed would still hold its port.
+        self._signal(signal.SIGKILL)
         self.starts += 1
         self.started_at = time.monotonic()
         with self.log.open("ab") as output:

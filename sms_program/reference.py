@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import F
 
 from allocation.models import AllocationPolicy, Phase
-from common.models import Programme
+from common.models import Programme, RetentionRule, Switch
 from common.tables import Upserted, upsert
 from common.vietnamese import search_key
 from coverage.models import LearningPlatform, Operator
@@ -288,6 +288,26 @@ def _platforms(folder: Path) -> Upserted:
     )
 
 
+def _retention(folder: Path) -> Upserted:
+    """Only rules that are missing: what the programme decided since stays."""
+    known = set(RetentionRule.objects.values_list("code", flat=True))
+    rows = [row for row in _read(folder, "retention.csv") if row["code"] not in known]
+    return upsert(
+        RetentionRule,
+        key=["code"],
+        rows=[
+            row | {"keeps_days": int(row["keeps_days"]), "is_active": row["is_active"] == "1"} for row in rows
+        ],
+    )
+
+
+def _switches(folder: Path) -> Upserted:
+    """One row for each; on, until the programme says otherwise."""
+    known = set(Switch.objects.values_list("name", flat=True))
+    missing = [Switch(name=name) for name in Switch.Name.values if name not in known]
+    return Upserted(len(Switch.objects.bulk_create(missing)), 0, len(known))
+
+
 STEPS: dict[str, Callable[[Path], Upserted]] = {
     "thiết lập chương trình": _programme,
     "34 tỉnh, thành phố từ 01/07/2025": _provinces2025,
@@ -302,6 +322,8 @@ STEPS: dict[str, Callable[[Path], Upserted]] = {
     "tiêu chí kỹ thuật": _criteria,
     "doanh nghiệp viễn thông": _operators,
     "nền tảng dạy, học trực tuyến": _platforms,
+    "thời hạn lưu dữ liệu cá nhân": _retention,
+    "công tắc": _switches,
 }
 
 

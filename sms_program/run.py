@@ -33,6 +33,8 @@ NEEDED_BYTES = 1_000_000_000
 WEB_TIMEOUT_S = 60
 # A process that keeps falling is started again ever more slowly.
 RESTART_AFTER_S = (0.5, 1, 2, 5, 10, 30)
+# So long may the web server of a killed run take to let its port go.
+AFTER_A_KILL_S = 20
 # One that stood this long before it fell is started again at once.
 STEADY_AFTER_S = 60
 # Whom to sign in as first, of those that the sign-in page lists.
@@ -57,12 +59,12 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
-    port = int(os.environ.get("PORT") or 8000)
     try:
         with contextlib.ExitStack() as stack:
+            port = _port()
             _check_room()
-            stack.enter_context(_only_one(port))
-            _check_port(port)
+            was_killed = stack.enter_context(_only_one(port))
+            _check_port(port, patience_s=AFTER_A_KILL_S if was_killed else 0)
             database = stack.enter_context(_database())
             _run(port, stack, database)
     except KeyboardInterrupt:
@@ -72,8 +74,14 @@ def main() -> int:
         say(f"\nKhông chạy được: {error}")
         return 1
     except OSError as error:
-        if error.errno == errno.ENOSPC:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
             say(f"\nKhông chạy được: {_no_room()}")
+            return 1
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            say(
+                f"\nKhông chạy được: không ghi được {error.filename or pg.VAR_DIR}. Hãy chạy bằng người dùng sở hữu "
+                "thư mục này, hoặc chọn thư mục khác: VAR_DIR=/đường/dẫn make run"
+            )
             return 1
         raise
     return 0
@@ -97,36 +105,58 @@ def _no_room() -> str:
 
 
 @contextlib.contextmanager
-def _only_one(port: int) -> Iterator[None]:
-    """Two supervisors on one data folder would fight; the lock goes with its process."""
+def _only_one(port: int) -> Iterator[bool]:
+    """Two supervisors on one data folder would fight; the lock goes with its process.
+
+    Yields whether a former run at the same address was killed: its web server may still be about to end.
+    """
+    address = f"http://127.0.0.1:{port}/"
     with (pg.VAR_DIR / "run.lock").open("a+") as handle:
+        handle.seek(0)
+        former = handle.read().strip()
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            handle.seek(0)
             raise CannotRun(
-                f"bản trình diễn của thư mục này đang chạy rồi, tại {handle.read().strip() or 'một cửa sổ khác'}. "
+                f"bản trình diễn của thư mục này đang chạy rồi, tại {former or 'một cửa sổ khác'}. "
                 "Hãy mở địa chỉ đó, hoặc dừng nó bằng Ctrl-C trước."
             ) from None
         handle.truncate(0)
-        handle.write(f"http://127.0.0.1:{port}/")
+        handle.write(address)
         handle.flush()
-        yield
+        yield former == address
+        handle.truncate(0)
 
 
-def _check_port(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((os.environ.get("HOST", "127.0.0.1"), port))
-        except PermissionError:
-            raise CannotRun(
-                f"cổng {port} cần quyền quản trị. Hãy chọn cổng khác: PORT=8000 make run"
-            ) from None
-        except OSError:
-            raise CannotRun(
-                f"cổng {port} đang được chương trình khác dùng. Hãy chọn cổng khác: PORT={port + 1} make run"
-            ) from None
+def _port() -> int:
+    given = os.environ.get("PORT") or "8000"
+    if not given.isdecimal() or not 0 < int(given) < 65536:
+        raise CannotRun(f"PORT={given} không phải số cổng. Hãy chọn số từ 1024 đến 65535: PORT=8000 make run")
+    return int(given)
+
+
+def _check_port(port: int, *, patience_s: float) -> None:
+    deadline = time.monotonic() + patience_s
+    while True:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((os.environ.get("HOST", "127.0.0.1"), port))
+                return
+            except PermissionError:
+                raise CannotRun(
+                    f"cổng {port} cần quyền quản trị. Hãy chọn cổng khác: PORT=8000 make run"
+                ) from None
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise CannotRun(
+                        f"không mở được cổng {port} ở HOST={os.environ.get('HOST', '127.0.0.1')}: {error.strerror}"
+                    ) from None
+                if time.monotonic() > deadline:
+                    raise CannotRun(
+                        f"cổng {port} đang được chương trình khác dùng. Hãy chọn cổng khác: PORT={port % 65000 + 1} make run"
+                    ) from None
+        time.sleep(0.2)
 
 
 class _Database:

@@ -307,6 +307,7 @@ CELERY_BEAT_SCHEDULE = {
     "common.prove_alive": {"task": "common.tasks.prove_alive", "schedule": 30.0, "options": {"expires": 60}},
     "common.sweep": {"task": "common.tasks.sweep", "schedule": 60.0, "options": {"expires": 120}},
     "common.clear_expired": {"task": "common.tasks.clear_expired", "schedule": crontab(hour=2, minute=40)},
+    "common.erase_expired": {"task": "common.tasks.erase_expired", "schedule": crontab(hour=3, minute=30)},
     "donations.mail_unsent": {
         "task": "donations.tasks.mail_unsent",
         "schedule": 300.0,

@@ -16,6 +16,8 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import get_language, gettext, override
 
+from common.notices import current
+
 register = template.Library()
 
 BILLION = 1_000_000_000
@@ -147,6 +149,17 @@ def localized_path(path: str) -> str:
         if resolve(path.partition("?")[0]).view_name in settings.ENGLISH_VIEWS:
             return translate_url(path, "en")
     return path
+
+
+@register.inclusion_tag("components/notices.html")
+def notices() -> dict:
+    """What everyone is told now, in the page's language."""
+    found = [
+        {"text": notice["text_en"] or notice["text"] if _is_english() else notice["text"], "kind": kind}
+        for notice in current()
+        for kind in ["warning" if notice["is_warning"] else "info"]
+    ]
+    return {"notices": found}
 
 
 @register.simple_tag

@@ -8,6 +8,8 @@ from django.shortcuts import get_object_or_404, redirect, render
 from accounts.models import User
 from common.access import public
 from common.clock import now, today
+from common.models import Switch
+from common.notices import closes_with
 from common.refusals import refusals_on
 from common.throttle import is_too_often
 from delivery import perms, services
@@ -24,6 +26,7 @@ BADGE = {
 
 
 @public
+@closes_with(Switch.Name.GRIEVANCES)
 def report_problem(request):
     """Report a problem; the answer is a code to follow it by."""
     form = GrievanceForm(request.POST or None, initial={"device_code": request.GET.get("ma", "")})

@@ -14,6 +14,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 from common import clock
 from common.access import public
 from common.exports import csv_response
+from common.models import Switch
+from common.notices import closes_with
 from common.pdf import pdf_response, render_pdf
 from common.qr import qr_svg_bytes
 from common.refusals import refusals_on
@@ -47,6 +49,7 @@ LOOKS_PER_HOUR = 600
 
 @public
 @require_http_methods(["GET", "HEAD", "POST"])
+@closes_with(Switch.Name.PLEDGES)
 def begin(request: HttpRequest) -> HttpResponse:
     """Step 1; the draft begins when it is sent."""
     form = WhoForm(request.POST or None, initial={"kind": request.GET.get("hinh-thuc")})
@@ -62,6 +65,7 @@ def begin(request: HttpRequest) -> HttpResponse:
 @public
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
+@closes_with(Switch.Name.PLEDGES)
 def step(request: HttpRequest, secret: str, step: str) -> HttpResponse:
     """Any step of a draft; each keeps what was typed, so that the donor can go on later by the same address."""
     draft = get_object_or_404(

@@ -12,7 +12,8 @@ from django.views.decorators.http import require_http_methods
 from accounts.services import record_reading
 from common import clock
 from common.exports import XLSX_TYPE
-from common.models import Job
+from common.models import Job, Switch
+from common.notices import closes_with
 from common.refusals import refusals_on
 from schools.forms import lists as forms
 from schools.lists.columns import TITLES
@@ -89,6 +90,7 @@ def index(request: HttpRequest) -> HttpResponse:
 
 @clerk
 @require_http_methods(["GET", "POST"])
+@closes_with(Switch.Name.STUDENT_LISTS)
 def upload(request: HttpRequest) -> HttpResponse:
     """Send a file; a worker reads it."""
     offices = _sending(request)

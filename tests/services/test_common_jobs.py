@@ -93,3 +93,33 @@ def test_the_sweeper_sends_silent_work_again_and_gives_up_at_last(job):
     assert jobs.sweep(at=now + dt.timedelta(minutes=2)) == 0
     assert ended(job)[0] == "failed"
     assert "quản trị" in job.message
+
+
+def test_silent_work_that_a_living_process_holds_is_left_alone(job, raw_connection):
+    now = timezone.now() + dt.timedelta(minutes=2)
+    Job.objects.update(state="running", attempts=jobs.MAX_ATTEMPTS, beat_at=timezone.now())
+    key = job.pk.int & (2**63 - 1)
+    raw_connection.execute("SELECT pg_advisory_lock(%s)", [key])
+    assert jobs.sweep(at=now) == 0
+    assert ended(job)[0] == "running"
+    raw_connection.execute("SELECT pg_advisory_unlock(%s)", [key])
+    jobs.sweep(at=now)
+    assert ended(job)[0] == "failed"
+
+
+def test_an_administrator_sends_failed_work_again(job):
+    with jobs.claim(str(job.pk)):
+        raise jobs.CannotContinue("Tệp bị hỏng.")
+    jobs.restart(by=job.created_by, job=job)
+    assert ended(job) == ("queued", "")
+    with jobs.claim(str(job.pk)) as claimed:
+        assert claimed is not None
+    jobs.restart(by=job.created_by, job=job)
+    assert ended(job)[0] == "done"
+
+
+def test_the_database_refuses_a_state_that_does_not_follow(job):
+    with jobs.claim(str(job.pk)):
+        pass
+    with pytest.raises(IntegrityError, match="Không chuyển được"):
+        Job.objects.filter(pk=job.pk).update(state="queued")
