@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from django.db.models import Exists, OuterRef
+
 from common.access import Access
 from schools.models import Office, StaffRole
 from schools.reach import held_roles, holds
@@ -46,18 +48,38 @@ def can_send_lists(user, office: Office) -> bool:
 def can_verify_list(user, student_list) -> bool:
     """Another person of the next office up; at a Sở another person there (Plan III.2a)."""
     office = student_list.office
-    if user.pk in (student_list.uploaded_by_id, student_list.submitted_by_id):
+    senders = (student_list.uploaded_by_id, student_list.submitted_by_id)
+    if user.pk in senders:
         return False
+    held = {
+        role.office_id
+        for role in held_roles(user)
+        if role.role in (Role.CLERK, Role.APPROVER) and office.path.startswith(role.reach)
+    }
+    return bool(held) and verifying_office(office, senders) in held
+
+
+def verifying_office(office: Office, senders: Sequence[int | None] = ()) -> int | None:
+    """The office whose people verify an office's lists: the nearest one up that has somebody to do it, or None.
+
+    A Phòng verifies its schools' lists, the Sở those of its Phòng and its own; where no Phòng exists, or nobody
+    there is on the platform, the next one up does, so that no list waits for ever. ``senders`` don't count.
+    """
     kinds = (
         (Kind.MOET,) if office.kind == Kind.UNIVERSITY else (Kind.DISTRICT_OFFICE, Kind.PROVINCE_DEPARTMENT)
     )
-    return any(
-        held.role in (Role.CLERK, Role.APPROVER)
-        and held.kind in kinds
-        and office.path.startswith(held.reach)
-        and (held.office_id != office.pk or office.kind == Kind.PROVINCE_DEPARTMENT)
-        for held in held_roles(user)
-    )
+    codes = office.path.strip("/").split("/")
+    if office.kind != Kind.PROVINCE_DEPARTMENT:
+        codes.remove(office.code)
+    above = Office.objects.filter(code__in=codes)
+    if office.kind == Kind.UNIVERSITY:
+        # The ministry stands beside what it watches (`reach`).
+        above = Office.objects.all()
+    has_somebody = StaffRole.objects.filter(
+        office=OuterRef("pk"), role__in=[Role.CLERK, Role.APPROVER], ended_at=None, user__is_active=True
+    ).exclude(user__in=[pk for pk in senders if pk])
+    found = above.filter(Exists(has_somebody), kind__in=kinds, valid_to=None)
+    return found.order_by("-path").values_list("pk", flat=True).first()
 
 
 def can_approve_list(user, student_list) -> bool:

@@ -5,12 +5,14 @@ from smtplib import SMTPException
 from celery import shared_task
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.db import IntegrityError
 from django.template.loader import render_to_string
 from django.urls import reverse
 
 from common import clock, jobs
 from common.audit import acting
 from common.mail import send_once
+from common.refusals import message_of
 from schools.models import StaffRole, StudentList
 from schools.services import list_reading, lists
 
@@ -52,6 +54,8 @@ def _commit(job_id: str, *, all_or_nothing: bool) -> None:
                     )
             except ValidationError as refusal:
                 raise jobs.CannotContinue(" ".join(refusal.messages)) from refusal
+            except IntegrityError as conflict:
+                raise jobs.CannotContinue(message_of(conflict)) from conflict
 
 
 @shared_task(autoretry_for=(OSError, SMTPException), retry_backoff=True, max_retries=8)

@@ -19,6 +19,7 @@ urlpatterns = [
     path("danh-sach/nghi-trung/<int:pk>/", students.duplicate, name="duplicate"),
     path("danh-sach/<int:pk>/", lists.detail, name="list"),
     path("danh-sach/<int:pk>/tien-do/", lists.progress, name="list_progress"),
+    path("danh-sach/<int:pk>/dung/", lists.cancel, name="cancel_list"),
     path("danh-sach/<int:pk>/hang/<int:number>/", lists.row, name="list_row"),
     path("danh-sach/<int:pk>/doc-lai/", lists.read_again, name="read_list_again"),
     path("danh-sach/<int:pk>/luu-y/", lists.acknowledge, name="acknowledge_list"),

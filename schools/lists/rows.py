@@ -35,6 +35,11 @@ _FOOTERS = (
     "danh sach nay", "t m ", "kt hieu truong", "ghi chu", "can bo", "giao vien chu nhiem", "pho hieu truong",
     "truong phong", "giam doc", "ky ghi ro ho ten", "nguoi lap bieu",
 )  # fmt: skip
+NAMESAKE = "Cùng họ tên và ngày sinh với hàng {row} nhưng khác mã: kiểm tra có phải hai em không."
+SAME_PERSON = (
+    "Cùng họ tên, ngày sinh và trường với hàng {row}: có thể là một em được ghi hai lần."
+    " Nếu là hai em, ghi mã học sinh hoặc số định danh của cả hai."
+)
 _NO_NAME = re.compile(r"$|.*\d")
 _TOTAL = re.compile(r"(?:tổng|cộng)\b", re.IGNORECASE)
 # Without any of these a row says nothing about one child.
@@ -333,13 +338,10 @@ class RowChecker:
                     identity and its_identity and identity != its_identity
                 )
                 if differs:
-                    said = f"Cùng họ tên và ngày sinh với hàng {first} nhưng khác mã: kiểm tra có phải hai em không."
+                    said = NAMESAKE.format(row=first)
                     findings.append(Finding("full_name", WARNING, "same_name_in_file", "", said))
                 else:
-                    said = (
-                        f"Cùng họ tên, ngày sinh và trường với hàng {first}: có thể là một em được ghi hai lần."
-                        " Nếu là hai em, ghi mã học sinh hoặc số định danh của cả hai."
-                    )
+                    said = SAME_PERSON.format(row=first)
                     findings.append(Finding("full_name", DUPLICATE, "same_person_in_file", "", said))
 
 

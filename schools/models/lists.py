@@ -163,13 +163,18 @@ class StudentList(models.Model):
             models.CheckConstraint(
                 name="studentlist_approver_is_another",
                 condition=Q(approved_by__isnull=True)
-                | (~Q(approved_by=F("uploaded_by")) & ~Q(approved_by=F("verified_by"))),
-                violation_error_message="Người phê duyệt phải khác người tải lên và người thẩm định.",
+                | (
+                    ~Q(approved_by=F("uploaded_by"))
+                    & ~Q(approved_by=F("submitted_by"))
+                    & ~Q(approved_by=F("verified_by"))
+                ),
+                violation_error_message="Người phê duyệt phải khác người tải lên, người trình và người thẩm định.",
             ),
             models.CheckConstraint(
                 name="studentlist_verifier_is_another",
-                condition=Q(verified_by__isnull=True) | ~Q(verified_by=F("uploaded_by")),
-                violation_error_message="Người thẩm định phải khác người tải lên.",
+                condition=Q(verified_by__isnull=True)
+                | (~Q(verified_by=F("uploaded_by")) & ~Q(verified_by=F("submitted_by"))),
+                violation_error_message="Người thẩm định phải khác người tải lên và người trình.",
             ),
             models.CheckConstraint(
                 name="studentlist_return_has_reason",

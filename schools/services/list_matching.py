@@ -16,7 +16,6 @@ _CODES = (
     "same_code_in_system",
     "likely_in_system",
     "same_student_twice",
-    "child_elsewhere",
 )
 
 _RESET = """
@@ -28,23 +27,25 @@ UPDATE schools_listrow r SET
     outcome = coalesce((
         SELECT max(CASE f->>1 WHEN 'error' THEN 4 WHEN 'duplicate' THEN 3 WHEN 'warning' THEN 2 ELSE 1 END)
         FROM jsonb_array_elements(r.findings) f WHERE f->>2 <> ALL(%(codes)s)), 0)
-WHERE r.student_list_id = %(list)s AND (r.student_id IS NOT NULL OR EXISTS (
+WHERE r.student_list_id = %(list)s AND (%(rows)s::bigint[] IS NULL OR r.id = ANY(%(rows)s))
+    AND (r.student_id IS NOT NULL OR EXISTS (
     SELECT FROM jsonb_array_elements(r.findings) f WHERE f->>2 = ANY(%(codes)s)))
 """
+_SOME_ROWS = "r.student_list_id = %(list)s AND (%(rows)s::bigint[] IS NULL OR r.id = ANY(%(rows)s))"
 # rank: the surer the match, the smaller. A name alone never joins two different numbers or codes.
-_PAIRS = """
+_PAIRS = f"""
 CREATE TEMP TABLE list_pairs ON COMMIT DROP AS
     SELECT r.id AS row_id, r.school_code, s.*
     FROM schools_listrow r CROSS JOIN LATERAL (
         SELECT s.id AS student_id, s.school_id, 1 AS rank, s.search_key = r.search_key OR s.born_on = r.born_on AS is_like
         FROM schools_student s WHERE s.identity_index = r.identity_index OFFSET 0) s
-    WHERE r.student_list_id = %(list)s AND r.outcome < 3 AND r.identity_index IS NOT NULL
+    WHERE {_SOME_ROWS} AND r.outcome < 3 AND r.identity_index IS NOT NULL
     UNION ALL
     SELECT r.id, r.school_code, s.*
     FROM schools_listrow r CROSS JOIN LATERAL (
         SELECT s.id, s.school_id, 2, s.search_key = r.search_key OR s.born_on = r.born_on
         FROM schools_student s WHERE s.code = r.student_code AND s.code <> '' OFFSET 0) s
-    WHERE r.student_list_id = %(list)s AND r.outcome < 3 AND r.student_code <> ''
+    WHERE {_SOME_ROWS} AND r.outcome < 3 AND r.student_code <> ''
     UNION ALL
     SELECT r.id, r.school_code, s.id, s.school_id, 3, true
     FROM schools_listrow r CROSS JOIN LATERAL (
@@ -53,7 +54,7 @@ CREATE TEMP TABLE list_pairs ON COMMIT DROP AS
           AND NOT (s.identity_index IS NOT NULL AND r.identity_index IS NOT NULL
                    AND s.identity_index <> r.identity_index)
           AND NOT (s.code <> '' AND r.student_code <> '' AND s.code <> r.student_code) OFFSET 0) s
-    WHERE r.student_list_id = %(list)s AND r.outcome < 3
+    WHERE {_SOME_ROWS} AND r.outcome < 3
       AND (SELECT theirs.province_id FROM schools_school theirs WHERE theirs.office_id = s.school_id)
         = (SELECT ours.province_id FROM schools_school ours WHERE ours.code = r.school_code)
 """
@@ -91,6 +92,7 @@ UPDATE schools_listrow r SET student_id = s.id, effect = CASE WHEN
     AND s.household_key = coalesce(nullif(r.household_key, ''), s.household_key)
     AND s.has_device = (r.has_device OR s.has_device)
     AND s.identity_index IS NOT DISTINCT FROM coalesce(r.identity_index, s.identity_index)
+    AND s.state IN ('listed', 'approved') -- who had left and is listed again comes back
     THEN 2 ELSE 1 END
 FROM list_best b
 JOIN schools_student s ON s.id = b.student_id, schools_school sc
@@ -128,17 +130,25 @@ WHERE d.row_id = r.id AND r.student_list_id = %(list)s AND d.decision = '' AND r
 """
 
 
-def match_rows(student_list: StudentList) -> None:
-    """Compare the list's good rows with every student; call inside a transaction, as often as needed."""
-    values = {"list": student_list.pk, "path": student_list.office.path, "codes": list(_CODES)}
+def match_rows(student_list: StudentList, rows: list[int] | None = None) -> None:
+    """Compare the list's good rows with every student; call inside a transaction, as often as needed.
+
+    Args:
+        rows: ids of the only rows to compare, for a mended cell; rows that have the same students join them.
+    """
+    values: dict[str, object] = {
+        "list": student_list.pk, "path": student_list.office.path, "codes": list(_CODES), "rows": rows,
+    }  # fmt: skip
     with connection.cursor() as cursor:
-        cursor.execute("DROP TABLE IF EXISTS list_pairs, list_found, list_best")
-        cursor.execute(_RESET, values)
-        # Rows just copied have no statistics. The laterals are one look-up by index for each row, whatever
-        # the planner believes: so the cost follows the list, not the nation.
-        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL jit = off")
-        cursor.execute(_PAIRS, values)
-        cursor.execute("SET LOCAL enable_seqscan = on")
+        _pair(cursor, values)
+        if rows is not None:
+            cursor.execute(
+                "SELECT r.id FROM schools_listrow r WHERE r.student_list_id = %(list)s AND r.id <> ALL(%(rows)s)"
+                " AND r.student_id IN (SELECT student_id FROM list_pairs)",
+                values,
+            )
+            if joining := [pk for (pk,) in cursor.fetchall()]:
+                _pair(cursor, values | {"rows": [*rows, *joining]})
         cursor.execute("SELECT EXISTS (SELECT FROM list_pairs)")
         if cursor.fetchone()[0]:
             cursor.execute("ANALYZE list_pairs")
@@ -149,6 +159,16 @@ def match_rows(student_list: StudentList) -> None:
             cursor.execute(_FLAG)
             cursor.execute(_CASES)
         cursor.execute(_STALE, values)
+
+
+def _pair(cursor, values: dict[str, object]) -> None:
+    cursor.execute("DROP TABLE IF EXISTS list_pairs, list_found, list_best")
+    cursor.execute(_RESET, values)
+    # Rows just copied have no statistics. The laterals are one look-up by index for each row, whatever
+    # the planner believes: so the cost follows the list, not the nation.
+    cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL jit = off")
+    cursor.execute(_PAIRS, values)
+    cursor.execute("SET LOCAL enable_seqscan = on")
 
 
 def counts(student_list: StudentList) -> dict:

@@ -17,10 +17,10 @@ from common import crypto, jobs
 from common.vietnamese import search_key
 from schools.lists import sandbox
 from schools.lists.cells import IDENTITY_PROVINCES
-from schools.lists.columns import TITLES, Header, header_key
-from schools.lists.findings import DUPLICATE, ERROR, GRAVITY, Finding, mask_identity
+from schools.lists.columns import header_key
+from schools.lists.findings import mask_identity
 from schools.lists.intake import MAX_FILE_BYTES, Refused
-from schools.lists.rows import Options, RowChecker
+from schools.lists.rows import Options
 from schools.models import AdministrativeUnit, HeaderMapping, ListRow, Office, School, StudentList
 from schools.services import list_matching
 
@@ -82,9 +82,12 @@ def read_again(
     group="",
     sheet_name="",
 ) -> StudentList:
-    """Read a refused or checked file again with what the person chose; remember the mapping for the office."""
+    """Read a file again with what the person chose, or because its reading was stopped; remember the mapping.
+
+    Raises IntegrityError (`job_one_unfinished_per_subject`) while it is being read.
+    """
     student_list = StudentList.objects.select_for_update().get(pk=student_list.pk)
-    if student_list.state not in (State.REFUSED, State.CHECKED):
+    if student_list.state not in (State.UPLOADED, State.REFUSED, State.CHECKED):
         raise ValidationError("Danh sách này đã được ghi vào hệ thống nên không đọc lại được.")
     for header, column in mapping.items():
         HeaderMapping.objects.update_or_create(
@@ -186,7 +189,7 @@ def without_number(household_code: str) -> str:
         or household_code[:3] not in IDENTITY_PROVINCES
     ):
         return household_code
-    return f"{mask_identity(household_code)} {crypto.blind_index(household_code).hex()[:16]}"
+    return f"{mask_identity(household_code)} {crypto.blind_index(household_code).hex()[:16].upper()}"
 
 
 def household_key(commune: str, code: str) -> str:
@@ -291,105 +294,3 @@ def _stage(student_list: StudentList, path: Path, at: dt.datetime, progress: Pro
     student_list.reading["skipped_count"] = len(tail["skipped"])
     progress(done, done, step="Đang đối chiếu với hệ thống")
     list_matching.match_rows(student_list)
-
-
-def cells_of(row: ListRow) -> dict[str, str]:
-    """What stands in a row's cells, as a person would type it; the identity number in the clear."""
-    typed = row.typed or {}
-    values = {
-        "school_code": row.school_code,
-        "class_name": row.class_name,
-        "student_code": row.student_code,
-        "full_name": row.full_name,
-        "born_on": row.born_on.strftime("%d/%m/%Y") if row.born_on else "",
-        "sex": {"male": "Nam", "female": "Nữ"}.get(row.sex, ""),
-        "identity": crypto.unseal(row.identity_sealed).decode() if row.identity_sealed else "",
-        "group": {"poor": "Hộ nghèo", "near_poor": "Hộ cận nghèo", "covid_orphan": "Mồ côi do COVID-19"}.get(
-            row.group, ""
-        ),
-        "household_code": row.household_code,
-        "commune": row.commune_name,
-        "has_device": "Có" if row.has_device else "",
-    }
-    # A cell that could not be understood is shown as it was typed.
-    for column, kind, *_ in row.findings or ():
-        if kind == ERROR and column in typed:
-            values[column] = typed[column]
-    return values
-
-
-@transaction.atomic
-def fix_cells(*, by: User, row: ListRow, values: dict[str, str], at: dt.datetime) -> ListRow:
-    """Put other text into cells of a checked row and check it again, with the rows it was or is like.
-
-    Args:
-        values: our column key → new text.
-
-    Raises ValidationError when the list is committed already.
-    """
-    student_list = (
-        StudentList.objects.select_for_update().select_related("office").get(pk=row.student_list_id)
-    )
-    if student_list.state != State.CHECKED:
-        raise ValidationError(
-            "Danh sách này đã ghi vào hệ thống: muốn sửa, hãy hoàn tác hoặc gửi danh sách mới."
-        )
-    row = ListRow.objects.select_for_update().get(pk=row.pk)
-    options = options_for(student_list.office, today=at.date(), group=student_list.group)
-    if student_list.school:
-        options.school_code = student_list.school.code
-    places = Places(student_list.office)
-    _recheck(row, cells_of(row) | values, options, places)
-    # Rows held to be duplicates in the file may be none any more.
-    others = (
-        ListRow.objects.filter(student_list=student_list, outcome=ListRow.Outcome.DUPLICATE)
-        .exclude(pk=row.pk)
-        .order_by("number")[:500]
-    )
-    for other in others:
-        if any(finding[2].endswith("_in_file") for finding in other.findings or ()):
-            _recheck(other, cells_of(other), options, places)
-    list_matching.match_rows(student_list)
-    row.refresh_from_db()
-    return row
-
-
-def _recheck(row: ListRow, cells: dict[str, str], options: Options, places: Places) -> None:
-    order = list(TITLES)
-    checker = RowChecker(options, Header(1, 1, {key: place for place, key in enumerate(order)}, dict(TITLES)))
-    checked = checker.check(row.number, [cells.get(key, "") for key in order])
-    (_, _, row.school_code, row.class_name, row.student_code, row.full_name, row.search_key, row.sort_key,
-     born, row.sex, identity, identity_typed, row.group, row.household_code, row.commune_name,
-     has_device, findings, row.typed) = checked  # fmt: skip
-    row.born_on = dt.date.fromisoformat(born) if born else None
-    row.identity_index = crypto.blind_index(identity) if identity else None
-    row.identity_sealed = crypto.seal(identity_typed.encode()) if identity_typed else None
-    row.has_device = has_device == "1"
-    row.commune_id, commune_text = places.find(row.school_code, row.commune_name)
-    row.household_code = without_number(row.household_code)
-    row.household_key = household_key(commune_text, row.household_code)
-    findings = list(findings or [])
-    findings += _same_in_file(row)
-    row.findings = [list(finding) for finding in findings] or None
-    row.outcome = max((GRAVITY[finding.kind] for finding in findings), default=0)
-    row.save()
-
-
-def _same_in_file(row: ListRow) -> list[Finding]:
-    earlier = ListRow.objects.filter(student_list_id=row.student_list_id, number__lt=row.number).order_by(
-        "number"
-    )
-    if row.identity_index and (first := earlier.filter(identity_index=row.identity_index).first()):
-        said = f"Trùng số định danh với hàng {first.number}."
-        return [Finding("identity", DUPLICATE, "same_identity_in_file", "", said)]
-    if row.student_code and (first := earlier.filter(student_code=row.student_code).first()):
-        said = f"Trùng mã học sinh với hàng {first.number}."
-        return [Finding("student_code", DUPLICATE, "same_code_in_file", row.student_code, said)]
-    if row.search_key and row.born_on:
-        like = earlier.filter(search_key=row.search_key, born_on=row.born_on, school_code=row.school_code)
-        for first in like[:5]:
-            codes_differ = row.student_code and first.student_code and row.student_code != first.student_code
-            if not codes_differ and not (row.identity_index and first.identity_index):
-                said = f"Cùng họ tên, ngày sinh và trường với hàng {first.number}: có thể là một em được ghi hai lần."
-                return [Finding("full_name", DUPLICATE, "same_person_in_file", "", said)]
-    return []

@@ -11,7 +11,7 @@ from django.db import IntegrityError, connection, transaction
 from accounts.models import User
 from common import jobs
 from schools.lists.findings import WARNING
-from schools.models import Office, StudentList
+from schools.models import StudentList
 from schools.services.list_matching import COMMITTABLE, committable_values, counts, match_rows
 
 State = StudentList.State
@@ -44,7 +44,10 @@ UPDATE schools_listrow r SET before = jsonb_build_object(
 FROM schools_student s
 WHERE s.id = r.student_id AND r.student_list_id = %(list)s AND r.effect = 1 AND {COMMITTABLE}
 """
-# Another group, school or owned device is another claim: it must be approved anew.
+# Another child, group, school or owned device is another claim: it must be approved anew. Another class is not.
+_SAME_CLAIM = """s.state = 'approved' AND s.school_id = sc.office_id AND s."group" = r."group" AND s.born_on = r.born_on
+    AND s.search_key = r.search_key AND s.has_device = (r.has_device OR s.has_device)
+    AND s.identity_index IS NOT DISTINCT FROM coalesce(r.identity_index, s.identity_index)"""
 _CHANGE = f"""
 UPDATE schools_student s SET
     school_id = sc.office_id, full_name = r.full_name, search_key = r.search_key, sort_key = r.sort_key,
@@ -56,7 +59,9 @@ UPDATE schools_student s SET
     home_commune_id = coalesce(r.commune_id, s.home_commune_id),
     identity_sealed = CASE WHEN r.identity_index IS NOT NULL THEN r.identity_sealed ELSE s.identity_sealed END,
     identity_index = coalesce(r.identity_index, s.identity_index),
-    state = 'listed', approved_at = NULL, approved_by_id = NULL,
+    state = CASE WHEN {_SAME_CLAIM} THEN s.state ELSE 'listed' END,
+    approved_at = CASE WHEN {_SAME_CLAIM} THEN s.approved_at END,
+    approved_by_id = CASE WHEN {_SAME_CLAIM} THEN s.approved_by_id END,
     student_list_id = %(list)s
 FROM schools_listrow r, schools_school sc
 WHERE s.id = r.student_id AND sc.code = r.school_code AND r.student_list_id = %(list)s AND r.effect = 1 AND {COMMITTABLE}
@@ -193,7 +198,8 @@ def undo_commit(*, by: User, student_list: StudentList, at: dt.datetime) -> Stud
     )
     if at > undo_until(student_list):
         raise ValidationError("Đã quá 24 giờ từ khi ghi nên không hoàn tác được: hãy gửi danh sách sửa đổi.")
-    values = {"list": student_list.pk, "first": student_list.first_student_id}
+    values = {"list": student_list.pk, "first": student_list.first_student_id,
+              "committed": student_list.committed_at}  # fmt: skip
     used = ValidationError(
         "Có em trong danh sách này đã được dùng ở việc khác (danh sách khác, phân bổ hoặc thay đổi trạng thái)"
         " nên không hoàn tác được: hãy gửi danh sách sửa đổi."
@@ -204,7 +210,8 @@ def undo_commit(*, by: User, student_list: StudentList, at: dt.datetime) -> Stud
                 "SELECT count(*) FROM schools_listrow r JOIN schools_student s"
                 " ON s.id = CASE WHEN r.effect = 0 THEN %(first)s + r.number ELSE r.student_id END"
                 " WHERE r.student_list_id = %(list)s AND (r.effect = 0 OR r.before IS NOT NULL)"
-                " AND s.student_list_id IS DISTINCT FROM %(list)s",
+                " AND (s.student_list_id IS DISTINCT FROM %(list)s OR EXISTS (SELECT FROM schools_statuschange c"
+                " WHERE c.student_id = s.id AND c.changed_at >= %(committed)s))",
                 values,
             )
             if cursor.fetchone()[0]:
@@ -334,10 +341,3 @@ def missing_from_list(student_list: StudentList, *, limit: int = 200) -> tuple[i
         )
         rows = cursor.fetchall()
     return (rows[0][4] if rows else 0), [row[:4] for row in rows]
-
-
-def approving_kinds(office: Office) -> tuple[str, ...]:
-    """Kinds of office whose approver has the last word on an office's lists."""
-    if office.kind == Office.Kind.UNIVERSITY:
-        return (Office.Kind.MOET,)
-    return (Office.Kind.PROVINCE_DEPARTMENT,)

@@ -68,17 +68,3 @@ def decide_duplicate(
     case.save()
     match_rows(student_list)
     return case
-
-
-def no_longer_eligible(students) -> list[tuple[Student, str]]:
-    """Of a queryset of students, those who may not be handed a computer, each with the reason in Vietnamese.
-
-    To be asked right before a handover (re-validation); delivery substitutes who is in this list.
-    """
-    found = []
-    for student in students.select_related("school__office").order_by("sort_key"):
-        if student.has_device:
-            found.append((student, "đã có máy tính từ nguồn khác"))
-        elif student.state != Student.State.APPROVED:
-            found.append((student, student.get_state_display().lower()))
-    return found

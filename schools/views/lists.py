@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from accounts.services import record_reading
-from common import clock
+from common import clock, jobs
 from common.exports import XLSX_TYPE
 from common.models import Job, Switch
 from common.notices import closes_with
@@ -21,7 +21,7 @@ from schools.lists.workbook import write_marked, write_template
 from schools.models import ListRow, Office, School, StaffRole, StudentList
 from schools.perms import can_approve_list, can_send_lists, can_verify_list, staff
 from schools.reach import reach
-from schools.services import list_matching, list_reading, lists
+from schools.services import list_matching, list_reading, list_rows, lists
 
 Role, Kind, State = StaffRole.Role, Office.Kind, StudentList.State
 _KINDS = [
@@ -156,6 +156,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "can_approve": student_list.state == State.VERIFIED and can_approve_list(request.user, student_list),
         "history": _history(student_list),
         "progress_url": reverse("schools:list_progress", args=[pk]),
+        "same_files": _same_files(request, student_list),
     }
     if student_list.state == State.REFUSED:
         details = student_list.reading.get("details", {})
@@ -164,6 +165,14 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     elif student_list.state != State.UPLOADED:
         context |= _result(request, student_list)
     return render(request, "schools/lists/detail.html", context)
+
+
+def _same_files(request: HttpRequest, student_list: StudentList):
+    """Other lists of the same office made from the very same file, the newest first."""
+    found = StudentList.objects.for_user(request.user).filter(
+        office=student_list.office, file_sha256=student_list.file_sha256
+    )
+    return found.exclude(pk=student_list.pk).exclude(state=State.UNDONE).order_by("-uploaded_at")[:3]
 
 
 def _result(request: HttpRequest, student_list: StudentList) -> dict:
@@ -230,7 +239,11 @@ def _history(student_list: StudentList) -> list[dict]:
 @require_http_methods(["GET"])
 def progress(request: HttpRequest, pk: int) -> HttpResponse:
     """The polling partial of the list's long work."""
-    student_list = _found(request, pk)
+    return _progress_partial(request, _found(request, pk))
+
+
+def _progress_partial(request: HttpRequest, student_list: StudentList) -> HttpResponse:
+    """How far the list's work is, as the part of the page that asks again until it is done."""
     job = _job(student_list)
     is_working = bool(job and job.state in (Job.State.QUEUED, Job.State.RUNNING))
     return render(
@@ -239,7 +252,8 @@ def progress(request: HttpRequest, pk: int) -> HttpResponse:
         {
             "list": student_list, "job": job, "is_working": is_working,
             "job_error": job.message if job and job.state == Job.State.FAILED else "",
-            "progress_url": request.path,
+            "progress_url": reverse("schools:list_progress", args=[student_list.pk]),
+            "can_edit": can_send_lists(request.user, student_list.office),
         },
     )  # fmt: skip
 
@@ -268,7 +282,7 @@ def row(request: HttpRequest, pk: int, number: int) -> HttpResponse:
     """Mend the cells of one row."""
     student_list = _edited(request, pk)
     found = get_object_or_404(ListRow, student_list=student_list, number=number)
-    cells = list_reading.cells_of(found)
+    cells = list_rows.cells_of(found)
     record_reading(
         by=request.user,
         subject_type="schools.listrow",
@@ -278,7 +292,7 @@ def row(request: HttpRequest, pk: int, number: int) -> HttpResponse:
     form = forms.RowForm(request.POST or None, cells=cells)
     if request.method == "POST" and form.is_valid():
         with refusals_on(form):
-            fixed = list_reading.fix_cells(by=request.user, row=found, values=form.changes(), at=clock.now())
+            fixed = list_rows.fix_cells(by=request.user, row=found, values=form.changes(), at=clock.now())
         if not form.errors:
             messages.success(request, f"Hàng {number}: {fixed.get_outcome_display().lower()}.")
             return redirect(f"{reverse('schools:list', args=[pk])}?ket-qua={request.GET.get('ket-qua', '')}")
@@ -288,6 +302,19 @@ def row(request: HttpRequest, pk: int, number: int) -> HttpResponse:
         "is_open": student_list.state == State.CHECKED,
     }  # fmt: skip
     return render(request, "schools/lists/row.html", context, status=422 if form.errors else 200)
+
+
+@clerk
+@require_http_methods(["POST"])
+def cancel(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask the worker to stop reading or writing; nothing of it stays."""
+    student_list = _edited(request, pk)
+    job = _job(student_list)
+    if job and job.state in (Job.State.QUEUED, Job.State.RUNNING):
+        jobs.request_cancel(by=request.user, job=job)
+    if request.htmx:
+        return _progress_partial(request, student_list)
+    return redirect("schools:list", pk=pk)
 
 
 @clerk
@@ -428,7 +455,7 @@ def marked(request: HttpRequest, pk: int) -> HttpResponse:
     schools = School.objects.filter(office__path__startswith=student_list.office.path)
     write_marked(
         content,
-        ((found.number, list_reading.cells_of(found), found.findings) for found in rows.iterator()),
+        ((found.number, list_rows.cells_of(found), found.findings) for found in rows.iterator()),
         schools=dict(schools.order_by("code").values_list("code", "office__name")),
     )
     return _workbook(content.getvalue(), f"can-sua-{student_list.pk}.xlsx")

@@ -135,6 +135,27 @@ def test_headings_that_nobody_knows_can_all_be_mapped_by_hand(world, sign_in, se
     assert student_list.rows.get().full_name == "Lê Thị Lan"
 
 
+def test_a_reading_that_was_stopped_can_be_taken_up_again(world, sign_in, run_jobs):
+    client = sign_in(world.people["lap"])
+    file = SimpleUploadedFile("danh-sach.xlsx", workbook(table([student_row(1)])))
+    client.post(reverse("schools:upload_list"), {"office": "S-79", "file": file})
+    student_list = StudentList.objects.get()
+    assert (
+        sign_in(world.people["hanoi"])
+        .post(reverse("schools:cancel_list", args=[student_list.pk]))
+        .status_code
+        == 404
+    )
+    client = sign_in(world.people["lap"])
+    client.post(reverse("schools:cancel_list", args=[student_list.pk]))
+    assert Job.objects.get().state == Job.State.CANCELLED
+    url = reverse("schools:list", args=[student_list.pk])
+    assert "Tệp chưa được đọc" in client.get(url).content.decode()
+    client.post(reverse("schools:read_list_again", args=[student_list.pk]))
+    run_jobs()
+    assert "Kết quả đọc: 1 hàng" in client.get(url).content.decode()
+
+
 def test_undo_and_the_same_file_again(world, sign_in, send, run_jobs):
     student_list = send([student_row(1)])
     client = sign_in(world.people["lap"])
@@ -142,6 +163,7 @@ def test_undo_and_the_same_file_again(world, sign_in, send, run_jobs):
     run_jobs()
     again = send([student_row(1)])
     answer = client.post(reverse("schools:commit_list", args=[again.pk]), follow=True)
+    assert ("giống hệt" in answer.content.decode()) == (again.file_sha256 == student_list.file_sha256)
     assert "không có gì mới" in answer.content.decode()
     client.post(reverse("schools:undo_list", args=[student_list.pk]))
     assert not Student.objects.exists()

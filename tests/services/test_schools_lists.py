@@ -6,9 +6,11 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
+from accounts.models import User
 from common import crypto
-from schools.models import DuplicateCase, ListRow, Student, StudentList
-from schools.services import list_matching, list_reading, lists
+from schools import perms
+from schools.models import DuplicateCase, ListRow, StaffRole, Student, StudentList
+from schools.services import list_matching, list_reading, list_rows, lists, students
 from tests.lists_world import AT, make_world, student_row, table, workbook
 
 pytestmark = pytest.mark.django_db
@@ -116,14 +118,12 @@ def test_a_fixed_cell_is_checked_again_with_the_rows_it_was_like(world):
     second = student_list.rows.get(number=3)
     assert second.outcome == Outcome.DUPLICATE
     first = student_list.rows.get(number=2)
-    list_reading.fix_cells(by=world.people["lap"], row=first, values={"identity": "079310000009"}, at=AT)
+    list_rows.fix_cells(by=world.people["lap"], row=first, values={"identity": "079310000009"}, at=AT)
     second.refresh_from_db()
     assert second.outcome == Outcome.OK
-    broken = list_reading.fix_cells(
-        by=world.people["lap"], row=second, values={"born_on": "31/02/2010"}, at=AT
-    )
+    broken = list_rows.fix_cells(by=world.people["lap"], row=second, values={"born_on": "31/02/2010"}, at=AT)
     assert (broken.outcome, broken.born_on) == (Outcome.ERROR, None)
-    assert list_reading.cells_of(broken)["born_on"] == "31/02/2010"
+    assert list_rows.cells_of(broken)["born_on"] == "31/02/2010"
 
 
 def test_a_child_of_another_province_is_a_dispute_and_says_no_name(world):
@@ -216,3 +216,114 @@ def test_an_illegal_move_is_refused_by_the_database(world):
     student_list = send(world, rows_of(1))
     with pytest.raises(IntegrityError), transaction.atomic():
         StudentList.objects.filter(pk=student_list.pk).update(state="approved")
+
+
+def test_who_had_left_and_is_listed_again_comes_back(world):
+    commit(world, send(world, rows_of(1)))
+    student = Student.objects.get()
+    students.change_status(by=world.people["lap"], student=student, kind="left", reason="Theo đơn", at=AT)
+    again = send(world, rows_of(1))
+    assert list_matching.counts(again)["effects"] == {0: 0, 1: 1, 2: 0}
+    commit(world, again)
+    student.refresh_from_db()
+    assert student.state == "listed"
+
+
+def test_another_class_keeps_the_approval_and_another_group_does_not(world):
+    people = world.people
+    first = commit(world, send(world, rows_of(2)))
+    lists.submit_list(by=people["lap"], student_list=first, at=AT)
+    lists.verify_list(by=people["lap2"], student_list=first, at=AT)
+    lists.approve_list(by=people["duyet"], student_list=first, at=AT)
+    commit(world, send(world, [student_row(1, class_name="7B"), student_row(2, group="Hộ cận nghèo")]))
+    assert list(Student.objects.order_by("code").values_list("class_name", "state", "approved_by")) == [
+        ("7B", "approved", people["duyet"].pk),
+        ("6A1", "listed", None),
+    ]
+
+
+def test_undo_is_refused_once_something_happened_to_a_changed_student(world):
+    commit(world, send(world, rows_of(1)))
+    changed = commit(world, send(world, [student_row(1, class_name="7B")]))
+    students.change_status(
+        by=world.people["lap"], student=Student.objects.get(), kind="got_device", reason="Quà tặng", at=AT
+    )
+    with pytest.raises(ValidationError, match="đã được dùng"):
+        lists.undo_commit(by=world.people["lap"], student_list=changed, at=AT)
+    assert Student.objects.get().has_device
+
+
+def test_who_submitted_neither_verifies_nor_approves_in_the_database_either(world):
+    student_list = commit(world, send(world, rows_of(1)))
+    lists.submit_list(by=world.people["lap2"], student_list=student_list, at=AT)
+    for name in ("lap", "lap2"):
+        with pytest.raises(IntegrityError), transaction.atomic():
+            StudentList.objects.filter(pk=student_list.pk).update(
+                state="verified", verified_at=AT, verified_by=world.people[name]
+            )
+
+
+def test_the_nearest_office_up_with_somebody_there_verifies(world):
+    student_list = send(world, rows_of(1), office="79000701", by="truong")
+    people = world.people
+    assert perms.can_verify_list(people["lap"], student_list), "nobody at the Phòng: the Sở does"
+    assert not perms.can_verify_list(people["truong"], student_list)
+    phong = User.objects.create_user("phong@example.vn", full_name="Cán bộ Phòng")
+    StaffRole.objects.create(
+        user=phong, office=world.offices["P-760"], role="clerk", granted_at=AT, granted_by=people["lap"]
+    )
+    assert perms.can_verify_list(phong, student_list)
+    assert not perms.can_verify_list(people["lap"], student_list)
+    assert not perms.can_verify_list(people["hanoi"], student_list)
+
+
+def test_a_mended_row_is_compared_with_all_it_shares_something_with_and_no_other(world):
+    name = {"full_name": "Lê Thị Lan", "born_on": "03/04/2010"}
+    rows = [
+        student_row(1, **name),
+        student_row(2, **name),
+        student_row(3, **name, student_code="", identity=""),
+    ]
+    rows += [student_row(4, identity="079310000001"), student_row(5)]
+    student_list = send(world, rows)
+
+    def codes(number: int) -> set[str]:
+        return {finding[2] for finding in student_list.rows.get(number=number).findings or ()}
+
+    assert codes(3) == {"same_name_in_file"}
+    assert "same_person_in_file" in codes(4)
+    assert codes(5) == {"same_identity_in_file"}
+    row = student_list.rows.get(number=2)
+    list_rows.fix_cells(
+        by=world.people["lap"], row=row, at=AT,
+        values={"full_name": "Trần Văn Ba", "identity": "079210000077", "sex": "Nam"},
+    )  # fmt: skip
+    assert codes(3) == codes(5) == codes(6) == set()
+    assert "same_person_in_file" in codes(4), "row 3 is its namesake now"
+    list_rows.fix_cells(
+        by=world.people["lap"], row=student_list.rows.get(number=6), at=AT,
+        values={"student_code": student_row(2)["student_code"]},
+    )  # fmt: skip
+    assert codes(6) == {"same_code_in_file"}
+
+
+def test_a_mended_row_that_finds_the_student_of_another_row_is_a_duplicate(world):
+    commit(world, send(world, rows_of(1)))
+    student_list = send(world, [student_row(1), student_row(2)])
+    second = list_rows.fix_cells(
+        by=world.people["lap"], row=student_list.rows.get(number=3), at=AT,
+        values={"full_name": student_row(1)["full_name"], "born_on": student_row(1)["born_on"], "student_code": "", "identity": ""},
+    )  # fmt: skip
+    assert second.outcome == Outcome.DUPLICATE
+    assert student_list.rows.get(number=2).effect == Effect.UNCHANGED
+
+
+def test_a_household_named_by_its_heads_number_keeps_its_children_together_and_hides_the_number(world):
+    number = "079185000123"
+    student_list = send(world, [student_row(n, household_code=number) for n in (1, 2)])
+    keys = student_list.rows.values_list("household_key", "household_code")
+    assert len(set(keys)) == 1
+    assert number not in keys[0][1]
+    row = student_list.rows.get(number=2)
+    list_rows.fix_cells(by=world.people["lap"], row=row, values={"class_name": "7A"}, at=AT)
+    assert len(set(student_list.rows.values_list("household_key"))) == 1
