@@ -13,7 +13,7 @@ from common import clock, jobs
 from common.audit import acting
 from common.mail import send_once
 from common.refusals import message_of
-from schools.models import StaffRole, StudentList
+from schools.models import NeedReminder, StaffRole, StudentList
 from schools.services import list_reading, lists
 
 
@@ -75,3 +75,25 @@ def send_invitation(*, role_id: int, **_ignored) -> None:
         title=f"Thầy/cô được cấp vai trò ở {role.office}",
         text=text,
     )
+
+
+@shared_task(autoretry_for=(OSError, SMTPException), retry_backoff=True, max_retries=8)
+def send_need_reminders(*, reminder_ids: list[int], **_ignored) -> None:
+    """Mail reminders to those who lead or write lists in the offices; again only to who did not get one."""
+    reminders = NeedReminder.objects.filter(pk__in=reminder_ids).select_related("office").order_by("pk")
+    for reminder in reminders:
+        roles = StaffRole.objects.filter(
+            office=reminder.office, role__in=["manager", "clerk"], ended_at=None, user__is_active=True
+        ).select_related("user")
+        for role in roles:
+            text = render_to_string(
+                "schools/need/mail_reminder.txt",
+                {"reminder": reminder, "role": role, "link": settings.PUBLIC_URL + reverse("schools:need")},
+            )
+            send_once(
+                kind="need_reminder",
+                about=reminder,
+                to=role.user.email,
+                title=f"Nhắc gửi nhu cầu máy tính của {reminder.office}",
+                text=text,
+            )

@@ -3,6 +3,7 @@
 XlsxWriter with texts as texts: nothing that somebody typed becomes a formula.
 """
 
+import itertools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO
@@ -37,7 +38,14 @@ EXAMPLE = {
 }  # fmt: skip
 
 
-def _begin(target: Path | IO[bytes], schools: Mapping[str, str], communes: Iterable[str], *, errors: bool):
+def _begin(
+    target: Path | IO[bytes],
+    schools: Mapping[str, str],
+    communes: Iterable[str],
+    classes: Iterable[str] = (),
+    *,
+    errors: bool,
+):
     """A workbook with the list's sheet, header, formats, dropdowns and the hidden catalogue."""
     # A folder's path would be kept in memory otherwise; rows are written from top to bottom.
     book = xlsxwriter.Workbook(
@@ -54,25 +62,30 @@ def _begin(target: Path | IO[bytes], schools: Mapping[str, str], communes: Itera
         "sex": ["Nam", "Nữ"],
         "has_device": ["Có", "Không"],
         "commune": list(communes),
+        "class_name": list(classes),
+    }
+    # The hidden sheet's columns: what may be chosen, and beside the codes the schools' names.
+    columns = {
+        key: chr(ord("A") + place) for place, key in enumerate(("school_code", "", *list(lists)[1:])) if key
     }
     page.freeze_panes(1, 0)
     for place, (key, title) in enumerate(TITLES.items()):
         page.set_column(place, place, _WIDTHS.get(key, 12), text)
         check: dict = {"validate": "any", "input_title": title, "input_message": _HINTS[key]}
         if lists.get(key):
-            source: object = lists[key]
-            if key in ("school_code", "commune"):
-                column = "A" if key == "school_code" else "C"
-                source = f"='Danh mục'!${column}$2:${column}${len(lists[key]) + 1}"
+            source = f"='Danh mục'!${columns[key]}$2:${columns[key]}${len(lists[key]) + 1}"
             check |= {"validate": "list", "source": source, "error_type": "warning"}
             check |= {"error_title": title, "error_message": "Giá trị không có trong danh mục. Vẫn giữ?"}
+            # A new class is nothing to warn of.
+            check["show_error"] = key != "class_name"
         page.data_validation(1, place, _LAST_ROW, place, check)
     catalogue = book.add_worksheet("Danh mục")
-    catalogue.write_row(0, 0, ["Mã", "Tên đơn vị", "Địa bàn"], head)
-    catalogue.set_column(1, 2, 40)
-    places = lists["commune"]
-    for row, pair in enumerate(_zip_longest(list(schools.items()), places), start=1):
-        for column, cell in enumerate(pair):
+    heads = ["Mã trường", "Tên trường", *(TITLES[key] for key in list(lists)[1:])]
+    catalogue.write_row(0, 0, heads, head)
+    catalogue.set_column(1, 1, 40)
+    written = [lists["school_code"], list(schools.values()), *list(lists.values())[1:]]
+    for row, cells in enumerate(itertools.zip_longest(*written, fillvalue=""), start=1):
+        for column, cell in enumerate(cells):
             if cell:
                 catalogue.write_string(row, column, cell)
     catalogue.hide()
@@ -83,21 +96,18 @@ def _begin(target: Path | IO[bytes], schools: Mapping[str, str], communes: Itera
     return book, page, text
 
 
-def _zip_longest(schools: list[tuple[str, str]], communes: list[str]) -> Iterable[tuple[str, str, str]]:
-    for place in range(max(len(schools), len(communes))):
-        code, name = schools[place] if place < len(schools) else ("", "")
-        yield code, name, communes[place] if place < len(communes) else ""
-
-
 def write_template(
-    target: Path | IO[bytes], *, schools: Mapping[str, str], communes: Iterable[str] = ()
+    target: Path | IO[bytes],
+    *,
+    schools: Mapping[str, str],
+    communes: Iterable[str] = (),
+    classes: Iterable[str] = (),
 ) -> None:
-    """The office's template: its schools and communes as dropdowns, one example row that the reading skips."""
-    book, page, text = _begin(target, schools, communes, errors=False)
+    """The office's template: its schools, classes and communes as dropdowns, one example row that the reading skips."""
+    book, page, _ = _begin(target, schools, communes, classes, errors=False)
     grey = book.add_format({"num_format": "@", "italic": True, "font_color": "#6b7280"})
     for place, key in enumerate(TITLES):
         page.write_string(1, place, EXAMPLE[key], grey)
-    del text
     book.close()
 
 

@@ -3,11 +3,11 @@
 import datetime as dt
 
 from django.db import connection, transaction
-from django.db.models import Sum
+from django.db.models import Exists, OuterRef
 
 from accounts.models import User
-from schools.models import NeedReminder, Office, School, Student, SurveyFigure
-from schools.reach import reach
+from schools.models import NeedReminder, Office, School, StaffRole, Student, StudentList, SurveyFigure
+from schools.reach import held_roles, reach
 
 _BY_LEVEL = """
 SELECT sc.level, s."group", count(*) FILTER (WHERE s.state = 'approved' AND NOT s.has_device),
@@ -16,6 +16,32 @@ FROM schools_student s JOIN schools_school sc ON sc.office_id = s.school_id
 JOIN schools_office o ON o.id = s.school_id
 WHERE o.path LIKE ANY(%s) GROUP BY 1, 2
 """
+# A figure stands in for lists: it counts while its office has no pupil of that level and group in the system, and
+# no office above has typed one for both.
+_FIGURES = """
+SELECT f.id, f.level, f."group", f.students_without_computer, NOT EXISTS (
+        SELECT FROM schools_student s JOIN schools_school sc ON sc.office_id = s.school_id
+        JOIN schools_office its ON its.id = s.school_id
+        WHERE its.path LIKE o.path || '%%' AND s."group" = f."group" AND sc.level = f.level
+          AND s.state IN ('listed', 'approved'))
+    AND NOT EXISTS (
+        SELECT FROM schools_surveyfigure wider JOIN schools_office above ON above.id = wider.office_id
+        WHERE wider.level = f.level AND wider."group" = f."group" AND o.path LIKE above.path || '_%%') AS is_counted
+FROM schools_surveyfigure f JOIN schools_office o ON o.id = f.office_id WHERE o.path LIKE ANY(%s)
+"""
+_BY_SCHOOL = """
+SELECT sc.code, o.name, p.full_name, sc.level,
+    count(s.id) FILTER (WHERE {need} AND s."group" = 'poor'), count(s.id) FILTER (WHERE {need} AND s."group" = 'near_poor'),
+    count(s.id) FILTER (WHERE {need} AND s."group" = 'covid_orphan'), count(s.id) FILTER (WHERE s.state = 'listed'),
+    sc.teachers_without_computer
+FROM schools_school sc JOIN schools_office o ON o.id = sc.office_id
+JOIN schools_administrativeunit p ON p.id = sc.province_id
+LEFT JOIN schools_student s ON s.school_id = sc.office_id
+WHERE o.path LIKE ANY(%(paths)s) AND o.valid_to IS NULL
+GROUP BY sc.code, o.name, o.path, p.full_name, sc.level, sc.teachers_without_computer
+HAVING count(s.id) FILTER (WHERE s.state IN ('listed', 'approved')) > 0 OR NOT %(only_listed)s
+ORDER BY o.path
+""".replace("{need}", "s.state = 'approved' AND NOT s.has_device")
 
 
 @transaction.atomic
@@ -29,13 +55,26 @@ def report_figure(
 
 
 @transaction.atomic
-def remind(*, by: User, offices, at: dt.datetime) -> int:
-    """Remind offices (a queryset) that have sent nothing; each at most once a day. Returns how many."""
+def remind(*, by: User, offices, at: dt.datetime) -> list[int]:
+    """Remind offices (a queryset) that have sent nothing; each at most once a day. Returns the reminders' ids.
+
+    Their people read it on their pages until the office has reported; `tasks.send_need_reminders` mails it.
+    """
     due = offices.exclude(need_reminders__reminded_at__date=at.date())
     made = NeedReminder.objects.bulk_create(
         NeedReminder(office=office, reminded_at=at, reminded_by=by) for office in due
     )
-    return len(made)
+    return [reminder.pk for reminder in made]
+
+
+def reminders_for(user) -> list[NeedReminder]:
+    """The latest reminder of each silent office that a person works for."""
+    roles = (StaffRole.Role.CLERK, StaffRole.Role.MANAGER)
+    mine = [held.office_id for held in held_roles(user) if held.role in roles]
+    found = NeedReminder.objects.filter(office__in=mine).exclude(office__in=_heard())
+    return list(
+        found.select_related("office").order_by("office_id", "-reminded_at").distinct("office_id")[:20]
+    )
 
 
 def paths_of(user) -> list[str]:
@@ -55,15 +94,10 @@ def totals(patterns: list[str]) -> list[dict]:
         listed = {
             (level, group): (approved, waiting) for level, group, approved, waiting in cursor.fetchall()
         }
-    office_filter = Office.objects.none()
-    for pattern in patterns:
-        office_filter |= Office.objects.filter(path__startswith=pattern[:-1])
-    typed = {
-        (row["level"], row["group"]): row["total"]
-        for row in SurveyFigure.objects.filter(office__in=office_filter)
-        .values("level", "group")
-        .annotate(total=Sum("students_without_computer"))
-    }
+        cursor.execute(_FIGURES, [patterns])
+        typed: dict[tuple[str, str], int] = {}
+        for _, level, group, number, is_counted in cursor.fetchall():
+            typed[level, group] = typed.get((level, group), 0) + (number if is_counted else 0)
     return [
         {
             "level": level,
@@ -78,18 +112,52 @@ def totals(patterns: list[str]) -> list[dict]:
     ]
 
 
-def silent_offices(user):
-    """Sở within reach that have neither a list under way nor a figure: who must be reminded."""
-    offices = Office.objects.filter(reach(user), kind=Office.Kind.PROVINCE_DEPARTMENT, valid_to=None)
+def figures(patterns: list[str], *, limit: int = 200) -> list[tuple[SurveyFigure, bool]]:
+    """Typed figures, by office, and whether each counts or a list (or a wider figure) has taken its place."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT DISTINCT d.id FROM schools_office d JOIN schools_office o ON o.path LIKE d.path || '%%'"
-            " WHERE d.kind = 'province_department' AND (EXISTS (SELECT FROM schools_studentlist l WHERE l.office_id = o.id"
-            " AND l.state IN ('committed','submitted','verified','approved'))"
-            " OR EXISTS (SELECT FROM schools_surveyfigure f WHERE f.office_id = o.id))".replace("%%", "%")
-        )
-        heard = [row[0] for row in cursor.fetchall()]
-    return offices.exclude(pk__in=heard), len(heard), offices.count()
+        cursor.execute(_FIGURES, [patterns])
+        counted = {pk: is_counted for pk, _, _, _, is_counted in cursor.fetchall()}
+    found = SurveyFigure.objects.filter(pk__in=counted).select_related("office")
+    return [
+        (figure, counted[figure.pk]) for figure in found.order_by("office__path", "level", "group")[:limit]
+    ]
+
+
+def by_school(patterns: list[str], *, only_listed: bool = True) -> list[tuple]:
+    """(code, school, province, level, poor, near poor, orphaned, waiting, teachers without a computer) per school.
+
+    The three groups count approved students without a computer; ``only_listed`` leaves out schools with no student.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_BY_SCHOOL, {"paths": patterns, "only_listed": only_listed})
+        return cursor.fetchall()
+
+
+def _heard():
+    """Offices of whose subtree a list is committed or further, or a figure is typed."""
+    sent = StudentList.objects.filter(
+        state__in=["committed", "submitted", "verified", "approved"],
+        office__path__startswith=OuterRef("path"),
+    )
+    typed = SurveyFigure.objects.filter(office__path__startswith=OuterRef("path"))
+    return Office.objects.filter(Exists(sent) | Exists(typed)).values("pk")
+
+
+def silent_offices(user):
+    """Who must be reminded: (offices without list or figure, how many have reported, how many there are).
+
+    The nation's eyes look at the Sở and the universities; a Sở's at its Phòng and schools, a Phòng's at its schools.
+    """
+    kinds: tuple[str, ...] = (Office.Kind.PROVINCE_DEPARTMENT, Office.Kind.UNIVERSITY)
+    mine = Office.objects.filter(reach(user), valid_to=None)
+    offices = mine.filter(kind__in=kinds)
+    own = list(offices.values_list("pk", "kind")[:2])
+    if len(own) < 2:
+        kinds = (Office.Kind.DISTRICT_OFFICE, Office.Kind.SCHOOL)
+        offices = mine.filter(kind__in=kinds).exclude(staff_roles__in=user.staff_roles.filter(ended_at=None))
+    silent = offices.exclude(pk__in=_heard())
+    all_of_them = offices.count()
+    return silent, all_of_them - silent.count(), all_of_them
 
 
 def teachers(patterns: list[str]) -> dict:

@@ -18,10 +18,10 @@ from common.refusals import refusals_on
 from schools.forms import lists as forms
 from schools.lists.columns import TITLES
 from schools.lists.workbook import write_marked, write_template
-from schools.models import ListRow, Office, School, StaffRole, StudentList
+from schools.models import ListRow, Office, School, StaffRole, Student, StudentList
 from schools.perms import can_approve_list, can_send_lists, can_verify_list, staff
 from schools.reach import reach
-from schools.services import list_matching, list_reading, list_rows, lists
+from schools.services import list_matching, list_reading, list_rows, lists, need
 
 Role, Kind, State = StaffRole.Role, Office.Kind, StudentList.State
 _KINDS = [
@@ -83,7 +83,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "schools/lists/index.html",
         {
             "page_obj": page, "waiting": waiting, "states": State.choices, "state": state,
-            "can_send": _sending(request).exists(),
+            "can_send": _sending(request).exists(), "reminders": need.reminders_for(request.user),
         },
     )  # fmt: skip
 
@@ -125,7 +125,9 @@ def template(request: HttpRequest) -> HttpResponse:
     schools = School.objects.filter(office__path__startswith=office.path, office__valid_to=None)
     communes = schools.order_by("commune__name").values_list("commune__full_name", flat=True).distinct()
     names = dict(schools.order_by("code").values_list("code", "office__name"))
-    write_template(content, schools=names, communes=list(communes))
+    known = Student.objects.filter(school__in=schools).exclude(class_name="")
+    classes = known.order_by("class_name").values_list("class_name", flat=True).distinct()[:2000]
+    write_template(content, schools=names, communes=list(communes), classes=list(classes))
     return _workbook(content.getvalue(), f"mau-danh-sach-{office.code}.xlsx")
 
 
@@ -453,9 +455,11 @@ def marked(request: HttpRequest, pk: int) -> HttpResponse:
     )  # fmt: skip
     content = io.BytesIO()
     schools = School.objects.filter(office__path__startswith=student_list.office.path)
+    communes = schools.order_by("commune__name").values_list("commune__full_name", flat=True).distinct()
     write_marked(
         content,
         ((found.number, list_rows.cells_of(found), found.findings) for found in rows.iterator()),
         schools=dict(schools.order_by("code").values_list("code", "office__name")),
+        communes=list(communes),
     )
     return _workbook(content.getvalue(), f"can-sua-{student_list.pk}.xlsx")

@@ -1,24 +1,27 @@
 """Students, doubts about two records, and the need, for staff within whose reach they are."""
 
+import tempfile
+
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from accounts.services import record_reading
 from common import clock
-from common.exports import xlsx_response
+from common.exports import XLSX_TYPE, write_xlsx, xlsx_response
 from common.refusals import refusals_on
 from common.templatetags.vi import format_date, format_number
 from common.vietnamese import search_key
 from schools.forms import lists as forms
-from schools.models import DuplicateCase, Office, School, StaffRole, Student, SurveyFigure
+from schools.models import DuplicateCase, Office, School, StaffRole, Student
 from schools.perms import can_change_status, can_decide_duplicate, staff
 from schools.reach import reach
-from schools.services import need as need_services
+from schools.services import need as services_need
 from schools.services import students as services
+from schools.tasks import send_need_reminders
 from schools.views.lists import _KINDS, reader
 
 Role, Kind = StaffRole.Role, Office.Kind
@@ -198,54 +201,81 @@ def reach_has(user, office: Office) -> bool:
     return Office.objects.filter(reach(user), pk=office.pk).exists()
 
 
+_BY_SCHOOL = ["Mã trường", "Trường", "Tỉnh, thành phố", "Cấp học", "Hộ nghèo", "Hộ cận nghèo", "Mồ côi do COVID-19",
+              "Chờ duyệt", "Giáo viên chưa có máy"]  # fmt: skip
+
+
 @reader
 @require_http_methods(["GET"])
 def need(request: HttpRequest) -> HttpResponse:
     """The need: from approved lists beside typed figures, who has reported, teachers without a computer."""
-    patterns = need_services.paths_of(request.user)
-    totals = need_services.totals(patterns)
-    silent, heard, all_offices = need_services.silent_offices(request.user)
-    teachers = need_services.teachers(patterns)
+    patterns = services_need.paths_of(request.user)
+    totals = services_need.totals(patterns)
     if request.GET.get("dang") == "xlsx":
-        return xlsx_response(
-            "nhu-cau.xlsx", "Nhu cầu", ["Cấp học", "Đối tượng", "Đã duyệt", "Chờ duyệt", "Số khảo sát"],
-            ((t["level"].label, t["group"].label, t["approved"], t["waiting"], t["typed"]) for t in totals),
-        )  # fmt: skip
-    rows = [
-        [
-            f"{t['level'].label}, {t['group'].label}",
-            *(format_number(t[key]) for key in ("approved", "waiting", "typed")),
-        ]
-        for t in totals
-    ]
-    figures = (
-        SurveyFigure.objects.for_user(request.user).select_related("office").order_by("office__path", "level")
-    )
+        return _need_workbook(patterns, totals)
+    silent, heard, all_offices = services_need.silent_offices(request.user)
+    levels = dict(School.Level.choices)
+    schools = [(*row[:3], levels[row[3]], *row[4:]) for row in services_need.by_school(patterns)]
     context = {
-        "rows": rows,
+        "rows": [
+            [
+                f"{t['level'].label}, {t['group'].label}",
+                *(format_number(t[key]) for key in ("approved", "waiting", "typed")),
+            ]
+            for t in totals
+        ],
         "approved": sum(t["approved"] for t in totals),
-        "teachers": teachers,
+        "typed": sum(t["typed"] for t in totals),
+        "teachers": services_need.teachers(patterns),
         "silent": silent.order_by("path")[:100],
-        "heard": all_offices - silent.count(),
+        "silent_count": all_offices - heard,
+        "heard": heard,
         "all_offices": all_offices,
-        "figures": figures[:100],
-        "may_remind": silent.exists() and _reminder.test(request.user),
+        "figures": services_need.figures(patterns),
+        "page_obj": Paginator(schools, 50).get_page(request.GET.get("trang")),
+        "may_remind": heard < all_offices and _reminder.test(request.user),
         "may_type": Office.objects.filter(reach(request.user, Role.CLERK), kind__in=_SENDING).exists(),
     }
-    del heard
     return render(request, "schools/need/need.html", context)
 
 
-_reminder = staff(Role.CLERK, Role.APPROVER, kinds=[Kind.PROGRAMME, Kind.MOET])
+def _need_workbook(patterns: list[str], totals: list[dict]) -> FileResponse:
+    levels = dict(School.Level.choices)
+    content = tempfile.TemporaryFile()  # noqa: SIM115 - FileResponse closes it
+    write_xlsx(
+        content,
+        [
+            ("Theo cấp học", ["Cấp học", "Đối tượng", "Đã duyệt", "Chờ duyệt", "Số khảo sát"],
+             ((t["level"].label, t["group"].label, t["approved"], t["waiting"], t["typed"]) for t in totals)),
+            ("Theo trường", _BY_SCHOOL,
+             ((*row[:3], levels[row[3]], *row[4:]) for row in services_need.by_school(patterns, only_listed=False))),
+            ("Số khảo sát", ["Đơn vị", "Cấp học", "Đối tượng", "Số em", "Số liệu đến ngày", "Nguồn", "Có được cộng"],
+             ((str(f.office), f.get_level_display(), f.get_group_display(), f.students_without_computer, f.counted_on,
+               f.source, "Có" if counts else "Không, đã có danh sách")
+              for f, counts in services_need.figures(patterns, limit=100_000))),
+        ],
+    )  # fmt: skip
+    content.seek(0)
+    return FileResponse(content, as_attachment=True, filename="nhu-cau.xlsx", content_type=XLSX_TYPE)
+
+
+_reminder = staff(
+    Role.CLERK,
+    Role.APPROVER,
+    kinds=[Kind.PROGRAMME, Kind.MOET, Kind.PROVINCE_DEPARTMENT, Kind.DISTRICT_OFFICE],
+)
 
 
 @_reminder
 @require_http_methods(["POST"])
 def remind(request: HttpRequest) -> HttpResponse:
-    """Remind the Sở that have reported nothing; they see it on their pages."""
-    silent, _, _ = need_services.silent_offices(request.user)
-    count = need_services.remind(by=request.user, offices=silent, at=clock.now())
-    messages.success(request, f"Đã nhắc {count} đơn vị (mỗi đơn vị nhiều nhất một lần một ngày).")
+    """Remind the offices that have reported nothing: on their pages, and by mail to their people."""
+    silent, _, _ = services_need.silent_offices(request.user)
+    made = services_need.remind(by=request.user, offices=silent, at=clock.now())
+    if made:
+        send_need_reminders.delay_on_commit(reminder_ids=made)
+    said = f"Đã nhắc {len(made)} đơn vị, trên trang của đơn vị và qua thư."
+    messages.success(request, said if made else "Hôm nay các đơn vị này đã được nhắc rồi.")
     return redirect("schools:need")
 
 
@@ -259,7 +289,7 @@ def survey(request: HttpRequest) -> HttpResponse:
     form = forms.SurveyForm(request.POST or None, offices=offices)
     if request.method == "POST" and form.is_valid():
         with refusals_on(form):
-            need_services.report_figure(by=request.user, at=clock.now(), **form.cleaned_data)
+            services_need.report_figure(by=request.user, at=clock.now(), **form.cleaned_data)
         if not form.errors:
             messages.success(request, "Đã ghi số liệu khảo sát.")
             return redirect(reverse("schools:need"))

@@ -1,5 +1,8 @@
 """The pages of lists: the whole way once, and one refusal per view."""
 
+import io
+
+import openpyxl
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
@@ -8,6 +11,7 @@ from common import clock
 from common.models import Job
 from schools.models import DuplicateCase, Student, StudentList, SurveyFigure
 from schools.services import list_reading, lists
+from schools.tasks import send_need_reminders
 from tests.lists_world import make_world, student_row, table, workbook
 
 pytestmark = pytest.mark.django_db(transaction=False)
@@ -185,16 +189,16 @@ def test_a_dispute_shows_each_office_only_its_own_record(world, sign_in, send, r
     first = send([student_row(1)])
     sign_in(world.people["lap"]).post(reverse("schools:commit_list", args=[first.pk]))
     run_jobs()
-    send([student_row(1, school_code="01000301", class_name="9Z")], by="hanoi", office="S-01")
+    send([student_row(1, school_code="01000301", class_name="9 chuyên Z")], by="hanoi", office="S-01")
     case = DuplicateCase.objects.get()
     url = reverse("schools:duplicate", args=[case.pk])
     ours = sign_in(world.people["lap"]).get(url).content.decode()
-    assert "9Z" not in ours
+    assert "9 chuyên Z" not in ours
     theirs = sign_in(world.people["hanoi"]).get(url).content.decode()
     assert "Tân Định" not in theirs
     assert sign_in(world.people["hanoi"]).post(url, {"decision": "move"}).status_code == 404
     ministry = sign_in(world.people["bo"])
-    assert "9Z" in ministry.get(url).content.decode()
+    assert "9 chuyên Z" in ministry.get(url).content.decode()
     ministry.post(url, {"decision": "keep", "note": "Học bạ"})
     case.refresh_from_db()
     assert case.decision == "keep"
@@ -223,19 +227,65 @@ def test_a_student_moves_school_and_the_history_stays(world, sign_in, send, run_
     export.close()
 
 
-def test_need_survey_and_reminders(world, sign_in):
+def test_need_survey_by_school_beside_figures_that_lists_replace(world, sign_in, send, run_jobs):
     client = sign_in(world.people["lap"])
     figure = {
-        "office": world.offices["S-79"].pk, "group": "poor", "level": "primary",
-        "students_without_computer": "3347", "counted_on": "01/10/2021", "source": "Công văn 12",
+        "group": "poor", "students_without_computer": "3347", "counted_on": "01/10/2021", "source": "Công văn 12",
+        "office": world.offices["S-79"].pk, "level": "lower_secondary",
     }  # fmt: skip
     for _ in range(2):
         assert client.post(reverse("schools:survey"), figure).status_code == 302
     assert SurveyFigure.objects.get().students_without_computer == 3347
-    assert "3.347" in client.get(reverse("schools:need")).content.decode()
-    assert client.post(reverse("schools:remind_offices")).status_code == 404
+    # Typed by a school within: already in its Sở's figure.
+    client.post(
+        reverse("schools:survey"),
+        figure | {"office": world.offices["79000701"].pk, "students_without_computer": "40"},
+    )
+    page = client.get(reverse("schools:need"))
+    assert page.context["typed"] == 3347
+    assert "nguồn: Công văn 12" in page.content.decode()
+    assert "không cộng" in page.content.decode()
+    assert client.post(reverse("schools:survey"), figure | {"source": ""}).status_code == 422
+    student_list = send([student_row(1)])
+    client.post(reverse("schools:commit_list", args=[student_list.pk]))
+    run_jobs()
+    Student.objects.update(state="approved", approved_at=clock.now(), approved_by=world.people["duyet"])
+    page = client.get(reverse("schools:need"))
+    assert (page.context["approved"], page.context["typed"]) == (1, 0)
+    assert page.context["page_obj"].object_list[0][:1] + page.context["page_obj"].object_list[0][4:] == (
+        "79000701",
+        1,
+        0,
+        0,
+        0,
+        4,
+    )
+    book = client.get(reverse("schools:need"), {"dang": "xlsx"})
+    sheets = openpyxl.load_workbook(io.BytesIO(b"".join(book.streaming_content)))
+    book.close()
+    assert sheets.sheetnames == ["Theo cấp học", "Theo trường", "Số khảo sát"]
+    assert sheets["Theo trường"].max_row == 3, "schools without any pupil are in the file too"
+
+
+def test_who_has_not_reported_is_reminded_on_their_pages_and_by_mail(world, sign_in, mailoutbox):
+    clerk = sign_in(world.people["hanoi"])
+    assert clerk.post(reverse("schools:remind_offices")).status_code in (302, 404)
     ministry = sign_in(world.people["bo"])
-    ministry.post(reverse("schools:remind_offices"))
-    assert list(world.offices["S-01"].need_reminders.values_list("reminded_by", flat=True)) == [
-        world.people["bo"].pk
-    ]
+    assert ministry.get(reverse("schools:need")).context["silent_count"] == 2
+    answer = ministry.post(reverse("schools:remind_offices"), follow=True)
+    assert "Đã nhắc 2 đơn vị" in answer.content.decode()
+    reminder = world.offices["S-01"].need_reminders.get()
+    assert reminder.reminded_by == world.people["bo"]
+    send_need_reminders(reminder_ids=[reminder.pk])
+    send_need_reminders(reminder_ids=[reminder.pk])
+    assert [mail.to for mail in mailoutbox] == [["hanoi@example.vn"]]
+    assert (
+        "Hôm nay các đơn vị này đã được nhắc"
+        in ministry.post(reverse("schools:remind_offices"), follow=True).content.decode()
+    )
+    clerk = sign_in(world.people["hanoi"])
+    assert "Được nhắc gửi danh sách" in clerk.get(reverse("schools:lists")).content.decode()
+    figure = {"office": world.offices["S-01"].pk, "group": "poor", "level": "primary", "counted_on": "01/10/2021",
+              "students_without_computer": "0", "source": "Rà soát"}  # fmt: skip
+    clerk.post(reverse("schools:survey"), figure)
+    assert "Được nhắc gửi danh sách" not in clerk.get(reverse("schools:lists")).content.decode()
