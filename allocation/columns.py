@@ -6,7 +6,7 @@ laid out by numpy. A million rows cost about as much as PostgreSQL needs for the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,9 @@ COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 COPY_TRAILER = b"\xff\xff"
 
 
-def read_columns(source: str, params: Sequence[Any], **columns: str) -> dict[str, NDArray[Any]]:
+def read_columns(
+    source: str, params: Sequence[Any] | Mapping[str, Any], **columns: str
+) -> dict[str, NDArray[Any]]:
     """Read `columns` (name → `i2`, `i4`, `i8`, `?` or `S<n>`) of the rows of `source`.
 
     `source` is what follows FROM (a table, or a subquery with its alias, ending in ORDER BY inside if the

@@ -26,8 +26,7 @@ STALE = """
     WHERE p.run_id = %s
 """
 RECIPIENTS = """
-    SELECT s.school_id, count(*) FROM allocation_proposed p JOIN schools_student s ON s.id = p.student_id
-    WHERE p.run_id = %s GROUP BY s.school_id
+    SELECT school_id, count(*) FROM allocation_proposed WHERE run_id = %s GROUP BY school_id
 """
 SCHOOLS = """
     SELECT s.office_id, s.code, s.commune_id, c.public_code, s.district_id, d.public_code, s.province_id, p.public_code,
@@ -43,14 +42,12 @@ INSERT = """
     INSERT INTO {table} (run_id, device_id, student_id, tier, engine_pass, public_area, end_reason)
     SELECT p.run_id, p.device_id, p.student_id, p.locality || '.' || p."group" || '.' || p.place,
         (ARRAY['school', 'district', 'province', 'free'])[p.via + 1], area.public_area, ''
-    FROM allocation_proposed p JOIN schools_student s ON s.id = p.student_id
-    JOIN allocation_area area ON area.school_id = s.school_id
+    FROM allocation_proposed p JOIN allocation_area area ON area.school_id = p.school_id
     WHERE p.run_id = %s
-    ORDER BY p.device_id
 """
 ALLOCATED = """
     SELECT d.code AS device, a.public_area AS area FROM {table} a
-    JOIN donations_device d ON d.id = a.device_id WHERE a.run_id = %s ORDER BY a.id
+    JOIN donations_device d ON d.id = a.device_id WHERE a.run_id = %s
 """
 
 
@@ -98,6 +95,7 @@ def record_allocations(run: AllocationRun, *, on: dt.date, table: str) -> int:
         constants={"run": run.code},
         select=ALLOCATED.format(table=table),
         params=[run.pk],
+        expected=run.summary["allocated"],
     )
 
 

@@ -118,9 +118,13 @@ def tier_text(tier: tuple[int, int, int]) -> str:
 
 def draw(seed: bytes, codes: Iterable[str]) -> NDArray[np.uint64]:
     """SHA-256("mtce/lot/v1\\0" ‖ seed ‖ code) per code, as four big-endian words: shape (n, 4)."""
-    prefix = LOT_TAG + seed
-    digests = b"".join([sha256(prefix + code.encode()).digest() for code in codes])
-    return np.frombuffer(digests, dtype=">u8").reshape(-1, 4).astype(np.uint64)
+    begun = sha256(LOT_TAG + seed)
+    digests = []
+    for code in codes:
+        hashed = begun.copy()
+        hashed.update(code.encode())
+        digests.append(hashed.digest())
+    return np.frombuffer(b"".join(digests), dtype=">u8").reshape(-1, 4).astype(np.uint64)
 
 
 def draw_order(words: NDArray[np.uint64]) -> Ints:

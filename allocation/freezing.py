@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from django.db import connection
@@ -80,9 +82,21 @@ LOST_EARMARK = """
 """
 FREEZE_STUDENTS = f"""
     INSERT INTO allocation_applicant (run_id, student_id, code, school_id, "group", is_priority, household, held)
-    SELECT %(run)s, e.id, substr(encode(sha256(uuid_send(gen_random_uuid())), 'hex'), 1, 16), e.school_id,
+    SELECT %(run)s, e.id, substr(encode(sha256(%(secret)s::bytea || int8send(e.id)), 'hex'), 1, 16), e.school_id,
         e."group", e.is_first, e.household, e.held
     FROM ({ELIGIBLE}) AS e
+"""
+# Whether an earlier run was frozen with exactly the students who are eligible now, each as it is now.
+SAME_STUDENTS = f"""
+    SELECT count(*) = count(was.student_id) AND count(*) = %(applicants)s FROM ({ELIGIBLE}) AS e
+    LEFT JOIN allocation_applicant was ON was.run_id = %(earlier)s AND was.student_id = e.id
+        AND (was.school_id, was."group", was.is_priority, was.household, was.held)
+            = (e.school_id, e."group", e.is_first, e.household, e.held)
+"""
+FREEZE_SAME_STUDENTS = f"""
+    INSERT INTO allocation_applicant (run_id, student_id, code, school_id, "group", is_priority, household, held)
+    SELECT %(run)s, e.id, was.code, e.school_id, e."group", e.is_first, e.household, e.held
+    FROM ({ELIGIBLE}) AS e JOIN allocation_applicant was ON was.run_id = %(earlier)s AND was.student_id = e.id
 """
 FREEZE_DEVICES = f"""
     INSERT INTO allocation_offer (run_id, device_id, level, area, position)
@@ -156,7 +170,7 @@ class Inputs:
     places: Places
 
 
-def read_inputs(applicants: str, offers: str, params: Sequence | dict) -> Inputs:
+def read_inputs(applicants: str, offers: str, params: dict[str, Any]) -> Inputs:
     """The engine's columns from two sources (see `read_columns`): frozen ones, or today's for a simulation."""
     places = Places.read()
     rows = read_columns(
@@ -191,7 +205,7 @@ def frozen_inputs(run_id: int) -> Inputs:
     """What a run was frozen with."""
     return read_inputs(
         '(SELECT student_id, code, school_id, "group" AS group_number, is_priority, household, held '
-        'FROM allocation_applicant WHERE run_id = %(run)s ORDER BY code COLLATE "C") AS rows',
+        "FROM allocation_applicant WHERE run_id = %(run)s) AS rows",
         "(SELECT device_id, level, area, position FROM allocation_offer WHERE run_id = %(run)s) AS rows",
         {"run": run_id},
     )
@@ -226,13 +240,33 @@ def count_free_stock(*, province_id: int | None) -> int:
         return cursor.fetchone()[0]
 
 
-def freeze_rows(
-    *, run_id: int, day: dt.date, province_id: int | None, groups: Sequence[str], reserve: int
-) -> tuple[int, int]:
-    """Fix the inputs of a run; returns how many students and devices."""
-    params = parameters(day=day, province_id=province_id, groups=groups) | {"run": run_id, "reserve": reserve}
+def has_same_students(
+    *, earlier_id: int, applicants: int, day: dt.date, province_id: int | None, groups: Sequence[str]
+) -> bool:
+    """Whether exactly the `applicants` of an earlier run are eligible on `day`, unchanged."""
+    params = parameters(day=day, province_id=province_id, groups=groups)
     with connection.cursor() as cursor:
-        cursor.execute(FREEZE_STUDENTS, params)
+        cursor.execute(SAME_STUDENTS, params | {"earlier": earlier_id, "applicants": applicants})
+        return cursor.fetchone()[0]
+
+
+def freeze_rows(
+    *,
+    run_id: int,
+    day: dt.date,
+    province_id: int | None,
+    groups: Sequence[str],
+    reserve: int,
+    codes_of: int | None = None,
+) -> tuple[int, int]:
+    """Fix the inputs of a run; returns how many students and devices. Every student gets a fresh one-time code, or
+    keeps that of the earlier run `codes_of` with the same students."""
+    # A one-time code is 64 bits of a hash over 256 secret ones that nobody keeps: as random as any, and no system call each.
+    secret = secrets.token_bytes(32)
+    params = parameters(day=day, province_id=province_id, groups=groups)
+    params |= {"run": run_id, "reserve": reserve, "secret": secret, "earlier": codes_of}
+    with connection.cursor() as cursor:
+        cursor.execute(FREEZE_SAME_STUDENTS if codes_of else FREEZE_STUDENTS, params)
         students = cursor.rowcount
         cursor.execute(FREEZE_DEVICES, params)
         return students, cursor.rowcount
@@ -249,16 +283,16 @@ def frozen_root(run_id: int) -> str:
     """The Merkle root over a run's applicants, in the order of their codes. Raises ValueError if two codes are equal."""
     inputs = frozen_inputs(run_id)
     students, names = inputs.students, inputs.places.province_codes
-    codes = list(students.code)
-    if len(set(codes)) != len(codes):
+    if len(set(students.code)) != len(students.code):
         raise ValueError("two applicants drew the same code")
+    order = engine.byte_order(students.code)
     return rules.merkle_root(
         rules.applicant_leaf(code, names[province], 1 if first else 2, GROUPS[group])
         for code, province, first, group in zip(
-            codes,
-            students.province.tolist(),
-            students.priority_locality.tolist(),
-            students.group.tolist(),
+            map(students.code.__getitem__, order.tolist()),
+            students.province[order].tolist(),
+            students.priority_locality[order].tolist(),
+            students.group[order].tolist(),
             strict=True,
         )
     ).hex()

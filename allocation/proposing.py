@@ -26,6 +26,7 @@ def write_proposal(*, run_id: int, inputs: Inputs, outcome: Outcome) -> str:
     device, student = outcome.device[order], outcome.student[order]
     columns: dict[str, tuple[str, Any]] = {
         "run_id": ("i8", run_id),
+        "school_id": ("i8", inputs.school_ids[student]),
         "device_id": ("i8", inputs.device_ids[device]),
         "student_id": ("i8", inputs.student_ids[student]),
         "locality": ("i2", outcome.locality[student]),
@@ -37,7 +38,7 @@ def write_proposal(*, run_id: int, inputs: Inputs, outcome: Outcome) -> str:
         write_columns("allocation_proposed", **columns)
     digest = sha256()
     for name, (_, values) in columns.items():
-        if name != "run_id":
+        if name not in ("run_id", "school_id"):  # the student says the school
             digest.update(np.ascontiguousarray(values).astype(">i8").tobytes())
     return digest.hexdigest()
 
@@ -147,5 +148,5 @@ def totals_by(cells: Sequence[dict[str, Any]], key: str) -> list[tuple[str, int,
         row = total.setdefault(cell[key], [0, 0])
         row[0] += cell["need"]
         row[1] += cell["served"]
-    order = GROUPS.index if key == "group" else str
-    return [(name, *total[name]) for name in sorted(total, key=order)]
+    names = sorted(total, key=GROUPS.index) if key == "group" else sorted(total)
+    return [(name, total[name][0], total[name][1]) for name in names]

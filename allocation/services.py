@@ -150,6 +150,8 @@ def request_freeze(*, by, run: AllocationRun):
 def freeze(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_progress) -> AllocationRun:
     """Fix the inputs: who is eligible and which devices are in stock now; publish their counts and root.
 
+    If a run over the very same students was drawn and then rejected, its codes and its seed are kept: nobody may
+    reject a draw to get another one.
     Does nothing if the run is frozen already. Raises ValidationError, with nothing fixed, when the policy
     contradicts the phase, an earmark points to a place that is gone, or there is no device or no student.
     """
@@ -168,8 +170,10 @@ def freeze(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_p
     progress(0, 3, step="Đếm máy trong kho")
     reserve = freezing.count_free_stock(**place) * policy.reserve_percent // 100
     progress(1, 3, step="Chốt danh sách học sinh và máy")
+    eligible = {"day": day, "groups": policy.rules["groups"], **place}
+    drawn = drawn_before(run, eligible)
     run.applicant_count, run.supply_count = freezing.freeze_rows(
-        run_id=run.pk, day=day, groups=policy.rules["groups"], reserve=reserve, **place
+        run_id=run.pk, reserve=reserve, codes_of=drawn.pk if drawn else None, **eligible
     )
     freezing.analyze("allocation_applicant", "allocation_offer")
     if not run.applicant_count:
@@ -180,6 +184,11 @@ def freeze(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_p
     run.frozen_root = freezing.frozen_root(run.pk)
     run.engine_digest = freezing.engine_digest()
     run.reserve_count = reserve
+    if drawn:
+        if run.frozen_root != drawn.frozen_root:  # the list changed between two looks
+            raise ValidationError("Danh sách vừa thay đổi trong lúc chốt nên chưa chốt gì. Hãy chốt lại.")
+        run.seed_kept_from, run.source, run.commitments = drawn, drawn.source, drawn.commitments
+        run.randomness_source = drawn.randomness_source
     run.state, run.frozen_at, run.frozen_by = State.FROZEN, at, by
     run.save()
     parties = {f"party{number}": value for number, value in enumerate(run.commitments, start=1)}
@@ -193,12 +202,27 @@ def freeze(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_p
         policy=policy.digest,
         engine=run.engine_digest,
         source=run.source,
-        draw_on=day_of(run.draw_at),
+        draw_on=day_of((drawn or run).draw_at),
         scope=run.province.public_code if run.province else None,
         **parties,
     )
+    if drawn:
+        run.randomness, run.seed, run.state = drawn.randomness, drawn.seed, State.SEEDED
+        run.entered_at, run.entered_by = drawn.entered_at, drawn.entered_by
+        run.confirmed_at, run.confirmed_by = drawn.confirmed_at, drawn.confirmed_by
+        run.save()
+        record_seed(by=by, run=run, at=at)
     progress(3, 3, step="Đã chốt")
     return run
+
+
+def drawn_before(run: AllocationRun, eligible: dict) -> AllocationRun | None:
+    """The rejected run over the same place whose draw ordered exactly the students who are `eligible` now."""
+    rejected = AllocationRun.objects.filter(state=State.REJECTED, province=run.province).exclude(seed="")
+    for earlier in rejected.order_by("-rejected_at"):
+        if freezing.has_same_students(earlier_id=earlier.pk, applicants=earlier.applicant_count, **eligible):
+            return earlier
+    return None
 
 
 def refuse_lost_earmarks(day: dt.date, province_id: int | None) -> None:
@@ -241,13 +265,18 @@ def confirm_randomness(*, by, run: AllocationRun, value: str, at: dt.datetime) -
             "Số thầy/cô vừa nhập không giống số đã nhập lần đầu. Hãy xem lại nguồn đã công bố; "
             "nếu lần đầu sai thì nhập lại lần đầu."
         )
-    randomness = value.encode()
-    run.seed = draw_seed(bytes.fromhex(run.frozen_root), randomness).hex()
+    run.seed = draw_seed(bytes.fromhex(run.frozen_root), value.encode()).hex()
     run.confirmed_at, run.confirmed_by, run.state = at, by, State.SEEDED
     run.save(update_fields=["seed", "confirmed_at", "confirmed_by", "state"])
-    record(event="run.seeded", on=day_of(at), run=run.code, randomness=randomness.hex(), seed=run.seed)
-    jobs.hand_over(by=run.opened_by, kind="allocation.tasks.propose", subject=run)
+    record_seed(by=by, run=run, at=at)
     return run
+
+
+def record_seed(*, by, run: AllocationRun, at: dt.datetime) -> None:
+    """Put a run's seed into the ledger and ask for its proposal."""
+    randomness = run.randomness.encode().hex()
+    record(event="run.seeded", on=day_of(at), run=run.code, randomness=randomness, seed=run.seed)
+    jobs.hand_over(by=run.opened_by, kind="allocation.tasks.propose", subject=run)
 
 
 def normal_randomness(value: str) -> str:
@@ -256,6 +285,7 @@ def normal_randomness(value: str) -> str:
 
 
 def refuse_randomness(run: AllocationRun, value: str, at: dt.datetime) -> None:
+    assert run.frozen_at is not None
     problem = rules.randomness_problem(
         randomness=value,
         source=run.source,

@@ -67,6 +67,7 @@ def load(insert: str, params: list[Any]) -> int:
                 cursor.execute(
                     f"ALTER TABLE {SHADOW} ADD CONSTRAINT {constraint}_next {words} USING INDEX {name}_next"
                 )
+        cursor.execute(f"ANALYZE {SHADOW}")  # before the foreign keys are checked, which is a join each
         for name, definition in _rows(cursor, FOREIGN_KEYS):
             cursor.execute(f"ALTER TABLE {SHADOW} ADD CONSTRAINT {name} {definition}")
         for name, definition, enabled, comment in _rows(cursor, TRIGGERS):
@@ -77,7 +78,6 @@ def load(insert: str, params: list[Any]) -> int:
                 cursor.execute(f"COMMENT ON TRIGGER {name} ON {SHADOW} IS %s", [comment])
         for grantee, privileges in _rows(cursor, GRANTS):
             cursor.execute(f'GRANT {privileges} ON {SHADOW} TO "{grantee}"')
-        cursor.execute(f"ANALYZE {SHADOW}")
         return added
 
 

@@ -4,6 +4,7 @@ import csv
 import datetime as dt
 import io
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -16,14 +17,16 @@ import numpy as np
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connection, connections, transaction
+from django.test import override_settings
 
 from accounts.models import User
 from allocation import engine, services
 from allocation.engine import FREE, GROUPS, NOBODY, Devices, Policy, Students
-from allocation.models import Allocation, AllocationRun, Phase
+from allocation.models import Allocation, AllocationPolicy, AllocationRun, Phase
 from bench import bench, peak_mb
 from donations.models import Donor, Lot, Pledge
-from schools.models import AdministrativeUnit, Office
+from ledger.sequencer import as_sequencer
+from schools.models import AdministrativeUnit, Office, StaffRole
 
 ROOT = Path(__file__).parents[1]
 # The need of 56 of 63 provinces in 2021; the third number, "other difficult circumstances", stands in for a
@@ -84,6 +87,17 @@ def engine_alone(quick: bool) -> Iterator[dict]:
             "seconds_per_million_students": seconds[scale] * 1e6 / len(students.code),
             "peak_mb": peak_mb(),
         }
+    one, *others = sorted(seconds)
+    yield {
+        "name": "allocation.engine growth",
+        "seconds": seconds[others[-1]],
+        "floor": f"linear growth from ×{one}",
+        "floor_seconds": seconds[one] * others[-1] / one,
+        "ratio": max(seconds[scale] / scale for scale in others) / (seconds[one] / one),
+        "limit": 1.15,
+        "rows": len(students.code),
+        "peak_mb": peak_mb(),
+    }
 
 
 def bare_hashing(codes: list[str]) -> float:
@@ -229,6 +243,9 @@ def build_nation(scale: float) -> tuple[User, User, User, Phase]:
     )
     founded = dt.date(2021, 1, 1)
     programme = Office.objects.create(kind="programme", code="CT", name="CT", path="/CT/", valid_from=founded)
+    StaffRole.objects.create(
+        user=approver, office=programme, role="approver", granted_at=NOW, granted_by=approver
+    )
     warehouse = Office.objects.create(
         kind="warehouse", code="KHO", name="Kho", path="/CT/KHO/", parent=programme, valid_from=founded
     )
@@ -268,6 +285,7 @@ def build_nation(scale: float) -> tuple[User, User, User, Phase]:
             )
             for n in range(705)
         )  # fmt: skip
+        cursor.execute("UPDATE schools_administrativeunit SET province_id = id WHERE level = 'province'")
         first = {"province": provinces[0].pk, "district": districts[0].pk, "commune": communes[0].pk}
         cursor.execute("SELECT max(id) FROM schools_office")
         office = cursor.fetchone()[0] + 1
@@ -280,13 +298,17 @@ def build_nation(scale: float) -> tuple[User, User, User, Phase]:
             cursor.execute(BUILD_STUDENTS, {**names, "group": group, "begins": begins, "size": size})
             begins += size
         cursor.execute(BUILD_DEVICES, {**names, "size": int(SUPPLY * scale)})
-        cursor.execute(BUILD_LEDGER)
         cursor.execute("SET session_replication_role = DEFAULT")
+        with transaction.atomic(), as_sequencer(cursor):
+            # The role that alone may write the log does not read the devices.
+            cursor.execute("SET LOCAL ROLE NONE; GRANT SELECT ON donations_device TO ledger_sequencer")
+            cursor.execute("SET LOCAL ROLE ledger_sequencer")
+            cursor.execute(BUILD_LEDGER)
         for table in (
             "schools_student",
             "schools_school",
             "donations_device",
-            "ledger_outbox",
+            "ledger_entry",
             "donations_lot",
         ):
             cursor.execute(f"VACUUM ANALYZE {table}")
@@ -319,14 +341,24 @@ BUILD_STUDENTS = f"""
 BUILD_DEVICES = f"""
     INSERT INTO donations_device (code, lot_id, serial_number, serial_key, imei, state, is_child_protected, accepted_at,
         accepted_by_id, earmark_school_id, earmark_unit_id)
-    SELECT '0000' || upper(lpad(to_hex(n), 8, '0')), %(lot)s + n / 250, 'SN' || n, 'SN0' || n, '', 'accepted', true,
+    SELECT upper(substr(md5('device' || n), 1, 12)), %(lot)s + n / 250, 'SN' || n, 'SN0' || n, '', 'accepted', true,
         %(at)s, %(user)s, CASE WHEN n %% 60 = 0 THEN %(office)s + n %% {SCHOOLS} END,
         CASE WHEN n %% 60 = 1 THEN %(district)s + n %% 705 WHEN n %% 60 = 2 THEN %(province)s + n %% 63 END
     FROM generate_series(0, %(size)s - 1) n
 """
+# Two sealed entries per device, as a real log has them by then: in the order of the devices' arrival, which is
+# not the order of their codes.
 BUILD_LEDGER = """
-    INSERT INTO ledger_outbox (eid, event, day, dev, n, state, body, prev_at)
-    SELECT gen_random_uuid(), 'device.inspected', '2021-09-15', code, 1, 'accepted', '{}', 1 FROM donations_device
+    INSERT INTO ledger_entry (index, eid, event, dev, n, state, subject, body, leaf_hash)
+    SELECT e.n * devices.many + d.place, md5(e.n || d.code)::uuid, 'device.' || e.event, d.code, e.n, e.state, e.subject,
+        made.body, sha256('\\x00'::bytea || convert_to(made.body, 'UTF8'))
+    FROM (VALUES (0, 'received', 'received', 'CK-2021-000123', '"kind":"tablet","lot":"LO-00001","pledge":"CK-2021-000123","to":"KHO-TU"'),
+                 (1, 'inspected', 'accepted', NULL, '"criteria":"TC-TABLET-1","outcome":"accepted"')) AS e (n, event, state, subject, words),
+        (SELECT code, row_number() OVER (ORDER BY id) - 1 AS place FROM donations_device) AS d,
+        (SELECT count(*) AS many FROM donations_device) AS devices,
+        LATERAL (SELECT '{"d":"2021-09-15","dev":"' || d.code || '","eid":"' || md5(e.n || d.code) || '",' || e.words
+            || ',"t":"device.' || e.event || '","v":1}' AS body) AS made
+    ORDER BY 1
 """
 
 
@@ -389,7 +421,8 @@ def national_run(quick: bool) -> Iterator[dict]:
         services.confirm_randomness(by=other, run=run, value="12345", at=later)
         propose = timed(lambda: services.propose(by=clerk, run=run, at=later))
         services.approve(by=approver, run=run, at=later)
-        entries, commit = measured_commit(approver, run, later)
+        with readers(run) as waits:
+            entries, commit = measured_commit(approver, run, later)
         run.refresh_from_db()
         floor = floor_of(run)
         loop = row_by_row(run)
@@ -414,6 +447,116 @@ def national_run(quick: bool) -> Iterator[dict]:
                 "peak_mb": peak_mb(),
             }
             yield line | ({"limit": limit} if limit else {})
+        for page, wait in waits.items():
+            # The promise is in seconds: the floor is one second, so that the ratio is them.
+            yield {
+                "name": f"allocation.run longest read of {page} during the commit", "seconds": wait, "floor": "1 s",
+                "floor_seconds": 1, "ratio": wait, "limit": 2, "rows": rows, "peak_mb": peak_mb(),
+            }  # fmt: skip
+        small = small_run((clerk, other, approver), policy)
+        yield {
+            "name": "allocation.run 500 devices in one province, all steps", "seconds": small, "floor": "1 s",
+            "floor_seconds": 1, "ratio": small, "limit": 1, "rows": 500, "peak_mb": peak_mb(),
+        }  # fmt: skip
+
+
+# Reads a public and a staff page again and again in a process of its own until told to stop; says how long the longest took.
+READER = """
+import json, logging, sys, threading, time
+logging.disable(logging.CRITICAL)
+import django; django.setup()
+from django.conf import settings
+settings.ALLOWED_HOSTS = ["*"]
+from django.test import Client
+from accounts.models import User
+from tests.signing_in import pass_second_factor
+code, device = sys.argv[1:]
+staff, public = Client(), Client()
+user = User.objects.get(email="c@example.vn")
+staff.force_login(user)
+pass_second_factor(staff.session, user)
+pages = {
+    "a public page": (public, f"/phan-bo/cong-khai/{code}/"),
+    "a staff page": (staff, f"/phan-bo/thu-hoi/?may={device}"),
+}
+longest = dict.fromkeys(pages, 0)
+done = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), done.set()), daemon=True).start()
+rounds = 0
+while not done.is_set() or not rounds:
+    for name, (client, address) in pages.items():
+        start = time.perf_counter()
+        status = client.get(address).status_code
+        if rounds:
+            longest[name] = max(longest[name], time.perf_counter() - start)
+        assert status == 200, (address, status)
+    if not rounds:
+        print("ready", flush=True)
+    rounds += 1
+    time.sleep(0.05)  # a reader, not a load
+print(json.dumps(longest))
+"""
+
+
+@contextmanager
+def readers(run: AllocationRun) -> Iterator[dict[str, float]]:
+    """Someone who keeps reading a public and a staff page meanwhile; afterwards, the longest wait for each."""
+    waits: dict[str, float] = {}
+    device = run.offers.order_by("device_id").values_list("device__code", flat=True)[0]
+    process = subprocess.Popen(
+        [sys.executable, "-c", READER, run.code, device], cwd=ROOT, env=os.environ | {
+            "DJANGO_SETTINGS_MODULE": "sms_program.settings",
+            "DATABASE_URL": settings.DATABASE_URL.rsplit("/", 1)[0] + "/" + connection.settings_dict["NAME"],
+        }, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    if process.stdout.readline() != "ready\n":
+        raise RuntimeError("the reader of pages did not start")
+    yield waits
+    answer, _ = process.communicate()
+    waits |= json.loads(answer)
+
+
+ADD_DEVICES = """
+    INSERT INTO donations_device (code, lot_id, serial_number, serial_key, imei, state, is_child_protected, accepted_at,
+        accepted_by_id, earmark_unit_id)
+    SELECT upper(substr(md5('later' || n), 1, 12)), (SELECT min(id) FROM donations_lot), 'SL' || n, 'SL0' || n, '', 'accepted',
+        true, %(at)s, %(user)s, %(province)s FROM generate_series(1, 500) n
+"""
+ADD_ENTRIES = """
+    INSERT INTO ledger_outbox (eid, event, day, dev, n, state, body, prev_at)
+    SELECT gen_random_uuid(), 'device.inspected', '2021-09-15', code, 1, 'accepted', '{}', 1
+    FROM donations_device WHERE serial_key LIKE 'SL0%'
+"""
+
+
+def small_run(officials: tuple[User, User, User], policy: AllocationPolicy) -> float:
+    """Seconds of work from the freeze to the commit for 500 more devices of one province, after the nation's run."""
+    clerk, other, approver = officials
+    province = AdministrativeUnit.objects.filter(level="province").order_by("pk").first()
+    with connection.cursor() as cursor:
+        cursor.execute("SET session_replication_role = replica")
+        cursor.execute(ADD_DEVICES, {"at": NOW, "user": clerk.pk, "province": province.pk})
+        cursor.execute("SET session_replication_role = DEFAULT")
+        cursor.execute(ADD_ENTRIES)
+        cursor.execute("ANALYZE donations_device; ANALYZE ledger_outbox; ANALYZE schools_student")
+    later = NOW + dt.timedelta(days=1)
+    run = services.open_run(
+        by=clerk, policy=policy, randomness_source="x", draw_at=later, at=NOW, province=province
+    )
+    steps = [
+        lambda: services.freeze(by=clerk, run=run, at=NOW),
+        lambda: services.enter_randomness(by=clerk, run=run, value="12345", at=later),
+        lambda: services.confirm_randomness(by=other, run=run, value="12345", at=later),
+        lambda: services.propose(by=clerk, run=run, at=later),
+        lambda: services.approve(by=approver, run=run, at=later),
+        lambda: services.commit(by=approver, run=run, at=later),
+    ]
+    with tempfile.TemporaryDirectory() as folder, override_settings(LEDGER_DIR=Path(folder)):
+        seconds = [timed(step) for step in steps]
+    sys.stderr.write(f"  500 devices: {[round(one, 2) for one in seconds]}\n")
+    if Allocation.objects.filter(run=run).count() != 500:
+        raise RuntimeError("the small run did not allocate its 500 devices")
+    return sum(seconds)
 
 
 def measured_commit(approver: User, run: AllocationRun, at: dt.datetime) -> tuple[float, float]:

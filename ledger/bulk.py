@@ -6,11 +6,14 @@ database (a million). Both check the legal order of every device in one statemen
 
 import datetime
 import re
+import secrets
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from django.db import connection
+from django.db import DataError, IntegrityError, connection, transaction
 from psycopg import sql
+from psycopg.errors import NotNullViolation, StringDataRightTruncation
 
 from ledger import custody
 from ledger.events import CODE, EVENTS, VERSION
@@ -29,41 +32,53 @@ STAGE = """
         subject text COLLATE "C", hold text COLLATE "C", body text COLLATE "C", prev_at smallint
     ) ON COMMIT DROP
 """
-# Moves as rows, so that the one table of custody.py decides in SQL too.
+# Where a device of `made` stands (its latest entry, waiting in the outbox or sealed) and what its move leads to.
+STANDS = """
+    LEFT JOIN {latest}
+    LEFT JOIN ({moves}) AS move (outcome, before, after)
+        ON move.outcome = made.outcome AND move.before = coalesce(latest.state, '')
+"""
+ONE_BY_ONE = """
+    LATERAL (
+        SELECT n, state FROM (
+            (SELECT n, state FROM ledger_outbox o WHERE o.dev = made.dev ORDER BY n DESC LIMIT 1)
+            UNION ALL
+            (SELECT n, state FROM ledger_entry e WHERE e.dev = made.dev ORDER BY n DESC LIMIT 1)
+        ) AS both_tables ORDER BY n DESC LIMIT 1
+    ) AS latest ON true
+"""
+# The same from one pass over the log. `chr(n)` before the state orders them by n; a device has no thousand steps.
+ALL_AT_ONCE = """
+    (
+        SELECT dev, ascii(step) - 1 AS n, substr(step, 2) AS state FROM (
+            SELECT dev, max(chr(n + 1) || state COLLATE "C") AS step FROM (
+                SELECT dev, n, state FROM ledger_outbox UNION ALL SELECT dev, n, state FROM ledger_entry
+            ) AS both_tables WHERE dev IS NOT NULL GROUP BY dev
+        ) AS steps
+    ) AS latest ON latest.dev = made.dev
+"""
+# A look into two indexes costs as much as some entries in a pass over all.
+ENTRIES_PER_LOOK = 4
+ROWS_IN_MEMORY = 10_000
+# An illegal move has no state after it, and a body that breaks the format is NULL: the table refuses either, and with
+# it the whole statement, so that a million legal ones are looked at once.
 INSERT = """
-    WITH moves (outcome, before, after) AS (SELECT * FROM unnest(%(outcomes)s::text[], %(before)s::text[], %(after)s::text[])),
-    placed AS (
-        SELECT s.*, coalesce(latest.n, -1) + 1 AS n, coalesce(latest.state, '') AS before
-        FROM ledger_stage s LEFT JOIN LATERAL (
-            SELECT n, state FROM (
-                (SELECT n, state FROM ledger_outbox o WHERE o.dev = s.dev ORDER BY n DESC LIMIT 1)
-                UNION ALL
-                (SELECT n, state FROM ledger_entry e WHERE e.dev = s.dev ORDER BY n DESC LIMIT 1)
-            ) both_tables ORDER BY n DESC LIMIT 1
-        ) latest ON true
-    )
     INSERT INTO ledger_outbox (eid, event, day, dev, n, state, subject, hold, body, prev_at)
-    SELECT p.eid, %(event)s, %(day)s, p.dev, p.n, m.after, p.subject, p.hold, p.body, p.prev_at
-    FROM placed p JOIN moves m ON m.outcome = p.outcome AND m.before = p.before
-    ORDER BY p.pos
+    SELECT made.eid, {event}, {day}, made.dev, coalesce(latest.n, -1) + 1, move.after, made.subject, made.hold,
+        made.body, made.prev_at
+    FROM ({made}) AS made {stands} {order}
 """
 INSERT_OTHER = """
     INSERT INTO ledger_outbox (eid, event, day, state, subject, hold, body, prev_at)
-    SELECT eid, %(event)s, %(day)s, '', subject, hold, body, prev_at FROM ledger_stage ORDER BY pos
+    SELECT made.eid, {event}, {day}, '', made.subject, made.hold, made.body, made.prev_at
+    FROM ({made}) AS made ORDER BY made.pos
 """
 REFUSED = """
-    SELECT s.dev, s.outcome, coalesce(latest.state, '') FROM ledger_stage s LEFT JOIN LATERAL (
-        SELECT n, state FROM (
-            (SELECT n, state FROM ledger_outbox o WHERE o.dev = s.dev ORDER BY n DESC LIMIT 1)
-            UNION ALL
-            (SELECT n, state FROM ledger_entry e WHERE e.dev = s.dev ORDER BY n DESC LIMIT 1)
-        ) both_tables ORDER BY n DESC LIMIT 1
-    ) latest ON true
-    WHERE NOT EXISTS (
-        SELECT 1 FROM unnest(%(outcomes)s::text[], %(before)s::text[]) AS m (outcome, before)
-        WHERE m.outcome = s.outcome AND m.before = coalesce(latest.state, '')
-    ) ORDER BY s.pos LIMIT 1
+    SELECT made.dev, made.outcome, coalesce(latest.state, ''), made.body IS NOT NULL FROM ({made}) AS made {stands}
+    WHERE made.body IS NULL OR move.after IS NULL ORDER BY made.pos LIMIT 1
 """
+STAGED = "SELECT * FROM ledger_stage"
+REFUSALS = (NotNullViolation, StringDataRightTruncation)
 
 
 def record_many(
@@ -85,7 +100,7 @@ def record_many(
             "COPY ledger_stage (eid, dev, outcome, subject, hold, body, prev_at) FROM STDIN"
         ) as copy:
             for number, row in enumerate(rows):
-                fields = dict(row)
+                fields: dict[str, Any] = dict(row)
                 hold, commit = fields.pop("hold", None), fields.pop("commit", None)
                 device = fields.pop("device", None)
                 _check_hold(event, hold)
@@ -102,7 +117,8 @@ def record_many(
             with cursor.copy("COPY ledger_opening (eid, field, salt, value) FROM STDIN") as copy:
                 for opening in salts:
                     copy.write_row(opening)
-        _insert(cursor, event, on, len(eids))
+        cursor.execute("ANALYZE ledger_stage")
+        _insert(cursor, event, on, STAGED)
     return eids
 
 
@@ -114,34 +130,30 @@ def record_select(
     params: Sequence | Mapping = (),
     columns: Sequence[str],
     constants: Mapping[str, str | int] | None = None,
+    expected: int = 0,
 ) -> int:
-    """Record one entry per row of `select` in the caller's transaction; return how many.
+    """Record one entry per row of `select` in the caller's transaction, in one statement; return how many.
 
     `select` is SQL of the caller (never of a person) that yields exactly `columns`: `device`, keys of the
     event, `hold`; a NULL leaves an optional key out. `constants` are keys with the same value in every row.
     Codes, hashes and words are checked in the database against the event's kinds. No commitments and no
-    names this way. Raises LedgerRefusedError like `record_many`.
+    names this way. Entries about devices stand in the order of the devices' codes. `expected` says about how many rows
+    there are, when they are many. Raises LedgerRefusedError naming the first device of `select` that may not make the
+    move or whose values break the format; then nothing is recorded.
 
     Example: record_select(event="device.allocated", on=day, columns=["device", "area"], constants={"run": code},
     select="SELECT device_code, public_area FROM allocation_allocation WHERE run_id = %s", params=[run.pk])
     """
     _must_be_atomic()
     _check_day(on)
+    _check_hold(event, "hold" if "hold" in columns else None)
+    made = _made_sql(event, on, select, columns, constants or {})
     with connection.cursor() as cursor:
-        _fresh_stage(cursor)
-        statement, check = _stage_sql(event, on, select, columns, constants or {})
-        cursor.execute(statement, params or None)
-        cursor.execute(
-            "SELECT count(*), count(*) FILTER (WHERE body IS NULL), min(dev) FILTER (WHERE body IS NULL) FROM ledger_stage"
-        )
-        count, bad, first = cursor.fetchone()
-        if bad:
-            raise LedgerRefusedError(
-                f"Sổ cái không nhận {bad} mục «{event}» ({check}), mục đầu tiên của máy {first}.",
-                code="format",
-            )
-        _insert(cursor, event, on, count)
-    return count
+        if (
+            expected > ROWS_IN_MEMORY
+        ):  # a million entries are put in order, and seen by the guard, without the disk
+            cursor.execute("SET LOCAL work_mem = '512MB'")
+        return _insert(cursor, event, on, made, params, expected=expected)
 
 
 def _fresh_stage(cursor) -> None:
@@ -149,25 +161,65 @@ def _fresh_stage(cursor) -> None:
     cursor.execute(STAGE)
 
 
-def _insert(cursor, event: str, on: datetime.date, count: int) -> None:
-    """Move the staged rows into the outbox; refuse all if one device may not make the move."""
-    if "dev" not in EVENTS[event].required:
-        cursor.execute(INSERT_OTHER, {"event": event, "day": on})
-        return
+def _insert(
+    cursor, event: str, on: datetime.date, made: str, params: Sequence | Mapping = (), *, expected: int = 0
+) -> int:
+    """Put the rows of `made` into the outbox; refuse all if one device may not make the move. Returns how many."""
+    names = {"made": made, "event": _literal(event), "day": _literal(on)}
+    if "dev" in EVENTS[event].required:
+        are_many = expected * ENTRIES_PER_LOOK > _steps_known(cursor) if expected else False
+        moves = _moves_sql(event)
+        latest, order = (ALL_AT_ONCE, "ORDER BY made.dev") if are_many else (ONE_BY_ONE, "ORDER BY made.pos")
+        statement = INSERT.format(**names, stands=STANDS.format(latest=latest, moves=moves), order=order)
+        refused = REFUSED.format(made=made, stands=STANDS.format(latest=ONE_BY_ONE, moves=moves))
+    else:
+        statement = INSERT_OTHER.format(**names)
+        refused = f"SELECT NULL, '', '', false FROM ({made}) AS made WHERE body IS NULL LIMIT 1"
+    try:
+        with transaction.atomic():
+            cursor.execute(statement, params or None)
+            return cursor.rowcount
+    except (IntegrityError, DataError) as error:
+        if not isinstance(error.__cause__, REFUSALS):
+            raise
+        cursor.execute(refused, params or None)
+        device, outcome, state, is_well_formed = cursor.fetchone()
+        raise (
+            _refuse_move(event, outcome, device, state) if is_well_formed else _refuse_format(event, device)
+        ) from error
+
+
+def _steps_known(cursor) -> int:
+    """About how many entries there are, sealed and waiting."""
+    cursor.execute(
+        "SELECT (SELECT coalesce(max(index), -1) + 1 FROM ledger_entry) + (SELECT count(*) FROM ledger_outbox)"
+    )
+    return cursor.fetchone()[0]
+
+
+def _moves_sql(event: str) -> str:
+    """The moves of the event as rows, so that the one table of custody.py decides in SQL too."""
     moves = [
-        (outcome, before, after)
+        sql.SQL("({}, {}, {})").format(outcome, before, after).as_string(None)
         for (name, outcome), states in custody.TRANSITIONS.items()
         if name == event
         for before, after in states.items()
     ]
-    outcomes, before, after = (list(column) for column in zip(*moves, strict=True))
-    names = {"event": event, "day": on, "outcomes": outcomes, "before": before, "after": after}
-    cursor.execute("ANALYZE ledger_stage")
-    cursor.execute(INSERT, names)
-    if cursor.rowcount != count:
-        cursor.execute(REFUSED, names)
-        device, outcome, state = cursor.fetchone()
-        raise _refuse_move(event, outcome, device, state)
+    return f"VALUES {', '.join(moves)}"
+
+
+def _refuse_format(event: str, device: str | None) -> LedgerRefusedError:
+    kinds = {**EVENTS[event].required, **EVENTS[event].optional}
+    whose = f" của máy {device}" if device else ""
+    return LedgerRefusedError(
+        f"Sổ cái không nhận mục «{event}»{whose}: có giá trị không đúng dạng. "
+        f"Dạng đúng: {', '.join(f'{key} là {kind}' for key, kind in kinds.items())}.",
+        code="format",
+    )
+
+
+def _literal(value: object) -> str:
+    return sql.Literal(value).as_string(None)
 
 
 PATTERN = {
@@ -178,12 +230,35 @@ PATTERN = {
     "hash": "[0-9a-f]{64}",
     "eid": "[0-9a-f]{32}",
 }
+# A bound on the repetition makes PostgreSQL's regular expressions ten times as slow, and there are a million of them:
+# so the length is looked at apart (a test holds both to the patterns).
+BOUNDS = {
+    "code": (1, 64),
+    "place": (1, 64),
+    "province": (9, 9),
+    "device": (12, 12),
+    "hash": (64, 64),
+    "eid": (32, 32),
+}
+UNBOUNDED = {
+    **PATTERN,
+    "code": "[A-Za-z0-9][A-Za-z0-9._/-]*",
+    "place": "[A-Za-z0-9][A-Za-z0-9._/-]*",
+    "device": "[0-9A-HJKMNP-TV-Z]*",
+    "hash": "[0-9a-f]*",
+    "eid": "[0-9a-f]*",
+}
 
 
-def _stage_sql(
-    event: str, on: datetime.date, select: str, columns: Sequence[str], constants: Mapping[str, str | int]
-) -> tuple[str, str]:
-    """INSERT into the stage whose body is canonical by construction, and what it checks, in words.
+def _made_sql(
+    event: str,
+    on: datetime.date,
+    select: str,
+    columns: Sequence[str],
+    constants: Mapping[str, str | int],
+) -> str:
+    """SELECT of `eid, dev, outcome, subject, hold, body, prev_at, pos`; `body` is canonical by construction, NULL if a
+    value is not of its kind.
 
     Every value is a code, a word of an enum or an integer, so no character of it needs an escape; keys are
     written in their sorted order.
@@ -196,21 +271,23 @@ def _stage_sql(
     }
     unknown = [key for key in [*keys, *constants] if key not in kinds]
     missing = [key for key in EVENTS[event].required if key not in keys and key not in constants]
+    if "dev" in keys and "dev" not in EVENTS[event].required:  # a correction looks at the device's whole way
+        unknown.append("dev")
     if unknown or missing:
         raise LedgerRefusedError(f"Sổ cái: «{event}» thừa {unknown}, thiếu {missing}.", code="format")
     fixed = {"v": VERSION, "t": event, "d": on.isoformat(), **constants}
-    # A constant's kind is checked once, in Python, by an example body below.
-    head, tail, tests = [], [], []
+    head: list[str] = []
+    tail: list[str] = []
+    tests: list[str] = []
     for key in sorted({*keys, *fixed, "eid"}):
         side = head if key < "prev" else tail
         if key == "eid":
-            side.append("""'"eid":"' || eid_hex || '",'""")
+            side.append("""'"eid":"' || eid || '",'""")
         elif key in fixed:
             value = fixed[key]
             if key in constants:
                 _check_constant(event, key, value, kinds[key])
-            literal = f'"{key}":{value},' if isinstance(value, int) else f'"{key}":"{value}",'
-            side.append(sql.Literal(literal).as_string(None))
+            side.append(_literal(f'"{key}":{value},' if isinstance(value, int) else f'"{key}":"{value}",'))
         else:
             column = sql.Identifier(keys[key]).as_string(None)
             kind = kinds[key]
@@ -226,27 +303,26 @@ def _stage_sql(
     subject = "NULL"
     if subject_key in keys:
         subject = sql.Identifier(keys[subject_key]).as_string(None)
-    elif subject_key in constants:
-        subject = sql.Literal(str(constants[subject_key])).as_string(None)
-    outcome = sql.Literal(str(constants.get("outcome", ""))).as_string(None)
-    if "outcome" in keys:
-        outcome = "outcome"
-    head_text, tail_text = " || ".join(head), " || ".join(tail)
-    # The text is doubled for psycopg: literals may hold a percent sign only in a code, which CODE forbids.
-    statement = f"""
-        INSERT INTO ledger_stage (eid, dev, outcome, subject, hold, body, prev_at)
-        SELECT eid_hex::uuid, {"device" if "device" in columns else "NULL"}, {outcome}, {subject},
-            {"hold" if "hold" in columns else "NULL"},
-            CASE WHEN {" AND ".join(tests) or "true"} THEN '{{' || head_text || rtrim({tail_text}, ',') || '}}' END,
-            length(head_text) + 1
+    elif subject_key is not None and subject_key in constants:
+        subject = _literal(str(constants[subject_key]))
+    outcome = '"outcome"' if "outcome" in keys else _literal(str(constants.get("outcome", "")))
+    # 128 bits per entry from 256 fresh ones and its number: as random as asking the system for each, a tenth of the cost.
+    secret = f"'\\x{secrets.token_hex(32)}'::bytea"
+    eid = f"encode(substr(sha256({secret} || int8send(pos)), 1, 16), 'hex')"
+    # OFFSET 0 keeps the planner from writing the head out twice. No percent sign is in any of it: psycopg's are the caller's.
+    return f"""
+        SELECT eid::uuid AS eid, {"device" if "device" in columns else "NULL::text"} AS dev, {outcome} AS outcome,
+            {subject} AS subject, {"hold" if "hold" in columns else "NULL::text"} AS hold,
+            CASE WHEN {" AND ".join(tests) or "true"} THEN '{{' || head || rtrim({" || ".join(tail)}, ',') || '}}' END AS body,
+            length(head) + 1 AS prev_at, pos
         FROM (
-            SELECT source.*, head.head_text FROM (
-                SELECT rows.*, encode(substr(sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())), 1, 16), 'hex') AS eid_hex
-                FROM ({select}) AS rows
-            ) AS source CROSS JOIN LATERAL (SELECT {head_text} AS head_text) AS head
-        ) AS made
+            SELECT numbered.*, {" || ".join(head)} AS head FROM (
+                SELECT placed.*, {eid} AS eid FROM (
+                    SELECT rows.*, row_number() OVER () AS pos FROM ({select}) AS rows
+                ) AS placed OFFSET 0
+            ) AS numbered OFFSET 0
+        ) AS with_head
     """
-    return statement, ", ".join(f"{key}: {kinds[key]}" for key in keys)
 
 
 def _check_constant(event: str, key: str, value: str | int, kind: object) -> None:
@@ -272,8 +348,9 @@ def _column_test(column: str, kind: object, *, optional: bool) -> str:
         test = f"{column} IN ({words})"
     elif kind in ("count", "flag"):
         test = f"{column} BETWEEN 0 AND {2**53 - 1 if kind == 'count' else 1}"
-    elif kind in PATTERN:
-        test = f"{column} ~ {sql.Literal(f'^({PATTERN[kind]})$').as_string(None)}"
+    elif kind in BOUNDS:
+        shortest, longest = BOUNDS[kind]
+        test = f"length({column}) BETWEEN {shortest} AND {longest} AND {column} ~ '^({UNBOUNDED[kind]})$'"
     else:
         raise LedgerRefusedError(f"Sổ cái: không ghi hàng loạt được trường kiểu {kind}.", code="format")
     return f"({column} IS NULL OR {test})" if optional else f"coalesce({test}, false)"

@@ -104,6 +104,15 @@ class AllocationRun(models.Model):
     confirmed_at = models.DateTimeField("xác nhận lúc", null=True, blank=True)
     confirmed_by = person("người xác nhận")
     seed = models.CharField("hạt giống", max_length=64, blank=True)
+    # The rejected run whose very same applicants were drawn already: its codes, randomness and seed are kept.
+    seed_kept_from = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name="giữ hạt giống của đợt",
+    )
     summary = models.JSONField("tóm tắt phương án", default=dict, blank=True)
     proposal_digest = models.CharField("dấu vết phương án", max_length=64, blank=True)
     proposed_at = models.DateTimeField("lập phương án lúc", null=True, blank=True)
@@ -265,6 +274,7 @@ class Proposed(models.Model):
         db_index=False,
         verbose_name="học sinh",
     )
+    school_id = models.BigIntegerField("trường")  # as frozen: what the public destination is chosen by
     locality = models.SmallIntegerField("địa phương")
     group = models.SmallIntegerField("đối tượng")
     place = models.SmallIntegerField("thứ trong hộ")

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from allocation.files import BLOCK, DEVICE_COLUMNS, STUDENT_COLUMNS
+from allocation.files import DEVICE_COLUMNS, STUDENT_COLUMNS
+from allocation.tables import BLOCK
 from tests.rules import allocation_oracle as oracle
 from tests.rules.test_allocation_engine import LAW, SEED, scenario
 

@@ -390,3 +390,53 @@ def test_a_large_commit_leaves_the_same_table_behind(world, monkeypatch):
         public_area="VN",
     )
     assert again.pk > newest.pk
+
+
+def test_a_rejected_draw_is_kept_when_the_same_students_are_frozen_again(world):
+    world.students(14, group="poor")
+    world.students(9, group="near_poor")
+    world.stock(5)
+    first = world.proposed()
+    pairs = set(Proposed.objects.filter(run=first).values_list("device_id", "student_id"))
+    services.reject(by=world.clerk, run=first, reason="other_ground", at=AT + HOUR)
+
+    second = services.freeze(by=world.clerk, run=world.opened(), at=AT)
+    assert (second.state, second.seed_kept_from) == ("seeded", first)
+    assert (second.frozen_root, second.seed) == (first.frozen_root, first.seed)
+    codes = [
+        set(Applicant.objects.filter(run=run).values_list("student_id", "code")) for run in (first, second)
+    ]
+    assert codes[0] == codes[1]
+    second = services.propose(by=world.clerk, run=second, at=AT)
+    assert set(Proposed.objects.filter(run=second).values_list("device_id", "student_id")) == pairs
+    # What the public sees: the rejection with its reason, then the same root, number and seed.
+    assert [entry["reason"] for entry in entries("run.rejected")] == ["other_ground"]
+    for event, keys in (("run.frozen", ["root", "draw_on"]), ("run.seeded", ["randomness", "seed"])):
+        one, other = ([entry[key] for key in keys] for entry in entries(event))
+        assert one == other
+
+
+def test_more_devices_do_not_buy_another_draw(world):
+    world.students(14)
+    world.stock(5)
+    first = world.proposed()
+    services.reject(by=world.clerk, run=first, reason="supply_changed", at=AT)
+    world.stock(3)
+    second = services.freeze(by=world.clerk, run=world.opened(), at=AT)
+    assert (second.supply_count, second.seed) == (8, first.seed)
+
+
+@pytest.mark.parametrize("change", ["one more", "one changed", "not drawn yet"])
+def test_other_students_are_drawn_anew(world, change):
+    (one, *_) = world.students(14)
+    world.stock(5)
+    first = world.frozen() if change == "not drawn yet" else world.seeded()
+    services.reject(by=world.clerk, run=first, reason="error_in_inputs", at=AT)
+    if change == "one more":
+        world.students(1)
+    if change == "one changed":
+        Student.objects.filter(pk=one.pk).update(group="near_poor")
+    second = world.frozen()
+    assert (second.state, second.seed_kept_from, second.seed) == ("frozen", None, "")
+    assert second.frozen_root != first.frozen_root
+    assert not Applicant.objects.filter(run=second, code__in=first.applicants.values("code")).exists()

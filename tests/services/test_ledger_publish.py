@@ -1,13 +1,15 @@
 """The way of an entry: recorded with its change, sealed, published, signed, and found wrong when touched."""
 
 import datetime
+import json
+import re
 import sys
 
 import pytest
 from django.db import connection, transaction
 
 from ledger.audit import LogError, audit, verify_log
-from ledger.bulk import record_select
+from ledger.bulk import BOUNDS, PATTERN, _column_test, record_select
 from ledger.models import LedgerEntry, LedgerOutbox
 from ledger.publisher import publish_figures
 from ledger.sequencer import PLAIN, as_sequencer
@@ -127,6 +129,100 @@ def test_record_select_is_the_same_as_one_by_one(log):
     assert audit(log.disk.fetch, log.verifiers)["problems"] == [
         "run DPB-1: 50 devices allocated, never committed"
     ]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("expected", [0, 1_000_000], ids=["looked up one by one", "in one pass over the log"])
+def test_record_select_sees_what_waits_and_what_is_sealed(log, expected):
+    waiting, sealed, refused, unknown = *receive(3), "ZZZZZZZZZZZZ"
+    for code in (sealed, refused):
+        record(event="device.inspected", on=DAY, device=code, outcome="accepted")
+    log.turn()
+    record(event="device.inspected", on=DAY, device=waiting, outcome="accepted")
+    record(event="device.inspected", on=DAY, device=refused, outcome="refused")  # waits, and counts more
+
+    def allocate(*codes: str) -> int:
+        with transaction.atomic():
+            return record_select(
+                event="device.allocated",
+                on=DAY,
+                columns=["device", "area"],
+                constants={"run": "DPB-1"},
+                select="SELECT unnest(%s::text[]) AS device, 'VN2021-15' AS area",
+                params=[list(codes)],
+                expected=expected,
+            )
+
+    # The first of the list that may not, whatever the order of the codes.
+    with pytest.raises(LedgerRefusedError, match=f"{refused}: .*Không đạt kiểm định"):
+        allocate(waiting, refused, unknown)
+    with pytest.raises(LedgerRefusedError, match=f"{unknown}: "):
+        allocate(unknown, refused, waiting)
+    assert not LedgerOutbox.objects.filter(event="device.allocated").exists()
+    assert allocate(sealed, waiting) == 2
+    steps = LedgerOutbox.objects.filter(event="device.allocated").values_list("dev", "n", "state")
+    assert set(steps) == {(sealed, 2, "allocated"), (waiting, 2, "allocated")}
+    bodies = [json.loads(body) for body in LedgerOutbox.objects.values_list("body", flat=True)]
+    assert len({body["eid"] for body in bodies}) == len(bodies)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"device": "7K3QF9XW2MD"},
+        {"device": "7K3QF9XW2MDCC"},
+        {"device": "7k3qf9xw2mdc"},
+        {"device": "7K3QF9XW2MDO"},
+        {"device": None},
+        {"area": ""},
+        {"area": ".VN"},
+        {"area": "VN 15"},
+        {"area": "VN2021-15\n"},
+        {"area": "Đà-Nẵng"},
+        {"area": 'VN","x":"'},
+        {"area": "V" * 65},
+        {"area": None},
+    ],
+)
+def test_record_select_refuses_values_that_are_not_of_their_kind(log, values):
+    (code,) = receive(1)
+    record(event="device.inspected", on=DAY, device=code, outcome="accepted")
+    given = {"device": code, "area": "V" * 64} | values
+    with pytest.raises(LedgerRefusedError, match="không đúng dạng"), transaction.atomic():
+        record_select(
+            event="device.allocated",
+            on=DAY,
+            columns=["device", "area"],
+            constants={"run": "DPB-1"},
+            select="SELECT %s::text AS device, %s::text AS area",
+            params=[given["device"], given["area"]],
+        )
+    assert LedgerOutbox.objects.count() == 2
+
+
+@pytest.mark.django_db
+def test_a_kind_s_length_and_letters_are_its_pattern():
+    alphabet = ' -./09AIOUZ_afgz\n"\\đ'
+    for kind, pattern in PATTERN.items():
+        shortest, longest = BOUNDS[kind]
+        sizes = (shortest - 1, shortest, longest, longest + 1)
+        values = {
+            "VN2021-15",
+            "A" * longest,
+            "0" * longest,
+            "a" * longest,
+            *(c * n for c in alphabet for n in sizes),
+        }
+        values |= {f"{c}{'0' * (longest - 1)}" for c in alphabet} | {
+            f"{'0' * (longest - 1)}{c}" for c in alphabet
+        }
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT v FROM unnest(%s::text[]) AS v WHERE {_column_test('v', kind, optional=False)}",
+                [sorted(values)],
+            )
+            assert {row[0] for row in cursor} == {v for v in values if re.fullmatch(pattern, v)}, kind
 
 
 @pytest.mark.django_db
