@@ -106,6 +106,11 @@ FREEZE_DEVICES = f"""
     )
 """
 
+OFFERED = """
+    SELECT d.code AS device FROM allocation_offer o JOIN donations_device d ON d.id = o.device_id
+    WHERE o.run_id = %s ORDER BY d.code
+"""
+
 
 @dataclass(frozen=True)
 class Places:
@@ -179,7 +184,7 @@ def read_inputs(applicants: str, offers: str, params: dict[str, Any]) -> Inputs:
     )  # fmt: skip
     offer = read_columns(offers, params, device_id="i8", level="i2", area="i8", position="i4")
     students = Students(
-        code=rows["code"].astype("U16").tolist(),
+        code=texts(rows["code"]),
         **places.columns(rows["school_id"]),
         group=rows["group_number"].astype(np.int8),
         priority_locality=rows["is_priority"],
@@ -199,6 +204,12 @@ def read_inputs(applicants: str, offers: str, params: dict[str, Any]) -> Inputs:
         area_ids=offer["area"],
         places=places,
     )
+
+
+def texts(codes: np.ndarray) -> list[str]:
+    """ASCII codes of one length as strings, cut from a single one: twice as fast as numpy's own."""
+    size, text = codes.dtype.itemsize, codes.tobytes().decode()
+    return [text[begin : begin + size] for begin in range(0, len(text), size)]
 
 
 def frozen_inputs(run_id: int) -> Inputs:

@@ -21,6 +21,7 @@ from allocation.models import (
     Revocation,
 )
 from common import jobs
+from ledger.bulk import refuse_moves
 from ledger.codes import new_code
 from ledger.commitments import draw_seed
 from ledger.draw import draw_file
@@ -180,6 +181,10 @@ def freeze(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_p
         raise ValidationError("Không có học sinh nào đủ điều kiện trong phạm vi này nên không có gì để chốt.")
     if not run.supply_count:
         raise ValidationError("Không có máy nào trong kho cho phạm vi này nên không có gì để chốt.")
+    # What the stock calls accepted must be so in the ledger too: a recalled device is found now, not at the commit.
+    refuse_moves(
+        event="device.allocated", select=freezing.OFFERED, params=[run.pk], expected=run.supply_count
+    )
     progress(2, 3, step="Tính gốc dữ liệu")
     run.frozen_root = freezing.frozen_root(run.pk)
     run.engine_digest = freezing.engine_digest()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 from django.conf import settings
 from django.db import connection
@@ -19,6 +20,7 @@ from drills import drill
 from ledger.models import LedgerOutbox
 
 KILLS = 50
+BAD_LINE = 1_234_567
 COMMIT = """
 import django; django.setup()
 import sys
@@ -81,3 +83,38 @@ def commit_under_kills() -> dict:
         assert entries == run.summary["allocated"]
         assert LedgerOutbox.objects.filter(event="run.committed").count() == 1
         return {"kills": killed, "allocations": len(pairs), "entries": entries, "doubled": 0, "lost": 0}
+
+
+@drill("allocation.bad_line")
+def bad_line() -> dict:
+    """One wrong value at line 1,234,567: told with file, line and column, exit status 2, nothing written."""
+    students = "student,province,district,school,group,priority_locality,household,household_devices\n"
+    devices = "device,earmark_level,earmark_code,lot\n"
+    told = 0
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "P.json").write_text('{"groups": ["poor"]}')
+        for wrong, bad, column in (
+            ("S.csv", "x,01,,T1,rich,0,,", "group"),
+            ("S.csv", "x,01,,T1,poor,0,,1", "household_devices"),
+            ("S.csv", "a7,01,,T1,poor,0,,", "student"),
+            ("D.csv", "x,school,,L1", "earmark_code"),
+        ):
+            good = {"S.csv": "a{},01,,T1,poor,0,,", "D.csv": "m{},,,L1"}
+            for file, header in (("S.csv", students), ("D.csv", devices)):
+                lines = [good[file].format(number) for number in range(BAD_LINE if file == wrong else 3)]
+                if file == wrong:
+                    lines[BAD_LINE - 2] = bad
+                (folder / file).write_text(header + "\n".join(lines) + "\n")
+            done = subprocess.run(
+                [
+                    sys.executable, "manage.py", "simulate", f"--students={folder / 'S.csv'}",
+                    f"--devices={folder / 'D.csv'}", f"--policy={folder / 'P.json'}", f"--seed={'5e' * 32}",
+                    f"--output={folder / 'O.csv'}",
+                ], cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            assert done.returncode == 2, done.stderr
+            assert f"{folder / wrong}, line {BAD_LINE}, column {column}: expected" in done.stderr, done.stderr
+            assert not (folder / "O.csv").exists()
+            told += 1
+    return {"line": BAD_LINE, "files": told, "told": told}

@@ -156,6 +156,19 @@ def record_select(
         return _insert(cursor, event, on, made, params, expected=expected)
 
 
+def refuse_moves(*, event: str, select: str, params: Sequence | Mapping = (), expected: int = 0) -> None:
+    """Raise LedgerRefusedError naming the first `device` of `select` that may not make the move now; record nothing."""
+    made = f"SELECT device AS dev, '' AS outcome, '' AS body, row_number() OVER () AS pos FROM ({select}) AS rows"
+    with connection.cursor() as cursor:
+        latest = ALL_AT_ONCE if expected * ENTRIES_PER_LOOK > _steps_known(cursor) else ONE_BY_ONE
+        stands = STANDS.format(latest=latest, moves=_moves_sql(event))
+        cursor.execute(REFUSED.format(made=made, stands=stands), params or None)
+        refused = cursor.fetchone()
+    if refused is not None:
+        device, outcome, state, _ = refused
+        raise _refuse_move(event, outcome, device, state)
+
+
 def _fresh_stage(cursor) -> None:
     cursor.execute("DROP TABLE IF EXISTS pg_temp.ledger_stage")
     cursor.execute(STAGE)

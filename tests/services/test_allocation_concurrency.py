@@ -1,13 +1,16 @@
 """Sixteen at once at one run, and a worker killed in the middle: one effect, nothing doubled, nothing lost."""
 
+import datetime as dt
 import threading
 
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connections
 
-from allocation import services
+from allocation import services, tasks
 from allocation.models import Allocation, AllocationRun, Applicant, Proposed
+from common import jobs
+from common.models import Job, Programme
 from ledger.models import LedgerOutbox
 from tests.allocation_world import AT, AllocationWorld
 
@@ -19,6 +22,11 @@ TOGETHER = 16
 def world(settings, tmp_path):
     settings.LEDGER_DIR = tmp_path
     return AllocationWorld()
+
+
+def at_programme_time(moment: dt.datetime) -> None:
+    """The programme's clock shows this day."""
+    Programme.objects.update_or_create(pk=1, defaults={"today_on": moment.date(), "is_demonstration": True})
 
 
 def at_once(work) -> list[object]:
@@ -67,5 +75,40 @@ def test_sixteen_at_once_have_one_effect_at_every_step(world):
     assert Allocation.objects.live().count() == 30
     for event, count in {
         "run.frozen": 1, "run.seeded": 1, "run.approved": 1, "run.committed": 1, "device.allocated": 30,
+    }.items():  # fmt: skip
+        assert LedgerOutbox.objects.filter(event=event).count() == count, event
+
+
+def test_each_task_delivered_three_times_has_one_effect(world):
+    world.students(20)
+    world.stock(12)
+    at_programme_time(AT)
+    run = world.opened(draw_at=AT + dt.timedelta(days=2))
+    later = run.draw_at + dt.timedelta(hours=1)
+
+    def deliver(task, job: Job) -> None:
+        for _ in range(3):
+            task(job_id=str(job.pk))
+        job.refresh_from_db()
+        assert (job.state, job.message) == ("done", "")
+
+    def handed_over(kind: str) -> Job:
+        return Job.objects.get(kind=f"allocation.tasks.{kind}", subject_id=str(run.pk))
+
+    deliver(tasks.freeze, services.request_freeze(by=world.clerk, run=run))
+    at_programme_time(later)
+    services.enter_randomness(by=world.clerk, run=run, value="12345", at=later)
+    services.confirm_randomness(by=world.other_clerk, run=run, value="12345", at=later)
+    deliver(tasks.propose, handed_over("propose"))
+    services.approve(by=world.approver, run=run, at=later)
+    deliver(tasks.commit, handed_over("commit"))
+    deliver(tasks.publish, jobs.hand_over(by=world.approver, kind="allocation.tasks.publish", subject=run))
+
+    run.refresh_from_db()
+    assert run.state == "committed"
+    assert Applicant.objects.filter(run=run).count() == 20
+    assert Proposed.objects.filter(run=run).count() == Allocation.objects.live().count() == 12
+    for event, count in {
+        "run.frozen": 1, "run.seeded": 1, "run.approved": 1, "run.committed": 1, "device.allocated": 12,
     }.items():  # fmt: skip
         assert LedgerOutbox.objects.filter(event=event).count() == count, event

@@ -11,6 +11,7 @@ from allocation import rules, services
 from allocation.models import Allocation, AllocationRun, Applicant, Phase, Proposed
 from donations.models import Device
 from ledger.models import LedgerOutbox
+from ledger.services import record
 from schools.models import AdministrativeUnit, DirectivePeriod, Student
 from tests.allocation_world import AT, AllocationWorld
 
@@ -159,6 +160,19 @@ def test_an_earmark_to_a_merged_unit_is_refused_by_name(world):
     )
     with pytest.raises(ValidationError, match=f"{code} dành cho"):
         services.freeze(by=world.clerk, run=world.opened(), at=AT)
+
+
+def test_a_device_accepted_in_stock_and_recalled_in_the_ledger_is_refused_by_name(world):
+    world.students(5)
+    codes = sorted(world.stock(3))
+    with transaction.atomic():
+        record(event="device.recalled", on=AT.date(), device=codes[1], reason="malware")
+    run = world.opened()
+    with pytest.raises(ValidationError, match=f"{codes[1]}.*hu hồi"):
+        services.freeze(by=world.clerk, run=run, at=AT)
+    run.refresh_from_db()
+    assert (run.state, run.applicants.count(), run.offers.count()) == ("opened", 0, 0)
+    assert entries("run.frozen") == []
 
 
 def test_an_overlapping_live_run_is_refused(world):
