@@ -35,6 +35,29 @@ LABEL = {
     "missing_free": "Thất lạc, không còn phân bổ",
     "written_off": "Đã thanh lý",
 }
+# What a person reads, in a refusal and in the verifier's report.
+EVENT_LABEL = {
+    "device.received": "tiếp nhận",
+    "device.inspected": "kiểm định",
+    "device.repaired": "sửa xong",
+    "device.allocated": "phân bổ",
+    "device.allocation_revoked": "huỷ phân bổ",
+    "device.dispatched": "chuyển đi",
+    "device.arrived": "đã đến",
+    "device.missing": "thất lạc",
+    "device.damaged": "hư hỏng",
+    "device.found": "tìm thấy",
+    "device.handed_over": "bàn giao",
+    "device.handover_confirmed": "gia đình xác nhận",
+    "device.broken": "hỏng",
+    "device.lost": "mất",
+    "device.stolen": "bị lấy cắp",
+    "device.returned": "thu về",
+    "device.replaced": "thay bằng máy khác",
+    "device.recalled": "thu hồi",
+    "device.written_off": "thanh lý",
+    "correction": "đính chính",
+}
 WITH_STUDENT = ("handed_over", "in_use", "broken", "recalled_out")
 IN_OFFICE = ("received", "accepted", "to_repair", "repaired", "allocated", "arrived", "damaged", "returned")
 # A device in these states is bound to one allocation.

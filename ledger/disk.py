@@ -3,8 +3,10 @@
 Every touch of the disk is one method here, so that a test can make each of them fail in turn.
 """
 
+import contextlib
+import fcntl
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -61,3 +63,13 @@ class Disk:
     def put(self, name: str, data: bytes) -> None:
         """Write one file; whole and on the disk when this returns."""
         self.put_all([(name, data)])
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the folder against every other process and thread that asks for it; let go when this one ends."""
+        handle = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)

@@ -237,6 +237,7 @@ EVENTS: dict[str, Event] = {
     "lot.dispatched": other(
         "lot",
         {"lot": "code", "from": "place", "to": "place", "qty": "count"},
+        None,
         lot="CH-000211",
         **{"from": "KHO-TU"},
         to="SGD-15",
@@ -470,7 +471,7 @@ def check_entry(body: dict) -> Event:
         elif key == "prev" and "dev" in body:
             check_kind(key, value, "count")
         elif key == "c":
-            check_commits(name, event, value)
+            check_commits(body["t"], event, value)
         elif key not in COMMON and key not in event.required:
             raise EventError(key, f"not a key of {name}")
     return event

@@ -48,7 +48,7 @@ class RequestForm(forms.ModelForm):
         return code
 
     def clean(self) -> dict:
-        cleaned = super().clean()
+        cleaned = super().clean() or {}
         if cleaned.get("website"):
             raise forms.ValidationError(_("Không gửi được yêu cầu này."))
         return cleaned

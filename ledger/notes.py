@@ -181,6 +181,8 @@ def open_checkpoint(raw: bytes, key: VerifierKey) -> tuple[TreeHead, Note]:
     """The tree head in a checkpoint that `key` signed; raises NoteError."""
     note = Note.parse(raw)
     head = TreeHead.parse(note.text)
+    if key.kind != ED25519:
+        raise NoteError(f"{key.name}: the key of a witness, not of a log")
     if head.origin != key.name:
         raise NoteError(f"checkpoint: of the log {head.origin}, expected {key.name}")
     note.signed_by(key)
@@ -190,7 +192,10 @@ def open_checkpoint(raw: bytes, key: VerifierKey) -> tuple[TreeHead, Note]:
 def witnesses_of(note: Note, keys: list[VerifierKey]) -> list[tuple[str, int]]:
     """(name, Unix time) of each trusted witness with a valid cosignature; a wrong one raises NoteError."""
     found = []
-    for key in keys:
+    # A key that is given twice is one witness.
+    for key in dict.fromkeys(keys):
+        if key.kind != COSIGNATURE:
+            raise NoteError(f"{key.name}: not the key of a witness")
         if any((name, key_id) == (key.name, key.key_id) for name, key_id, _ in note.signatures):
             found.append((key.name, note.signed_by(key) or 0))
     return found

@@ -6,6 +6,7 @@ checkpoint says how much of them counts.
 
 import datetime
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,17 +17,21 @@ import psycopg
 from django.conf import settings
 from django.db import connection, transaction
 
-from ledger.canon import dumps, parse
+from ledger.canon import MAX_BODY_BYTES, dumps, parse
 from ledger.custody import next_state
-from ledger.disclosure import Tally, check_public
+from ledger.disclosure import CELL_MINIMUM, Tally, check_public
 from ledger.disk import Disk
-from ledger.events import EVENTS
-from ledger.notes import Note, NoteError, SigningKey, TreeHead, VerifierKey, decode64, open_checkpoint
+from ledger.draw import DRAW_CELL_MINIMUM, HEADER
+from ledger.events import EVENTS, VERSION
+from ledger.keys import read_seed
+from ledger.models import LedgerEntry
+from ledger.notes import ED25519, Note, NoteError, SigningKey, TreeHead, VerifierKey, open_checkpoint
+from ledger.receipts import ReceiptError, check_receipt, make_receipt
 from ledger.sequencer import AREA_MINIMUM, as_sequencer, log_size, seal, sequencer_lock
 from ledger.services import record
-from ledger.signer import Mailbox, SignerRefusedError, SignRequest
+from ledger.signer import Mailbox, SignerRefusedError, SignRequest, rotation_path
 from ledger.tiles import WIDTH, Edge, TileError, Tiles, leaf_hashes, open_edge, read_entries
-from ledger.tree import consistency_proof, leaf_hash
+from ledger.tree import consistency_proof, inclusion_proof, leaf_hash
 from ledger.witnesses import cosign
 
 CHECKPOINT, VKEY, POLICY = "checkpoint", "vkey", "policy.json"
@@ -57,17 +62,10 @@ class Published:
 def signing_keys() -> list[SigningKey]:
     """The signer's keys from the settings, oldest first; each 32 bytes as URL-safe base64."""
     return [
-        SigningKey(settings.LEDGER_ORIGIN, _seed(part))
+        SigningKey(settings.LEDGER_ORIGIN, read_seed(part, "LEDGER_SIGNING_KEY"))
         for part in settings.LEDGER_SIGNING_KEY.split(",")
         if part.strip()
     ]
-
-
-def _seed(text: str) -> bytes:
-    seed = decode64(text.strip().replace("-", "+").replace("_", "/"), "LEDGER_SIGNING_KEY")
-    if len(seed) != 32:
-        raise NoteError("LEDGER_SIGNING_KEY: expected 32 bytes as base64")
-    return seed
 
 
 def public_keys(folder: Path | None = None) -> list[VerifierKey]:
@@ -76,7 +74,10 @@ def public_keys(folder: Path | None = None) -> list[VerifierKey]:
         lines = ((folder or settings.LEDGER_DIR) / VKEY).read_text().splitlines()
     except FileNotFoundError:
         return []
-    return [VerifierKey.parse(line) for line in lines if line.strip()]
+    try:
+        return [VerifierKey.parse(line) for line in lines if line.strip()]
+    except NoteError as error:
+        raise PublishError(f"{VKEY}: {error}; restart the signer, which writes it") from error
 
 
 def published(disk: Disk) -> Published | None:
@@ -128,7 +129,33 @@ def publish(
             [edge.size, edge.root(), note, at],
         )
     disk.put(CHECKPOINT, note.encode())
-    return published(disk)
+    done = published(disk)
+    if done is not None:
+        write_rotations(disk, done)
+    return done
+
+
+def write_rotations(disk: Disk, last: Published) -> None:
+    """Put the receipt of each `key.rotated` entry beside the log, under a checkpoint that the replaced key signed.
+
+    Whoever trusts the older key can follow to the newer (`audit.endorsed_keys`); the signer lets the older go only then.
+    """
+    entries = LedgerEntry.objects.filter(
+        subject=last.head.origin, event="key.rotated", index__lt=last.head.size
+    )
+    for entry in entries:
+        body = json.loads(entry.body)
+        old, new = (VerifierKey(body["key"], ED25519, bytes.fromhex(body[which])) for which in ("old", "new"))
+        path = rotation_path(new)
+        if body["role"] != "signer" or (disk.root / path).exists():
+            continue
+        proof = inclusion_proof(Tiles(disk.fetch, last.head.size).node, entry.index, last.head.size)
+        receipt = make_receipt(entry.body.encode(), entry.index, proof, last.raw).encode()
+        try:
+            check_receipt(receipt, old)
+        except ReceiptError:
+            continue  # The replaced key signs no more: too late, and the signer has said so.
+        disk.put(path, receipt)
 
 
 def _must_continue(disk: Disk, last: Published | None, size: int) -> None:
@@ -254,16 +281,38 @@ def policy() -> dict:
             "tree": "RFC 6962, SHA-256",
             "files": "https://c2sp.org/tlog-tiles",
             "checkpoint": "https://c2sp.org/tlog-checkpoint",
+            "signature": "https://c2sp.org/signed-note, Ed25519",
+            "cosignature": "https://c2sp.org/tlog-cosignature, cosignature/v1",
+            "witness": "https://c2sp.org/tlog-witness",
             "proof": "https://c2sp.org/tlog-proof",
-            "entry": "RFC 8785 JSON, version 1",
+            "entry": f"RFC 8785 JSON, NFC text, at most {MAX_BODY_BYTES} bytes, version {VERSION}",
+            "events": sorted(EVENTS),
+            "commitment": 'SHA-256("mtce/commit/v1\\0" || salt (32 bytes) || JCS([field, value]))',
+            "seed": 'SHA-256("mtce/seed/v1\\0" || frozen root (32 bytes) || randomness)',
+            "lot": 'SHA-256("mtce/lot/v1\\0" || seed (32 bytes) || applicant code), ascending',
+            "draw_file": f"runs/<run>.csv: {HEADER}",
+            "figures": "figures/<date>.json, canonical, whose SHA-256 is in figures.published",
+            "key_rotation": "keys/<id of the new key>.tlog-proof: key.rotated under the old key's signature",
         },
         "cadence": {
             "between_offices_hours": 1,
             "resigned_hours": 24,
             "handovers": "at once (demonstration)"
             if settings.LEDGER_AT_ONCE
-            else "weekly, per area, shuffled",
+            else "weekly, per area, shuffled, dated by the Monday, held until the area has enough or the run closes",
             "handover_area_minimum": 1 if settings.LEDGER_AT_ONCE else AREA_MINIMUM,
+            "figures": "as of the last batch, weekly",
+        },
+        "rules": {
+            "append_only": "an entry is never changed or removed; a correction is a new entry that names it",
+            "custody": "one way per device; legal orders as in the verifier's table, refused before they are recorded",
+            "children": "no row about a child; no eligibility group at device level",
+            "area_minimum": AREA_MINIMUM,
+            "area_of_roll": "at most half",
+            "cell_minimum": CELL_MINIMUM,
+            "draw_cell_minimum": DRAW_CELL_MINIMUM,
+            "lookup": "by the full code of a device only, throttled, not indexed",
+            "erasure": "the salt and what it opens are deleted; the commitment stays and says nothing",
         },
         "witnesses": {
             "known": [witness["key"] for witness in settings.LEDGER_WITNESSES],
@@ -286,26 +335,40 @@ def catch_up(*, disk: Disk | None = None) -> int:
     if size >= end:
         _must_continue(disk, last, size)
         return 0
-    rebuilt = Edge()
-    ours = read_table(0, size)
-    added = 0
-    table = [leaf for _, leaves in ours for leaf in leaves]
+    rebuilt, added = Edge(hashes_only=True), 0
+    ours = itertools.chain.from_iterable(leaves for _, leaves in read_table(0, size))
     with transaction.atomic(), connection.cursor() as cursor, as_sequencer(cursor):
         for number, bodies in enumerate(read_entries(disk.fetch, end)):
             leaves = leaf_hashes(bodies)
             for _ in rebuilt.add(bodies, leaves):
                 pass
             first = number * WIDTH
-            if table[first : first + WIDTH] != leaves[: max(0, size - first)][:WIDTH]:
+            known = max(0, min(size - first, len(bodies)))
+            if list(itertools.islice(ours, known)) != leaves[:known]:
                 raise PublishError("the table is not a prefix of the published log: restore an older backup")
-            fresh = bodies[max(0, size - first) :]
-            added += len(fresh)
-            _insert_published(cursor, max(first, size), fresh)
+            added += len(bodies) - known
+            _insert_published(cursor, first + known, bodies[known:])
         if rebuilt.root() != last.head.root:
             raise PublishError(
                 f"{disk.root}: the files don't match their checkpoint; copy them from a mirror"
             )
+        _must_not_contradict(cursor)
     return added
+
+
+def _must_not_contradict(cursor) -> None:
+    """Refuse to go on while an entry waits that was recorded after the restore and that the published log rules out."""
+    cursor.execute(
+        "SELECT o.dev, o.event, o.eid FROM ledger_outbox o WHERE EXISTS"
+        " (SELECT 1 FROM ledger_entry e WHERE e.dev = o.dev AND e.n >= o.n) ORDER BY o.id"
+    )
+    if rows := cursor.fetchall():
+        shown = "; ".join(f"{event} of {device} ({eid})" for device, event, eid in rows[:5])
+        raise PublishError(
+            f"{len(rows)} entries were recorded on the restored backup about devices whose later way is published"
+            f" already: {shown}. Nobody may work before the log has caught up: restore the backup again, run"
+            " `manage.py ledger catch-up` first, and record these again"
+        )
 
 
 def rebuild(*, disk: Disk | None = None) -> int:

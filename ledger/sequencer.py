@@ -32,29 +32,34 @@ SEAL = """
     SELECT index, eid, event, dev, n, state, subject, body, sha256('\\x00'::bytea || convert_to(body, 'UTF8'))
     FROM sealed ORDER BY index
 """
+# What names another entry by its id (an erasure, a correction) never comes before it.
 PLAIN = f"""
     WITH due AS (
         DELETE FROM ledger_outbox WHERE id IN (
             SELECT o.id FROM ledger_outbox o WHERE o.hold IS NULL AND NOT EXISTS (
                 SELECT 1 FROM ledger_outbox h WHERE h.hold IS NOT NULL AND h.dev = o.dev AND h.n < o.n
-            ) ORDER BY o.id LIMIT %(limit)s
+            ) AND NOT (o.event IN ('commitment.erased', 'correction') AND EXISTS (
+                SELECT 1 FROM ledger_outbox h WHERE h.hold IS NOT NULL AND replace(h.eid::text, '-', '') = o.subject
+            )) ORDER BY o.id LIMIT %(limit)s
         ) RETURNING eid, event, dev, n, state, subject, body, prev_at, id AS place, NULL::uuid AS shuffle
     ), {SEAL}
 """
-# Due: handovers of weeks that are over, of areas with ten or of closed runs; each with the Monday of its batch.
+# Due: handovers of weeks that are over, of areas with ten or of closed runs; each with the Monday of its batch. Ten of
+# one kind: five handovers and five confirmations of earlier ones are no ten.
 READY = """
     CREATE TEMP TABLE ledger_ready ON COMMIT DROP AS
-    SELECT o.hold, date_trunc('week', max(o.day))::date AS monday
+    SELECT o.hold, o.event, date_trunc('week', max(o.day))::date AS monday
     FROM ledger_outbox o LEFT JOIN ledger_closed_hold c ON c.hold = o.hold
     WHERE o.hold IS NOT NULL AND (%(at_once)s OR o.day < date_trunc('week', %(today)s::date))
-    GROUP BY o.hold
+    GROUP BY o.hold, o.event
     HAVING %(at_once)s OR count(DISTINCT o.dev) >= %(minimum)s OR bool_or(c.hold IS NOT NULL)
 """
 BATCH = f"""
     WITH held AS (
         SELECT o.dev, o.n, o.day, r.monday,
             r.hold IS NOT NULL AND (%(at_once)s OR o.day < date_trunc('week', %(today)s::date)) AS free
-        FROM ledger_outbox o LEFT JOIN ledger_ready r ON r.hold = o.hold WHERE o.hold IS NOT NULL
+        FROM ledger_outbox o LEFT JOIN ledger_ready r ON r.hold = o.hold AND r.event = o.event
+        WHERE o.hold IS NOT NULL
     ), way AS (
         SELECT dev, min(n) FILTER (WHERE free) AS first, min(n) FILTER (WHERE NOT free) AS wall,
             max(monday) FILTER (WHERE free) AS monday

@@ -7,7 +7,7 @@ import datetime
 import secrets
 import unicodedata
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from django.core.exceptions import ValidationError
@@ -151,7 +151,7 @@ def _check_hold(event: str, hold: str | None) -> None:
 def _refuse_move(event: str, outcome: str, device: str, state: str) -> LedgerRefusedError:
     where = custody.LABEL.get(state, state)
     return LedgerRefusedError(
-        f"Máy {device}: không ghi được «{EVENT_LABEL.get(event, event)}» vì máy đang ở bước «{where}».",
+        f"Máy {device}: không ghi được «{custody.EVENT_LABEL.get(event, event)}» vì máy đang ở bước «{where}».",
         code="move",
     )
 
@@ -187,9 +187,11 @@ def _correct(cursor, device: str, fields: Mapping[str, object]) -> tuple[int, st
     return n + 1, way[1][1] if len(way) > 1 else custody.NEW
 
 
-def close_hold(*, hold: str) -> None:
-    """The run behind this batch key is closed: what it holds goes out with the next batch."""
-    ClosedHold.objects.get_or_create(hold=hold)
+def close_holds(*, holds: Iterable[str]) -> int:
+    """The runs behind these batch keys are closed in their areas: what is held goes out with the next batch."""
+    rows = [ClosedHold(hold=hold) for hold in holds]
+    ClosedHold.objects.bulk_create(rows, ignore_conflicts=True)
+    return len(rows)
 
 
 @transaction.atomic
@@ -233,28 +235,3 @@ def openings_of(*, eid: uuid.UUID) -> list[Opening]:
 def find_entry(*, eid: uuid.UUID) -> LedgerEntry | None:
     """The sequenced entry with this event id; None while it waits for its batch."""
     return LedgerEntry.objects.filter(eid=eid).first()
-
-
-# What the person who acts reads in a refusal; pages use the same words.
-EVENT_LABEL = {
-    "device.received": "tiếp nhận",
-    "device.inspected": "kiểm định",
-    "device.repaired": "sửa xong",
-    "device.allocated": "phân bổ",
-    "device.allocation_revoked": "huỷ phân bổ",
-    "device.dispatched": "chuyển đi",
-    "device.arrived": "đã đến",
-    "device.missing": "thất lạc",
-    "device.damaged": "hư hỏng",
-    "device.found": "tìm thấy",
-    "device.handed_over": "bàn giao",
-    "device.handover_confirmed": "gia đình xác nhận",
-    "device.broken": "hỏng",
-    "device.lost": "mất",
-    "device.stolen": "bị lấy cắp",
-    "device.returned": "thu về",
-    "device.replaced": "thay bằng máy khác",
-    "device.recalled": "thu hồi",
-    "device.written_off": "thanh lý",
-    "correction": "đính chính",
-}

@@ -15,16 +15,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ledger.disk import Disk
-from ledger.notes import Note, NoteError, SigningKey, TreeHead, decode64, encode64, open_checkpoint
+from ledger.notes import NoteError, SigningKey, TreeHead, VerifierKey, decode64, encode64, open_checkpoint
 from ledger.tree import EMPTY_ROOT, ProofError, check_consistency
 
 STATE, REQUEST, ANSWER = "state.json", "request.json", "answer.json"
 
 
-class SignerRefusedError(Exception):
-    """The signer doesn't sign; the message says why, `size` is what it last signed."""
+def rotation_path(new: VerifierKey) -> str:
+    """Where the receipt of the `key.rotated` entry lies that makes `new` a key of the log."""
+    return f"keys/{new.key_id.hex()}.tlog-proof"
 
-    def __init__(self, message: str, size: int = 0):
+
+class SignerRefusedError(Exception):
+    """The signer doesn't sign; the message says why, `size` is what it last signed (-1: no size would help)."""
+
+    def __init__(self, message: str, size: int = -1):
         super().__init__(message)
         self.size = size
 
@@ -40,35 +45,83 @@ class SignRequest:
 
 
 class Signer:
-    """Signs tree heads of one log, in one history. `folder` holds its state; `keys` sign, the newest last."""
+    """Signs tree heads of one log, in one history. `folder` holds its state; `keys` sign, the newest last.
+
+    Raises SignerRefusedError at the start when the state can't be read, or when what was signed before carries none of
+    these keys: then a key was replaced without an overlap, or this is the memory of another log.
+    """
 
     def __init__(self, *, keys: list[SigningKey], folder: Path, published: Path | None = None):
-        self.keys, self.disk = keys, Disk(folder)
+        self.keys, self.disk, self.published = keys, Disk(folder), published
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.size, self.root = self._remember(published)
+        with self.disk.lock():
+            self.size, self.root = self._remember()
 
-    def _remember(self, published: Path | None) -> tuple[int, bytes]:
+    def _must_overlap(self, known: list[str]) -> None:
+        """Refuse keys that don't continue those of the last checkpoint: nobody could tell them from a stranger's."""
+        ids = self._key_ids()
+        if known and not set(known) & set(ids):
+            raise SignerRefusedError(
+                f"the last checkpoint was signed with {', '.join(known)}, none of which is here; a key is replaced by"
+                " signing with the old and the new one together until the log names the new one"
+            )
+        if set(known) - set(ids) and self.published is not None:
+            endorsement = self.published.parent / rotation_path(self.keys[-1].verifier)
+            if not endorsement.exists():
+                raise SignerRefusedError(
+                    f"the old key may go only when the log names the new one ({endorsement} is missing): sign with both,"
+                    " run `manage.py ledger keys rotated`, and wait for the next checkpoint"
+                )
+
+    def _remember(self) -> tuple[int, bytes]:
         """What was last signed: the state file, and what is published if that is further (a restored state)."""
-        size, root = 0, EMPTY_ROOT
+        size, root, known = 0, EMPTY_ROOT, []
         try:
             kept = json.loads(self.disk.fetch(STATE))
-            size, root = kept["size"], decode64(kept["root"], "state")
+            size, root, known = int(kept["size"]), decode64(kept["root"], "state"), kept.get("keys", [])
         except FileNotFoundError:
             pass
-        if published is not None and published.exists():
-            head = TreeHead.parse(Note.parse(published.read_bytes()).text)
-            for key in self.keys:
-                try:
-                    open_checkpoint(published.read_bytes(), key.verifier)
-                except NoteError:
-                    continue
-                if head.size > size:
-                    size, root = head.size, head.root
-                break
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise SignerRefusedError(
+                f"{self.disk.root / STATE} can't be read ({error}); bring it back from a copy, or remove it"
+                " to go on from what is published"
+            ) from error
+        self._must_overlap([str(name) for name in known])
+        head = self._published_head()
+        if head is not None and head.size > size:
+            size, root = head.size, head.root
         return size, root
 
+    def _published_head(self) -> TreeHead | None:
+        """The tree head that lies on the disk; raises SignerRefusedError if it isn't this signer's."""
+        try:
+            raw = self.published.read_bytes() if self.published else None
+        except FileNotFoundError:
+            raw = None
+        if raw is None:
+            return None
+        trouble = "no key"
+        for key in self.keys:
+            try:
+                return open_checkpoint(raw, key.verifier)[0]
+            except NoteError as error:
+                trouble = str(error)
+        raise SignerRefusedError(f"{self.published} is not of this signer's keys: {trouble}")
+
+    def _key_ids(self) -> list[str]:
+        return [key.verifier.key_id.hex() for key in self.keys]
+
     def sign(self, request: SignRequest, *, at: datetime.datetime) -> str:
-        """The signed checkpoint; raises SignerRefusedError, naming the size that the proof must start from."""
+        """The signed checkpoint; raises SignerRefusedError, naming the size that the proof must start from.
+
+        Checking and remembering are one step under a lock on the folder: two processes with the same memory can't
+        sign two histories.
+        """
+        with self.disk.lock():
+            self.size, self.root = self._remember()
+            return self._sign(request, at)
+
+    def _sign(self, request: SignRequest, at: datetime.datetime) -> str:
         if request.size < self.size:
             raise SignerRefusedError(
                 f"the tree has {request.size} entries, {self.size} were signed already", self.size
@@ -81,7 +134,8 @@ class Signer:
             raise SignerRefusedError(f"not the history that was signed: {error}", self.size) from error
         moment = at.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         head = TreeHead(self.keys[-1].name, request.size, request.root, (f"time {moment}",))
-        self.disk.put(STATE, json.dumps({"size": head.size, "root": encode64(head.root)}).encode())
+        state = {"size": head.size, "root": encode64(head.root), "keys": self._key_ids()}
+        self.disk.put(STATE, json.dumps(state).encode())
         self.size, self.root = head.size, head.root
         return head.text + "\n" + "".join(key.signature_line(head.text) for key in reversed(self.keys))
 
@@ -93,7 +147,7 @@ class Mailbox:
         self.disk, self.wait_s = Disk(folder), wait_s
 
     def sign(self, request: SignRequest, *, at: datetime.datetime) -> str:
-        """As `Signer.sign`, by the process; raises SignerRefusedError also when nobody answers."""
+        """As `Signer.sign`, by the process and its own clock (not `at`); raises SignerRefusedError also when nobody answers."""
         name = secrets.token_hex(8)
         self.disk.put(
             REQUEST,
@@ -104,7 +158,6 @@ class Mailbox:
                     "size": request.size,
                     "root": encode64(request.root),
                     "proof": [encode64(step) for step in request.proof],
-                    "at": at.isoformat(),
                 }
             ).encode(),
         )
@@ -139,17 +192,20 @@ def _answer(signer: Signer, request: dict) -> dict:
                 decode64(request["root"], "root"),
                 tuple(decode64(step, "proof") for step in request["proof"]),
             ),
-            at=datetime.datetime.fromisoformat(request["at"]),
+            # Its own clock: whoever asks can't have a checkpoint signed for another moment.
+            at=datetime.datetime.now(datetime.UTC),
         )
     except SignerRefusedError as error:
-        return {"id": request["id"], "error": str(error), "size": error.size}
+        return {"id": request.get("id"), "error": str(error), "size": error.size}
     except (KeyError, TypeError, ValueError) as error:
         return {"id": request.get("id"), "error": f"malformed request: {error}", "size": signer.size}
-    return {"id": request["id"], "note": note, "size": signer.size}
+    return {"id": request.get("id"), "note": note, "size": signer.size}
 
 
 def _read_json(path: Path) -> dict | None:
+    """The object in a file; None for a file that isn't there or holds anything else."""
     try:
-        return json.loads(path.read_bytes())
-    except (FileNotFoundError, json.JSONDecodeError):
+        found = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
+    return found if isinstance(found, dict) else None

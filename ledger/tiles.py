@@ -35,19 +35,27 @@ def partial_width(level: int, size: int) -> int:
     return (size >> 8 * level) % WIDTH
 
 
-def fetch_tile(fetch: Fetch, level: int | str, number: int, width: int) -> bytes:
-    """A tile or bundle of at least `width`: the partial file that the size promises, else the full one."""
+def fetch_wide(fetch: Fetch, level: int | str, number: int, width: int) -> tuple[str, bytes, int]:
+    """(path, data, width) of a tile or bundle of at least `width`: the partial file of that size, else the full one."""
     path = tile_path(level, number, width)
     try:
-        return fetch(path)
+        return path, fetch(path), width
     except FileNotFoundError:
         if width == WIDTH:
             raise TileError(f"{path}: missing") from None
     full = tile_path(level, number)
     try:
-        return fetch(full)
+        return full, fetch(full), WIDTH
     except FileNotFoundError:
         raise TileError(f"{path}: missing, and so is {full}") from None
+
+
+def fetch_tile(fetch: Fetch, level: int, number: int, width: int) -> bytes:
+    """The first `width` hashes of a tile; raises TileError unless its file has exactly the size of its name."""
+    path, data, found = fetch_wide(fetch, level, number, width)
+    if len(data) != found * HASH_BYTES:
+        raise TileError(f"{path}: {len(data)} bytes, expected {found * HASH_BYTES}")
+    return data[: width * HASH_BYTES]
 
 
 class Tiles:
@@ -65,13 +73,9 @@ class Tiles:
             if width <= 0:
                 raise TileError(f"{tile_path(level, number)}: beyond a tree of {self.size}")
             held = fetch_tile(self.fetch, level, number, width)
-            if len(held) < width * HASH_BYTES or len(held) > FULL_TILE or len(held) % HASH_BYTES:
-                raise TileError(
-                    f"{tile_path(level, number, width)}: {len(held)} bytes, expected {width * HASH_BYTES}"
-                )
             if len(self.tiles) >= self.cached:
                 self.tiles.pop(next(iter(self.tiles)))
-            held = self.tiles[level, number] = held[: width * HASH_BYTES]
+            self.tiles[level, number] = held
         return held
 
     def node(self, level: int, index: int) -> bytes:
@@ -122,7 +126,8 @@ def pack(entries: Iterable[bytes]) -> bytes:
 
 def unpack(data: bytes, where: str) -> list[bytes]:
     """Entries of a bundle; raises TileError when it is cut."""
-    entries, at, end = [], 0, len(data)
+    entries: list[bytes] = []
+    at, end = 0, len(data)
     while at < end:
         start = at + 2
         at = start + int.from_bytes(data[at:start], "big")
@@ -136,10 +141,10 @@ def read_entries(fetch: Fetch, size: int, start: int = 0) -> Iterator[list[bytes
     """Entries start … size-1 bundle by bundle, `start` being a multiple of 256."""
     for number in range(start // WIDTH, (size + WIDTH - 1) // WIDTH):
         width = min(size - number * WIDTH, WIDTH)
-        path = tile_path(ENTRIES, number, width)
-        entries = unpack(fetch_tile(fetch, ENTRIES, number, width), path)
-        if not width <= len(entries) <= WIDTH:
-            raise TileError(f"{path}: {len(entries)} entries, expected {width}")
+        path, data, found = fetch_wide(fetch, ENTRIES, number, width)
+        entries = unpack(data, path)
+        if len(entries) != found:
+            raise TileError(f"{path}: {len(entries)} entries, expected {found}")
         yield entries[:width]
 
 
@@ -225,14 +230,26 @@ def log_files(size: int) -> Iterator[str]:
             yield tile_path(level, number, min(count - number * WIDTH, WIDTH))
 
 
-def copy_log(fetch: Fetch, put_all: Callable[[Iterable[tuple[str, bytes]]], None]) -> int:
+def copy_log(
+    fetch: Fetch,
+    put_all: Callable[[Iterable[tuple[str, bytes]]], None],
+    *,
+    beside: Callable[[], Iterable[str]] = tuple,
+) -> int:
     """Copy a log that may grow meanwhile; the copy verifies at every moment. Returns how many files.
 
-    The checkpoint is read first and written last: what it commits to is there before it is.
+    The checkpoint is read first and written last: what it commits to is there before it is. `beside` names the files
+    that lie beside the log (draw files, figures, receipts of keys); it is asked after the checkpoint was read.
     """
     checkpoint = fetch("checkpoint")
-    size = int(checkpoint.split(b"\n")[1])
-    count, some = 0, []
+    lines = checkpoint.split(b"\n")
+    if len(lines) < 3 or not lines[1].isdigit():
+        raise TileError("checkpoint: malformed")
+    size, count = int(lines[1]), 0
+    some: list[tuple[str, bytes]] = []
+    for path in beside():
+        put_all([(path, fetch(path))])
+        count += 1
     for path in log_files(size):
         bare, _, width = path.partition(".p/")
         try:

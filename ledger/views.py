@@ -7,6 +7,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseNotModified
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -28,6 +29,7 @@ from ledger.tiles import TileError
 # What lies under /ledger/ and may be fetched: nothing else in the folder ever is.
 LOG_FILE = re.compile(
     r"checkpoint|vkey|policy\.json|runs/[A-Za-z0-9._-]{1,64}\.csv|figures/[0-9-]{10}\.json"
+    r"|keys/[0-9a-f]{8}\.tlog-proof"
     r"|tile/(?:[0-9]|[1-5][0-9]|6[0-3]|entries)/(?:x[0-9]{3}/)*[0-9]{3}(?:\.p/(?:[1-9]|[1-9][0-9]|1[0-9]{2}|2[0-4][0-9]|25[0-5]))?"
 )
 VERIFIER = Path(__file__).resolve().parent.parent / "verifier" / "mtce_verify.py"
@@ -35,7 +37,7 @@ LOOKUPS_A_MINUTE = 60
 
 
 @public
-def log_file(request: HttpRequest, path: str) -> HttpResponse:
+def log_file(request: HttpRequest, path: str) -> HttpResponseBase:
     """One file of the log; the same bytes that any static server or mirror gives."""
     if not LOG_FILE.fullmatch(path):
         raise Http404
@@ -43,7 +45,7 @@ def log_file(request: HttpRequest, path: str) -> HttpResponse:
     immutable = path.startswith(("tile/", "runs/"))
     kind = (
         "text/plain; charset=utf-8"
-        if path in ("checkpoint", "vkey")
+        if path in ("checkpoint", "vkey") or path.startswith("keys/")
         else "application/octet-stream"
         if path.startswith("tile/")
         else mimetypes.guess_type(path)[0] or "text/plain"
@@ -54,7 +56,7 @@ def log_file(request: HttpRequest, path: str) -> HttpResponse:
         if immutable and since is not None and modified <= since:
             return HttpResponseNotModified()
         # A draw file may be large; the others are small and whole in memory at once.
-        response = (
+        response: HttpResponseBase = (
             FileResponse(file.open("rb"), content_type=kind)
             if path.startswith("runs/")
             else HttpResponse(file.read_bytes(), content_type=kind)

@@ -4,15 +4,20 @@ The client asks each configured witness for a cosignature; the server below is t
 process, one key, one state file per log.
 """
 
+import argparse
 import http.client
 import http.server
 import json
+import signal
+import sys
 import threading
 import time
 import urllib.parse
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ledger.disk import Disk
+from ledger.keys import read_key, write_key
 from ledger.notes import (
     COSIGNATURE,
     DECIMAL,
@@ -25,7 +30,7 @@ from ledger.notes import (
     encode64,
 )
 from ledger.tiles import Tiles
-from ledger.tree import ProofError, check_consistency, consistency_proof
+from ledger.tree import EMPTY_ROOT, ProofError, check_consistency, consistency_proof
 
 TIMEOUT_S = 5
 MAX_REQUEST = 64 * 1024
@@ -39,14 +44,19 @@ def cosign(note: str, witnesses: list[dict], tiles: Tiles) -> str:
     verifier's k-of-n policy decides whether that is enough.
     """
     text = note.split("\n\n")[0] + "\n"
-    for witness in witnesses:
+
+    def line_of(witness: dict) -> str | None:
         try:
-            line = ask(witness["url"], VerifierKey.parse(witness["key"]), note, text, tiles)
-        except (OSError, http.client.HTTPException, NoteError, ProofError):
-            continue
-        if line:
-            note += line
-    return note
+            key, own = VerifierKey.parse(witness["key"]), Tiles(tiles.fetch, tiles.size)
+            return ask(witness["url"], key, note, text, own)
+        except (OSError, http.client.HTTPException, ValueError, KeyError):
+            return None
+
+    if not witnesses:
+        return note
+    # All at once: one that is slow costs the others nothing.
+    with ThreadPoolExecutor(len(witnesses)) as pool:
+        return note + "".join(line for line in pool.map(line_of, witnesses) if line)
 
 
 def ask(url: str, key: VerifierKey, note: str, text: str, tiles: Tiles) -> str | None:
@@ -98,12 +108,12 @@ class Witness:
         return f"{urllib.parse.quote(origin, safe='')}.json"
 
     def known(self, origin: str) -> tuple[int, bytes]:
-        """Size and root last cosigned for this log; (0, b"") before the first."""
+        """Size and root last cosigned for this log; the empty tree before the first."""
         try:
             kept = json.loads(self.disk.fetch(self._state_name(origin)))
         except FileNotFoundError:
-            return 0, b""
-        return kept["size"], decode64(kept["root"], "state")
+            return 0, EMPTY_ROOT
+        return int(kept["size"]), decode64(kept["root"], "state")
 
     def add(self, request: bytes, *, now: int | None = None) -> tuple[int, str, str]:
         """Answer one add-checkpoint request: (HTTP status, content type, body)."""
@@ -120,19 +130,18 @@ class Witness:
             return 403, "text/plain", "not signed by a known key of the log\n"
         if old > head.size:
             return 400, "text/plain", "old size is larger than the checkpoint's\n"
-        with self.lock:
-            size, root = self.known(head.origin)
-            if old != size:
+        # One at a time, in this process and in any other with the same memory; a memory that can't be read signs nothing.
+        with self.lock, self.disk.lock():
+            try:
+                size, root = self.known(head.origin)
+            except (ValueError, KeyError, TypeError):
+                return 500, "text/plain", "this witness can't read its memory\n"
+            if old != size or (size == head.size and root != head.root):
                 return 409, "text/x.tlog.size", f"{size}\n"
-            if size == head.size and size and root != head.root:
-                return 409, "text/x.tlog.size", f"{size}\n"
-            if size:
-                try:
-                    check_consistency(size, head.size, proof, root, head.root)
-                except ProofError as error:
-                    return 422, "text/plain", f"{error}\n"
-            elif proof:
-                return 422, "text/plain", "the proof from size 0 must be empty\n"
+            try:
+                check_consistency(size, head.size, proof, root, head.root)
+            except ProofError as error:
+                return 422, "text/plain", f"{error}\n"
             state = json.dumps({"size": head.size, "root": encode64(head.root)})
             self.disk.put(self._state_name(head.origin), state.encode())
             return 200, "text/plain", self.key.signature_line(note.text, at=now or int(time.time()))
@@ -184,3 +193,43 @@ def witness_server(witness: Witness, host: str, port: int) -> http.server.Thread
             """Quiet: what counts is in the state file."""
 
     return http.server.ThreadingHTTPServer((host, port), Handler)
+
+
+def add_witness_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of a witness, here and under `manage.py ledger witness`."""
+    parser.add_argument("--name", required=True, help="tên của nhân chứng, ví dụ nhan-chung.example")
+    parser.add_argument("--key-file", type=Path, required=True, help="tệp khóa; được tạo nếu chưa có")
+    parser.add_argument("--state", type=Path, required=True, help="thư mục trí nhớ của nhân chứng")
+    parser.add_argument("--log-key", action="append", required=True, help="khóa công khai của sổ cái (vkey)")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0: cổng nào cũng được, in ra khi chạy")
+
+
+def run_witness(*, name: str, key_file: Path, state: Path, log_key: list[str], host: str, port: int) -> None:
+    """Be a witness until SIGTERM or SIGINT; prints its port and public key first. Raises OSError or NoteError."""
+    if not key_file.exists():
+        write_key(key_file)
+    key = SigningKey(name, read_key(key_file), COSIGNATURE)
+    witness = Witness(key=key, folder=state, logs=[VerifierKey.parse(text) for text in log_key])
+    server = witness_server(witness, host, port)
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    sys.stdout.write(json.dumps({"port": server.server_address[1], "key": str(key.verifier)}) + "\n")
+    sys.stdout.flush()
+    stopped.wait()
+    server.shutdown()
+    server.server_close()
+
+
+def witness_main(argv: list[str] | None = None) -> int:
+    """The stand-alone witness: 0 when it was stopped, 3 when its key, memory or port can't be used."""
+    parser = argparse.ArgumentParser(prog="mtce_witness", description=__doc__)
+    add_witness_arguments(parser)
+    try:
+        run_witness(**vars(parser.parse_args(argv)))
+    except (OSError, NoteError) as error:
+        sys.stderr.write(f"mtce_witness: {error}\n")
+        return 3
+    return 0

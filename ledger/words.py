@@ -163,7 +163,7 @@ def sentence(body: Mapping, names: Mapping[str, str], area: str | None = None) -
     where = {key: place(body[key], names) for key in ("from", "to", "at", "area") if key in body}
     if kind == "device.received":
         return _("%(to)s tiếp nhận một %(kind)s") % (where | {"kind": KIND[body["kind"]]})
-    where["reason"] = REASON.get(body.get("reason", ""), "")
+    where["reason"] = str(REASON.get(body.get("reason", ""), ""))
     if kind == "device.inspected":
         return str(INSPECTED[body["outcome"]]) % where
     if kind == "device.handed_over":

@@ -1,6 +1,7 @@
-"""Put the pure modules of `ledger/` and the command line together into one file: `python -m verifier.build`.
+"""Put the pure modules of `ledger/` and a command line together into one file: `python -m verifier.build`.
 
-The one file is the published verifier. It is committed, and a test compares it with what this makes.
+Two files come of it, the published verifier and the witness. They are committed, and a test compares them with what
+this makes.
 """
 
 import ast
@@ -8,31 +9,29 @@ import sys
 from pathlib import Path
 
 BASE = Path(__file__).resolve().parent.parent
-TARGET = Path(__file__).with_name("mtce_verify.py")
-MODULES = [
-    "canon",
-    "codes",
-    "events",
-    "custody",
-    "commitments",
-    "tree",
-    "tiles",
-    "notes",
-    "receipts",
-    "disclosure",
-    "draw",
-    "audit",
-]
+FOLDER = Path(__file__).resolve().parent
+TARGET, WITNESS = FOLDER / "mtce_verify.py", FOLDER / "mtce_witness.py"
+# Each file: the modules of ledger/ in the order of their needs, then its command line.
+PARTS = {
+    TARGET: (
+        ["canon", "codes", "events", "custody", "commitments", "tree", "tiles", "notes", "receipts", "disclosure",
+         "draw", "audit"],
+        "cli",
+    ),
+    WITNESS: (["tree", "tiles", "notes", "disk", "keys", "witnesses"], "witness"),
+}  # fmt: skip
 TOP = """#!/usr/bin/env python3
-# Made by `python -m verifier.build` from ledger/ and verifier/cli.py; do not edit.
+# Made by `python -m verifier.build` from ledger/ and verifier/; do not edit.
 # ruff: noqa
 """
 
 
-def build() -> str:
-    """Text of the one file; raises ValueError if two modules use the same name."""
-    sources = [BASE / "ledger" / f"{name}.py" for name in MODULES] + [BASE / "verifier" / "cli.py"]
-    doc, imports, bodies, owner = "", set(), [], {}
+def build(target: Path = TARGET) -> str:
+    """Text of one of the files; raises ValueError if two modules use the same name."""
+    modules, start = PARTS[target]
+    sources = [BASE / "ledger" / f"{name}.py" for name in modules] + [FOLDER / f"{start}.py"]
+    doc, imports, bodies = "", set[str](), list[str]()
+    owner: dict[str, str] = {}
     for path in sources:
         text = path.read_text()
         tree, lines = ast.parse(text), text.splitlines()
@@ -70,5 +69,6 @@ def defined(node: ast.stmt) -> list[str]:
 
 
 if __name__ == "__main__":
-    TARGET.write_text(build())
-    sys.stderr.write(f"{TARGET} written\n")
+    for path in PARTS:
+        path.write_text(build(path))
+        sys.stderr.write(f"{path} written\n")

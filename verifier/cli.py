@@ -4,42 +4,83 @@ Runs with Python 3.11 and the package `cryptography` alone; trusts nothing but t
 
     verify-log DIR|URL        every byte of the log is what was signed
     verify-device CODE        the way of one device, from the checked log          (--log DIR|URL)
-    verify-receipt FILE       a receipt (.tlog-proof), offline
+    verify-receipt FILE       a receipt (.tlog-proof), offline                      (--key VKEY)
     verify-run RUN            the draw of an allocation run, recomputed             (--log DIR|URL)
-    audit                     every rule of the programme over the whole log        (--log DIR|URL)
+    audit DIR|URL             every rule of the programme over the whole log        (or --log DIR|URL)
 
 Options: --key VKEY (or a file with one per line; default: `vkey` beside the log, which only shows that the log
-agrees with itself), --witness VKEY (repeat), --witnesses-needed N, --json.
-Exit codes: 0 holds; 1 does not hold; 2 wrong use; 3 the log, receipt or key can't be read.
+agrees with itself), --witness VKEY (repeat), --witnesses-needed N, --lang vi|en, --json.
+Exit codes: 0 holds; 1 does not hold (also: a part is missing, cut or malformed); 2 wrong use; 3 nothing to check could
+be read (no such folder, file, address or checkpoint, no key or a malformed one, no answer).
 """
 
 import argparse
+import http.client
 import json
 import os
+import stat
 import sys
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
-from ledger.audit import LogError, audit, device_entries, run_entries, verify_log
+from ledger.audit import (
+    LogError,
+    NoLogError,
+    audit,
+    check_witnesses,
+    device_entries,
+    endorsed_keys,
+    run_entries,
+    verify_log,
+)
 from ledger.canon import CanonError
 from ledger.codes import normalise_code
-from ledger.custody import LABEL, next_state
+from ledger.custody import EVENT_LABEL, LABEL
 from ledger.disclosure import DisclosureError
 from ledger.draw import DrawError, check_draw
-from ledger.events import EventError
-from ledger.notes import NoteError, VerifierKey, witnesses_of
+from ledger.events import CODE, EventError
+from ledger.notes import COSIGNATURE, ED25519, NoteError, VerifierKey
 from ledger.receipts import ReceiptError, check_receipt
 from ledger.tiles import Fetch, TileError
 from ledger.tree import ProofError
 
 HOLDS, BROKEN, WRONG_USE, UNREADABLE = 0, 1, 2, 3
-MAX_FILE = 32 * 2**20
+# Nothing that is asked for is larger: a bundle of 256 entries, a receipt; a draw file has a line per applicant.
+MAX_FILE, MAX_DRAW_FILE = 32 * 2**20, 1024 * 2**20
+MAX_LINE = 400
+VERDICT = {
+    HOLDS: "HOLDS (ĐẠT)",
+    BROKEN: "DOES NOT HOLD (KHÔNG ĐẠT)",
+    WRONG_USE: "WRONG USE (SAI CÁCH GỌI)",
+    UNREADABLE: "CAN'T READ (KHÔNG ĐỌC ĐƯỢC)",
+}
 
 
 class UnreadableError(Exception):
     """Something needed can't be read; the message says what."""
+
+
+class UsageError(Exception):
+    """The command was called in a way that means nothing; the message says how it is meant."""
+
+
+def limit_of(path: str) -> int:
+    return MAX_DRAW_FILE if path.startswith("runs/") else MAX_FILE
+
+
+def read_file(path: Path, limit: int) -> bytes:
+    """A regular file's bytes; raises OSError, or UnreadableError for what isn't a file or is too large."""
+    found = path.stat()
+    if stat.S_ISDIR(found.st_mode):
+        raise UnreadableError(f"{path}: a folder, expected a file")
+    if not stat.S_ISREG(found.st_mode):
+        raise UnreadableError(f"{path}: not a regular file")
+    if found.st_size > limit:
+        raise UnreadableError(f"{path}: {found.st_size} bytes, at most {limit} are read")
+    return path.read_bytes()
 
 
 def opener(where: str) -> Fetch:
@@ -47,20 +88,24 @@ def opener(where: str) -> Fetch:
     if not where.startswith(("http://", "https://")):
         root = Path(where)
         if not root.is_dir():
-            raise UnreadableError(f"{where}: no such folder")
-        return lambda path: (root / path).read_bytes()
+            raise UnreadableError(f"{where}: no such folder, and not an address that starts with http")
+        return lambda path: read_file(root / path, limit_of(path))
     base = where.rstrip("/") + "/"
 
     def fetch(path: str) -> bytes:
+        address, limit = base + urllib.parse.quote(path), limit_of(path)
         try:
-            with urllib.request.urlopen(urllib.parse.urljoin(base, path), timeout=30) as answer:
-                return answer.read(MAX_FILE)
+            with urllib.request.urlopen(address, timeout=30) as answer:
+                data = answer.read(limit + 1)
         except urllib.error.HTTPError as error:
-            if error.code == 404:
+            if error.code in (404, 410):
                 raise FileNotFoundError(path) from error
-            raise UnreadableError(f"{base}{path}: {error}") from error
-        except (OSError, ValueError) as error:
-            raise UnreadableError(f"{base}{path}: {error}") from error
+            raise UnreadableError(f"{address}: {error}") from error
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise UnreadableError(f"{address}: {error}") from error
+        if len(data) > limit:
+            raise UnreadableError(f"{address}: more than {limit} bytes")
+        return data
 
     return fetch
 
@@ -72,54 +117,67 @@ def read_keys(given: str | None, fetch: Fetch | None) -> list[VerifierKey]:
             raise UnreadableError("--key is needed: the log's public key (or --log, for the key beside it)")
         try:
             text = fetch("vkey").decode()
-        except (FileNotFoundError, UnicodeDecodeError) as error:
-            raise UnreadableError(f"vkey beside the log: {error}") from error
+        except FileNotFoundError as error:
+            raise UnreadableError(
+                "vkey: missing beside the log; there is no log here, or give --key"
+            ) from error
+        except UnicodeDecodeError as error:
+            raise UnreadableError("vkey beside the log: not UTF-8") from error
     else:
-        path = Path(given)
-        try:
-            text = path.read_text() if "+" not in given and path.is_file() else given
-        except (OSError, UnicodeDecodeError) as error:
-            raise UnreadableError(f"{given}: {error}") from error
+        text = given
+        if "+" not in given:
+            try:
+                text = read_file(Path(given), MAX_FILE).decode()
+            except (OSError, ValueError) as error:
+                raise UnreadableError(
+                    f"--key {given}: neither a key nor a file with keys ({error})"
+                ) from error
     try:
         keys = [VerifierKey.parse(line) for line in text.splitlines() if line.strip()]
     except NoteError as error:
         raise UnreadableError(f"key: {error}") from error
     if not keys:
         raise UnreadableError("key: empty")
+    if any(key.kind != ED25519 for key in keys):
+        raise UnreadableError("key: the key of a witness, not of a log")
+    # Only a key that was given is a reason to trust another; what lies beside the log proves nothing about itself.
+    return endorsed_keys(fetch, keys) if fetch and given is not None else keys
+
+
+def read_witnesses(given: list[str], needed: int) -> list[VerifierKey]:
+    """The witnesses' keys; raises UnreadableError for a malformed one, UsageError for an impossible policy."""
+    try:
+        keys = list(dict.fromkeys(VerifierKey.parse(text) for text in given))
+    except NoteError as error:
+        raise UnreadableError(f"--witness: {error}") from error
+    if any(key.kind != COSIGNATURE for key in keys):
+        raise UnreadableError("--witness: the key of a log, not of a witness")
+    if not 0 <= needed <= len(keys):
+        raise UsageError(f"--witnesses-needed {needed}: {len(keys)} different --witness are given")
     return keys
 
 
 def do_verify_log(options, fetch: Fetch, keys: list[VerifierKey]) -> dict:
-    return verify_log(fetch, keys, witnesses=options.witnesses, needed=options.needed)
+    return verify_log(fetch, keys, **options.policy)
 
 
 def do_verify_device(options, fetch: Fetch, keys: list[VerifierKey]) -> dict:
     code = normalise_code(options.what)
     if code is None:
-        raise UnreadableError(
-            f"{options.what}: not a device code (12 letters and digits; check what was typed)"
-        )
-    entries, way = device_entries(fetch, keys, code), []
-    for _, body in entries:
-        way.append(next_state(way, body))
-    if not entries:
+        raise UsageError(f"{options.what}: not a device code (12 letters and digits; check what was typed)")
+    way = device_entries(fetch, keys, code, **options.policy)
+    if not way:
         raise LogError(f"device {code} is not in the log")
     return {
         "device": code,
-        "entries": [{"index": index, "date": body["d"], "event": body["t"]} for index, body in entries],
-        "state": way[-1],
-        "state_vi": LABEL[way[-1]],
+        "entries": [{"index": index, "date": body["d"], "event": body["t"]} for index, body, _ in way],
+        "state": way[-1][2],
+        "state_vi": LABEL[way[-1][2]],
     }
 
 
 def do_verify_receipt(options, fetch: Fetch | None, keys: list[VerifierKey]) -> dict:
-    try:
-        path = Path(options.what)
-        if path.stat().st_size > MAX_FILE:
-            raise UnreadableError(f"{path}: too large to be a receipt")
-        raw = path.read_bytes()
-    except OSError as error:
-        raise UnreadableError(f"{options.what}: {error.strerror}") from error
+    raw = read_file(Path(options.what), MAX_FILE)
     trouble: Exception = ReceiptError("no key")
     for key in keys:
         try:
@@ -127,23 +185,26 @@ def do_verify_receipt(options, fetch: Fetch | None, keys: list[VerifierKey]) -> 
         except ReceiptError as error:
             trouble = error
             continue
-        seen = witnesses_of(note, options.witnesses)
-        if len(seen) < options.needed:
-            raise LogError(f"receipt: {len(seen)} of the {options.needed} needed witnesses cosigned")
+        seen = check_witnesses(note, options.policy["witnesses"], options.policy["needed"], "receipt")
         return {
+            "origin": head.origin,
             "device": receipt.body.get("dev"),
             "event": receipt.body["t"],
             "date": receipt.body["d"],
             "index": receipt.index,
             "log_size": head.size,
             "signed_at": head.signed_at,
+            "witnesses": seen,
+            "entry": receipt.body,
             "opened": {field: value for field, value, _ in receipt.openings},
         }
     raise trouble
 
 
 def do_verify_run(options, fetch: Fetch, keys: list[VerifierKey]) -> dict:
-    steps = run_entries(fetch, keys, options.what)
+    if not CODE.fullmatch(options.what) or "/" in options.what:
+        raise UsageError(f"{options.what}: not the code of a run")
+    steps = run_entries(fetch, keys, options.what, **options.policy)
     missing = [step for step in ("frozen", "seeded", "approved", "committed") if step not in steps]
     if missing:
         raise LogError(f"run {options.what}: no entry run.{missing[0]} in the log")
@@ -151,57 +212,152 @@ def do_verify_run(options, fetch: Fetch, keys: list[VerifierKey]) -> dict:
     try:
         data = fetch(name)
     except FileNotFoundError as error:
-        raise UnreadableError(f"{name}: missing") from error
+        raise UnreadableError(f"{name}: missing beside the log") from error
     return {"run": options.what} | check_draw(data, steps["frozen"], steps["seeded"], steps["committed"])
 
 
 def do_audit(options, fetch: Fetch, keys: list[VerifierKey]) -> dict:
-    report = audit(fetch, keys)
-    if report["problem_count"]:
-        options.broken = True
-    return report
+    return audit(fetch, keys, **options.policy)
 
 
-def plain(command: str, report: dict) -> str:
+def plain(command: str, report: dict, *, vi: bool) -> str:
     """The report in sentences that can be quoted."""
     if command == "verify-log":
-        cosigned = f" {len(report['witnesses'])} witnesses cosigned." if report["witnesses"] else ""
-        return (
-            f"The log «{report['origin']}» holds: {report['size']} entries, each under the root signed at "
-            f"{report['signed_at']}. Nothing was removed or rewritten.{cosigned}"
-        )
+        return plain_log(report, vi)
     if command == "verify-device":
-        lines = [
-            f"  {entry['date']}  {entry['event']}  (entry {entry['index']})" for entry in report["entries"]
-        ]
-        return f"Device {report['device']} – {report['state_vi']}:\n" + "\n".join(lines)
+        return plain_device(report, vi)
     if command == "verify-receipt":
-        opened = "".join(f"\n  {field}: {value}" for field, value in report["opened"].items())
-        about = f"device {report['device']}" if report["device"] else report["event"]
+        return plain_receipt(report, vi)
+    return plain_run(report, vi) if command == "verify-run" else plain_audit(report, vi)
+
+
+def plain_log(report: dict, vi: bool) -> str:
+    witnesses = ", ".join(report["witnesses"])
+    if vi:
+        seen = f" Nhân chứng độc lập đã ký: {witnesses}." if witnesses else ""
         return (
-            f"The receipt holds: {report['event']} of {about}, dated {report['date']}, is entry {report['index']} "
-            f"of the {report['log_size']} that were signed at {report['signed_at']}.{opened}"
+            f"Sổ cái «{report['origin']}» nguyên vẹn: {report['size']} mục, mục nào cũng nằm dưới gốc được ký lúc "
+            f"{report['signed_at']}. Không mục nào bị xoá hay sửa.{seen}"
         )
-    if command == "verify-run":
+    seen = f" Cosigned by the witnesses {witnesses}." if witnesses else ""
+    return (
+        f"The log «{report['origin']}» is whole: {report['size']} entries, each under the root signed at "
+        f"{report['signed_at']}. Nothing was removed or rewritten.{seen}"
+    )
+
+
+def plain_device(report: dict, vi: bool) -> str:
+    def name(event: str) -> str:
+        return EVENT_LABEL.get(event, event) if vi else event
+
+    where = "mục" if vi else "entry"
+    lines = [
+        f"  {entry['date']}  {name(entry['event'])}  ({where} {entry['index']})"
+        for entry in report["entries"]
+    ]
+    state = (
+        f"Máy {report['device']}: {report['state_vi']}"
+        if vi
+        else f"Device {report['device']}: {report['state']}"
+    )
+    return "\n".join([state, *lines])
+
+
+def plain_receipt(report: dict, vi: bool) -> str:
+    opened = "".join(f"\n  {field}: {value}" for field, value in report["opened"].items())
+    event = report["event"]
+    if vi:
+        about = f"«{EVENT_LABEL.get(event, event)}»" + (
+            f" của máy {report['device']}" if report["device"] else ""
+        )
         return (
-            f"Run {report['run']} holds: {report['served']} of {report['applicants']} applicants were served; the seed "
-            f"follows from the freeze and the public draw, and in each of {report['ordered_cells']} cells the devices "
-            "went in the order of the draw."
+            f"Biên nhận đúng: việc {about}, ngày {report['date']}, là mục {report['index']} trong {report['log_size']} "
+            f"mục của sổ cái «{report['origin']}», ký lúc {report['signed_at']}.{opened}"
         )
-    lines = [f"{report['size']} entries about {report['devices']} devices, signed at {report['signed_at']}."]
-    lines += [f"  {count:>9}  {LABEL.get(state, state)}" for state, count in report["states"].items()]
-    lines += [f"  run {name}: {run['allocated']} allocated" for name, run in report["runs"].items()]
-    if report["problem_count"]:
-        lines.append(f"{report['problem_count']} rules are broken:")
-        lines += [f"  {problem}" for problem in report["problems"]]
-    else:
+    about = f"{event} of device {report['device']}" if report["device"] else event
+    return (
+        f"The receipt is true: {about}, dated {report['date']}, is entry {report['index']} of the {report['log_size']} "
+        f"of the log «{report['origin']}» that were signed at {report['signed_at']}.{opened}"
+    )
+
+
+SPLIT_VI = {
+    "proportional": "theo tỷ lệ nhu cầu của các tỉnh",
+    "proportional to within one device": "theo tỷ lệ nhu cầu của các tỉnh, sai khác không quá một máy",
+    "by the draw alone": "hoàn toàn theo thứ tự bốc thăm",
+}
+
+
+def plain_run(report: dict, vi: bool) -> str:
+    margin = report["margin"]
+    if vi:
+        last = f" Ở bậc cuối ({margin['tier']}), máy được chia {SPLIT_VI[margin['split']]}." if margin else ""
+        return (
+            f"Đợt {report['run']} đúng: {report['served']} trong {report['applicants']} em được nhận máy; số bốc thăm "
+            f"sinh ra từ dữ liệu đã chốt và số ngẫu nhiên công khai; trong cả {report['ordered_cells']} ô, máy được "
+            f"trao theo đúng thứ tự bốc thăm; không bậc nào được nhận trước một bậc ưu tiên hơn.{last}"
+        )
+    last = f" In the last tier ({margin['tier']}) the devices were split {margin['split']}." if margin else ""
+    return (
+        f"Run {report['run']} is true: {report['served']} of {report['applicants']} applicants were served; the seed "
+        f"follows from the freeze and the public randomness; in each of {report['ordered_cells']} cells the devices "
+        f"went in the order of the draw; no tier was served before one that comes first.{last}"
+    )
+
+
+def plain_audit(report: dict, vi: bool) -> str:
+    runs, count = report["runs"], report["problem_count"]
+    if vi:
+        lines = [
+            f"Sổ cái «{report['origin']}» có {report['size']} mục về {report['devices']} máy, ký lúc {report['signed_at']}."
+        ]
+        lines += [f"  {number:>9}  {LABEL.get(state, state)}" for state, number in report["states"].items()]
+        lines += [
+            f"  đợt {name}: {run['served']} trong {run['applicants']} em được nhận máy"
+            + (", kết quả bốc thăm đã được tính lại" if run["draw_checked"] else "")
+            for name, run in runs.items()
+            if run["served"] is not None
+        ]
+        lines += [
+            f"  đợt {name}: bị bác ({run['rejected']})"
+            for name, run in runs.items()
+            if run["rejected"] is not None
+        ]
         lines.append(
-            "Every rule holds: one way per device, no handover without an allocation, no figure of its own."
+            f"Có {count} chỗ trái quy tắc:"
+            if count
+            else "Mọi quy tắc đều được giữ: mỗi máy chỉ có một đường đi và một nơi giữ, không máy nào được bàn giao mà "
+            "không qua phân bổ, "
+            "số bốc thăm và thứ tự của "
+            f"{sum(run['draw_checked'] for run in runs.values())} đợt phân bổ đều đúng, số liệu công bố "
+            f"({len(report['figures'])} kỳ) đều tính ra được từ sổ."
         )
-    return "\n".join(lines)
+    else:
+        about = f"{report['size']} entries about {report['devices']} devices"
+        lines = [f"The log «{report['origin']}» has {about}, signed at {report['signed_at']}."]
+        lines += [f"  {number:>9}  {state}" for state, number in report["states"].items()]
+        lines += [
+            f"  run {name}: {run['served']} of {run['applicants']} applicants served"
+            + (", the draw recomputed" if run["draw_checked"] else "")
+            for name, run in runs.items()
+            if run["served"] is not None
+        ]
+        lines += [
+            f"  run {name}: rejected ({run['rejected']})"
+            for name, run in runs.items()
+            if run["rejected"] is not None
+        ]
+        lines.append(
+            f"{count} rules are broken:"
+            if count
+            else "Every rule holds: one way and one holder per device, no handover without an allocation, "
+            f"{sum(run['draw_checked'] for run in runs.values())} draws in order, "
+            f"{len(report['figures'])} releases of figures that follow from the entries."
+        )
+    return "\n".join(lines + [f"  {one_line(problem)}" for problem in report["problems"]])
 
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., dict]] = {
     "verify-log": do_verify_log,
     "verify-device": do_verify_device,
     "verify-receipt": do_verify_receipt,
@@ -210,8 +366,35 @@ COMMANDS = {
 }
 
 
+def one_line(text: object) -> str:
+    """What is shown of a message that may quote foreign data: one line, no control characters, not endless."""
+    shown = "".join(sign if sign.isprintable() else " " for sign in str(text))
+    return shown if len(shown) <= MAX_LINE else f"{shown[:MAX_LINE]}…"
+
+
+def judge(options) -> dict:
+    """Carry the command out; the report, or one of the errors that `main` knows."""
+    is_whole = options.command in ("verify-log", "audit")
+    if is_whole and options.log and options.what:
+        raise UsageError(f"{options.command}: the log twice, {options.log} and {options.what}")
+    where = options.log or (options.what if is_whole else None)
+    if where is None and options.command != "verify-receipt":
+        raise UsageError(f"{options.command}: which log? A folder or an address is needed (see --help)")
+    if options.what is None and not is_whole:
+        raise UsageError(f"{options.command}: what? (see --help)")
+    fetch = opener(where) if where else None
+    witnesses = read_witnesses(options.witness_keys, options.needed)
+    options.policy = {"witnesses": witnesses, "needed": options.needed}
+    keys = read_keys(options.key, fetch)
+    return COMMANDS[options.command](options, fetch, keys)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run one command; the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        # Whatever the terminal can't show is escaped, never a reason to fail.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     parser = argparse.ArgumentParser(
         prog="mtce_verify", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -221,21 +404,20 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--key", default=None)
     parser.add_argument("--witness", action="append", default=[], dest="witness_keys")
     parser.add_argument("--witnesses-needed", type=int, default=0, dest="needed")
+    parser.add_argument("--lang", choices=["vi", "en"], default="vi")
     parser.add_argument("--json", action="store_true")
-    options = parser.parse_args(argv)
-    options.broken = False
     try:
-        where = options.log or (options.what if options.command in ("verify-log", "audit") else None)
-        if where is None and options.command != "verify-receipt":
-            raise UnreadableError("--log is needed: the folder or address of the log")
-        if options.what is None and options.command not in ("verify-log", "audit"):
-            raise UnreadableError(f"{options.command}: what? (see --help)")
-        fetch = opener(where) if where else None
-        options.witnesses = [VerifierKey.parse(text) for text in options.witness_keys]
-        report = COMMANDS[options.command](options, fetch, read_keys(options.key, fetch))
-    except UnreadableError as error:
-        print(f"CAN'T READ: {error}", file=sys.stderr)
-        return UNREADABLE
+        options = parser.parse_args(argv)
+    except SystemExit as end:
+        return WRONG_USE if end.code else HOLDS
+    try:
+        code, report, trouble, broken = HOLDS, judge(options), "", ""
+        if count := report.get("problem_count"):
+            code, broken = BROKEN, f"{count} rules are broken, first: {report['problems'][0]}"
+    except UsageError as error:
+        code, report, trouble = WRONG_USE, {}, str(error)
+    except (UnreadableError, NoLogError) as error:
+        code, report, trouble = UNREADABLE, {}, str(error)
     except (
         LogError,
         ReceiptError,
@@ -247,25 +429,27 @@ def main(argv: list[str] | None = None) -> int:
         EventError,
         DisclosureError,
     ) as error:
-        print(f"DOES NOT HOLD: {error}", file=sys.stderr)
-        return BROKEN
+        code, report, trouble = BROKEN, {}, str(error)
     except OSError as error:
-        print(f"CAN'T READ: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
-        return UNREADABLE
+        code, report, trouble = UNREADABLE, {}, f"{error.filename or ''}: {error.strerror or error}"
+    except KeyboardInterrupt:
+        code, report, trouble = UNREADABLE, {}, "interrupted"
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError) as error:
         # A file so malformed that no reader above named the place: still one line and an exit code.
-        print(f"DOES NOT HOLD: malformed data ({type(error).__name__}: {str(error)[:200]})", file=sys.stderr)
-        return BROKEN
+        code, report, trouble = BROKEN, {}, f"malformed data ({type(error).__name__}: {error})"
     try:
-        print(
-            json.dumps(report, ensure_ascii=False, indent=1)
-            if options.json
-            else plain(options.command, report)
-        )
+        if trouble:
+            print(f"{VERDICT[code]}: {one_line(trouble)}", file=sys.stderr)
+        elif options.json:
+            print(json.dumps(report, ensure_ascii=False, indent=1))
+        else:
+            print(f"{VERDICT[code]}: {plain(options.command, report, vi=options.lang == 'vi')}")
         sys.stdout.flush()
+        if code == BROKEN and not trouble:
+            print(f"{VERDICT[code]}: {one_line(broken)}", file=sys.stderr)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return BROKEN if options.broken else HOLDS
+    return code
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# Made by `python -m verifier.build` from ledger/ and verifier/cli.py; do not edit.
+# Made by `python -m verifier.build` from ledger/ and verifier/; do not edit.
 # ruff: noqa
 """Stand-alone verifier of the public ledger of the programme «Sóng và máy tính cho em».
 
@@ -7,16 +7,18 @@ Runs with Python 3.11 and the package `cryptography` alone; trusts nothing but t
 
     verify-log DIR|URL        every byte of the log is what was signed
     verify-device CODE        the way of one device, from the checked log          (--log DIR|URL)
-    verify-receipt FILE       a receipt (.tlog-proof), offline
+    verify-receipt FILE       a receipt (.tlog-proof), offline                      (--key VKEY)
     verify-run RUN            the draw of an allocation run, recomputed             (--log DIR|URL)
-    audit                     every rule of the programme over the whole log        (--log DIR|URL)
+    audit DIR|URL             every rule of the programme over the whole log        (or --log DIR|URL)
 
 Options: --key VKEY (or a file with one per line; default: `vkey` beside the log, which only shows that the log
-agrees with itself), --witness VKEY (repeat), --witnesses-needed N, --json.
-Exit codes: 0 holds; 1 does not hold; 2 wrong use; 3 the log, receipt or key can't be read.
+agrees with itself), --witness VKEY (repeat), --witnesses-needed N, --lang vi|en, --json.
+Exit codes: 0 holds; 1 does not hold (also: a part is missing, cut or malformed); 2 wrong use; 3 nothing to check could
+be read (no such folder, file, address or checkpoint, no key or a malformed one, no answer).
 """
 
 from collections import Counter
+from collections.abc import Callable
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Callable, Sequence
 from collections.abc import Iterable
@@ -28,6 +30,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from dataclasses import dataclass
 from dataclasses import dataclass, field
+from fractions import Fraction
 from hashlib import sha256
 from pathlib import Path
 import argparse
@@ -35,11 +38,13 @@ import base64
 import binascii
 import datetime
 import hashlib
+import http.client
 import itertools
 import json
 import os
 import re
 import secrets
+import stat
 import struct
 import sys
 import unicodedata
@@ -429,6 +434,7 @@ EVENTS: dict[str, Event] = {
     "lot.dispatched": other(
         "lot",
         {"lot": "code", "from": "place", "to": "place", "qty": "count"},
+        None,
         lot="CH-000211",
         **{"from": "KHO-TU"},
         to="SGD-15",
@@ -662,7 +668,7 @@ def check_entry(body: dict) -> Event:
         elif key == "prev" and "dev" in body:
             check_kind(key, value, "count")
         elif key == "c":
-            check_commits(name, event, value)
+            check_commits(body["t"], event, value)
         elif key not in COMMON and key not in event.required:
             raise EventError(key, f"not a key of {name}")
     return event
@@ -717,6 +723,29 @@ LABEL = {
     "sent_back": "Đang trên đường trả về",
     "missing_free": "Thất lạc, không còn phân bổ",
     "written_off": "Đã thanh lý",
+}
+# What a person reads, in a refusal and in the verifier's report.
+EVENT_LABEL = {
+    "device.received": "tiếp nhận",
+    "device.inspected": "kiểm định",
+    "device.repaired": "sửa xong",
+    "device.allocated": "phân bổ",
+    "device.allocation_revoked": "huỷ phân bổ",
+    "device.dispatched": "chuyển đi",
+    "device.arrived": "đã đến",
+    "device.missing": "thất lạc",
+    "device.damaged": "hư hỏng",
+    "device.found": "tìm thấy",
+    "device.handed_over": "bàn giao",
+    "device.handover_confirmed": "gia đình xác nhận",
+    "device.broken": "hỏng",
+    "device.lost": "mất",
+    "device.stolen": "bị lấy cắp",
+    "device.returned": "thu về",
+    "device.replaced": "thay bằng máy khác",
+    "device.recalled": "thu hồi",
+    "device.written_off": "thanh lý",
+    "correction": "đính chính",
 }
 WITH_STUDENT = ("handed_over", "in_use", "broken", "recalled_out")
 IN_OFFICE = ("received", "accepted", "to_repair", "repaired", "allocated", "arrived", "damaged", "returned")
@@ -1045,19 +1074,27 @@ def partial_width(level: int, size: int) -> int:
     return (size >> 8 * level) % WIDTH
 
 
-def fetch_tile(fetch: Fetch, level: int | str, number: int, width: int) -> bytes:
-    """A tile or bundle of at least `width`: the partial file that the size promises, else the full one."""
+def fetch_wide(fetch: Fetch, level: int | str, number: int, width: int) -> tuple[str, bytes, int]:
+    """(path, data, width) of a tile or bundle of at least `width`: the partial file of that size, else the full one."""
     path = tile_path(level, number, width)
     try:
-        return fetch(path)
+        return path, fetch(path), width
     except FileNotFoundError:
         if width == WIDTH:
             raise TileError(f"{path}: missing") from None
     full = tile_path(level, number)
     try:
-        return fetch(full)
+        return full, fetch(full), WIDTH
     except FileNotFoundError:
         raise TileError(f"{path}: missing, and so is {full}") from None
+
+
+def fetch_tile(fetch: Fetch, level: int, number: int, width: int) -> bytes:
+    """The first `width` hashes of a tile; raises TileError unless its file has exactly the size of its name."""
+    path, data, found = fetch_wide(fetch, level, number, width)
+    if len(data) != found * HASH_BYTES:
+        raise TileError(f"{path}: {len(data)} bytes, expected {found * HASH_BYTES}")
+    return data[: width * HASH_BYTES]
 
 
 class Tiles:
@@ -1075,13 +1112,9 @@ class Tiles:
             if width <= 0:
                 raise TileError(f"{tile_path(level, number)}: beyond a tree of {self.size}")
             held = fetch_tile(self.fetch, level, number, width)
-            if len(held) < width * HASH_BYTES or len(held) > FULL_TILE or len(held) % HASH_BYTES:
-                raise TileError(
-                    f"{tile_path(level, number, width)}: {len(held)} bytes, expected {width * HASH_BYTES}"
-                )
             if len(self.tiles) >= self.cached:
                 self.tiles.pop(next(iter(self.tiles)))
-            held = self.tiles[level, number] = held[: width * HASH_BYTES]
+            self.tiles[level, number] = held
         return held
 
     def node(self, level: int, index: int) -> bytes:
@@ -1132,7 +1165,8 @@ def pack(entries: Iterable[bytes]) -> bytes:
 
 def unpack(data: bytes, where: str) -> list[bytes]:
     """Entries of a bundle; raises TileError when it is cut."""
-    entries, at, end = [], 0, len(data)
+    entries: list[bytes] = []
+    at, end = 0, len(data)
     while at < end:
         start = at + 2
         at = start + int.from_bytes(data[at:start], "big")
@@ -1146,10 +1180,10 @@ def read_entries(fetch: Fetch, size: int, start: int = 0) -> Iterator[list[bytes
     """Entries start … size-1 bundle by bundle, `start` being a multiple of 256."""
     for number in range(start // WIDTH, (size + WIDTH - 1) // WIDTH):
         width = min(size - number * WIDTH, WIDTH)
-        path = tile_path(ENTRIES, number, width)
-        entries = unpack(fetch_tile(fetch, ENTRIES, number, width), path)
-        if not width <= len(entries) <= WIDTH:
-            raise TileError(f"{path}: {len(entries)} entries, expected {width}")
+        path, data, found = fetch_wide(fetch, ENTRIES, number, width)
+        entries = unpack(data, path)
+        if len(entries) != found:
+            raise TileError(f"{path}: {len(entries)} entries, expected {found}")
         yield entries[:width]
 
 
@@ -1235,14 +1269,26 @@ def log_files(size: int) -> Iterator[str]:
             yield tile_path(level, number, min(count - number * WIDTH, WIDTH))
 
 
-def copy_log(fetch: Fetch, put_all: Callable[[Iterable[tuple[str, bytes]]], None]) -> int:
+def copy_log(
+    fetch: Fetch,
+    put_all: Callable[[Iterable[tuple[str, bytes]]], None],
+    *,
+    beside: Callable[[], Iterable[str]] = tuple,
+) -> int:
     """Copy a log that may grow meanwhile; the copy verifies at every moment. Returns how many files.
 
-    The checkpoint is read first and written last: what it commits to is there before it is.
+    The checkpoint is read first and written last: what it commits to is there before it is. `beside` names the files
+    that lie beside the log (draw files, figures, receipts of keys); it is asked after the checkpoint was read.
     """
     checkpoint = fetch("checkpoint")
-    size = int(checkpoint.split(b"\n")[1])
-    count, some = 0, []
+    lines = checkpoint.split(b"\n")
+    if len(lines) < 3 or not lines[1].isdigit():
+        raise TileError("checkpoint: malformed")
+    size, count = int(lines[1]), 0
+    some: list[tuple[str, bytes]] = []
+    for path in beside():
+        put_all([(path, fetch(path))])
+        count += 1
     for path in log_files(size):
         bare, _, width = path.partition(".p/")
         try:
@@ -1435,6 +1481,8 @@ def open_checkpoint(raw: bytes, key: VerifierKey) -> tuple[TreeHead, Note]:
     """The tree head in a checkpoint that `key` signed; raises NoteError."""
     note = Note.parse(raw)
     head = TreeHead.parse(note.text)
+    if key.kind != ED25519:
+        raise NoteError(f"{key.name}: the key of a witness, not of a log")
     if head.origin != key.name:
         raise NoteError(f"checkpoint: of the log {head.origin}, expected {key.name}")
     note.signed_by(key)
@@ -1444,7 +1492,10 @@ def open_checkpoint(raw: bytes, key: VerifierKey) -> tuple[TreeHead, Note]:
 def witnesses_of(note: Note, keys: list[VerifierKey]) -> list[tuple[str, int]]:
     """(name, Unix time) of each trusted witness with a valid cosignature; a wrong one raises NoteError."""
     found = []
-    for key in keys:
+    # A key that is given twice is one witness.
+    for key in dict.fromkeys(keys):
+        if key.kind != COSIGNATURE:
+            raise NoteError(f"{key.name}: not the key of a witness")
         if any((name, key_id) == (key.name, key.key_id) for name, key_id, _ in note.signatures):
             found.append((key.name, note.signed_by(key) or 0))
     return found
@@ -1810,6 +1861,11 @@ HEADER = "applicant,cell,served"
 SERVED = ("no", "draw", "earmark")
 LINE = re.compile(r"([A-Za-z0-9._-]{1,40}),(\*?[A-Za-z0-9._/-]{1,60}),(no|draw|earmark)")
 DRAW_CELL_MINIMUM = 10
+# A cell of its own: locality, group, place in the household, then the province.
+TIER_CELL = re.compile(r"([0-9]{1,2})\.([0-9]{1,2})\.([0-9]{1,4})-([A-Za-z0-9._/-]+)")
+# The two orders that a policy may have: (locality, group, place) and (group, locality, place).
+TIER_ORDERS = {"locality_first": (0, 1, 2), "group_first": (1, 0, 2)}
+Tier = tuple[int, int, int]
 
 
 class DrawError(ValueError):
@@ -1848,10 +1904,127 @@ def read_draw_file(data: bytes) -> list[tuple[str, str, str]]:
     return rows
 
 
-def check_draw(data: bytes, frozen: dict, seeded: dict, committed: dict) -> dict:
-    """Prove a run's file against its entries: counts, seed, order of the draw. Raises DrawError.
+@dataclass
+class Cell:
+    """What the file says of one cell: its size, who was served, and the draw among those without an earmark."""
 
-    Returns counts per cell: {"applicants", "served", "cells": {cell: [applicants, served]}, "ordered_cells"}.
+    size: int = 0
+    served: int = 0
+    need: int = 0
+    given: int = 0
+    last_served: bytes = b""
+    first_unserved: bytes = b""
+
+    def add(self, how: str, lot: bytes) -> None:
+        self.size += 1
+        self.served += how != "no"
+        if how == "earmark":
+            return
+        self.need += 1
+        if how == "draw":
+            self.given += 1
+            self.last_served = max(self.last_served, lot)
+        else:
+            self.first_unserved = min(self.first_unserved or lot, lot)
+
+    @property
+    def is_in_order(self) -> bool:
+        return not self.first_unserved or self.last_served < self.first_unserved
+
+
+@dataclass
+class TierCells:
+    """One tier over its provinces, as far as its cells were large enough to be shown."""
+
+    provinces: dict[str, Cell] = field(default_factory=dict)
+
+    @property
+    def need(self) -> dict[str, int]:
+        return {province: cell.need for province, cell in self.provinces.items() if cell.need}
+
+    @property
+    def given(self) -> dict[str, int]:
+        return {province: cell.given for province, cell in self.provinces.items() if cell.need}
+
+    @property
+    def is_drawn_as_one(self) -> bool:
+        """Whether the draw alone decided in the whole tier, whatever the province."""
+        unserved = [cell.first_unserved for cell in self.provinces.values() if cell.first_unserved]
+        return not unserved or max(cell.last_served for cell in self.provinces.values()) < min(unserved)
+
+
+def largest_shares(left: int, need: dict[str, int]) -> dict[str, int]:
+    """`left` devices in proportion to `need`: the floors, then one each to the largest remainders.
+
+    Ties go to the larger need, then to the smaller code.
+    """
+    total = sum(need.values())
+    share = {province: left * wanted // total for province, wanted in need.items()}
+    by_remainder = sorted(need, key=lambda code: (-(left * need[code] % total), -need[code], code.encode()))
+    for province in by_remainder[: left - sum(share.values())]:
+        share[province] += 1
+    return share
+
+
+def is_fair_to_one(need: dict[str, int], given: dict[str, int]) -> bool:
+    """Whether one common share explains every province to within one device (some cells of the tier are merged)."""
+    low = max((Fraction(given[code] - 1, need[code]) for code in need), default=Fraction(0))
+    high = min((Fraction(given[code] + 1, need[code]) for code in need), default=Fraction(1))
+    return low < high
+
+
+def check_margin(cells: dict[str, Cell]) -> dict:
+    """Prove who came first and how the last devices were split. Raises DrawError.
+
+    Under one of the two orders a policy may have, no tier is served while one before it waits; the one tier that was
+    served in part is the margin, and its devices are split over the provinces in proportion to the need (largest
+    remainders) or by the draw alone. Cells that were merged because they are small stay out: where some are, a
+    province's share is proved to within one device.
+    """
+    tiers: dict[Tier, TierCells] = {}
+    for name, cell in cells.items():
+        if match := TIER_CELL.fullmatch(name):
+            tier = (int(match[1]), int(match[2]), int(match[3]))
+            tiers.setdefault(tier, TierCells()).provinces[match[4]] = cell
+    merged = any(name.startswith("*") for name in cells)
+    waiting = [tier for tier, shown in tiers.items() if sum(shown.need.values()) > sum(shown.given.values())]
+    served = [tier for tier, shown in tiers.items() if sum(shown.given.values())]
+    orders = []
+    for order, key in TIER_ORDERS.items():
+        first_waiting = min(([tier[at] for at in key] for tier in waiting), default=None)
+        last_served = max(([tier[at] for at in key] for tier in served), default=None)
+        if first_waiting is None or last_served is None or last_served <= first_waiting:
+            orders.append(order)
+    if not orders:
+        raise DrawError("draw file: a later tier was served from the free devices while an earlier one waits")
+    margin = [tier for tier in waiting if tier in served]
+    if not margin:
+        return {"orders": orders, "margin": None}
+    (tier,) = margin
+    need, given = tiers[tier].need, tiers[tier].given
+    if given == largest_shares(sum(given.values()), need):
+        split = "proportional"
+    elif merged and is_fair_to_one(need, given):
+        split = "proportional to within one device"
+    elif tiers[tier].is_drawn_as_one:
+        split = "by the draw alone"
+    else:
+        raise DrawError(
+            f"draw file: the devices of the last tier {'.'.join(map(str, tier))} are split over the provinces neither"
+            " in proportion nor by the draw"
+        )
+    quotas = {province: [need[province], given[province]] for province in sorted(need)}
+    return {
+        "orders": orders,
+        "margin": {"tier": ".".join(map(str, tier)), "split": split, "provinces": quotas},
+    }
+
+
+def check_draw(data: bytes, frozen: dict, seeded: dict, committed: dict) -> dict:
+    """Prove a run's file against its entries: counts, seed, order of the draw, quotas at the margin. Raises DrawError.
+
+    Returns {"applicants", "served", "cells": {cell: [applicants, served]}, "ordered_cells", "seed", "orders",
+    "margin"}.
     """
     if hashlib.sha256(data).hexdigest() != committed["draw_file"]:
         raise DrawError("draw file: not the file whose hash was committed")
@@ -1861,57 +2034,110 @@ def check_draw(data: bytes, frozen: dict, seeded: dict, committed: dict) -> dict
     served = sum(row[2] != "no" for row in rows)
     if served != committed["served"] or len(rows) - served != committed["unserved"]:
         raise DrawError(f"draw file: {served} served, the run says {committed['served']}")
+    if served > frozen["supply"]:
+        raise DrawError(f"draw file: {served} served with {frozen['supply']} devices")
     seed = draw_seed(bytes.fromhex(frozen["root"]), bytes.fromhex(seeded["randomness"]))
     if seed.hex() != seeded["seed"]:
         raise DrawError("the seed doesn't follow from the freeze and the randomness")
-    cells: dict[str, list[int]] = {}
-    last_served: dict[str, bytes] = {}
-    first_unserved: dict[str, bytes] = {}
-    for applicant, cell, how in rows:
-        count = cells.setdefault(cell, [0, 0])
-        count[0] += 1
-        count[1] += how != "no"
-        if cell.startswith("*") or how == "earmark":
-            continue
-        lot = lot_number(seed, applicant)
-        if how == "draw":
-            last_served[cell] = max(last_served.get(cell, lot), lot)
-        else:
-            first_unserved[cell] = min(first_unserved.get(cell, lot), lot)
-    for cell, lot in last_served.items():
-        if cell in first_unserved and first_unserved[cell] < lot:
-            raise DrawError(f"draw file: cell {cell} was not served in the order of the draw")
+    cells: dict[str, Cell] = {}
+    for applicant, name, how in rows:
+        cells.setdefault(name, Cell()).add(how, lot_number(seed, applicant))
+    small = [name for name, cell in cells.items() if cell.size < DRAW_CELL_MINIMUM]
+    if small and len(rows) >= DRAW_CELL_MINIMUM:
+        raise DrawError(f"draw file: cell {min(small)} has fewer than {DRAW_CELL_MINIMUM} applicants")
+    for name, cell in cells.items():
+        if not name.startswith("*") and not cell.is_in_order:
+            raise DrawError(f"draw file: cell {name} was not served in the order of the draw")
     return {
         "applicants": len(rows),
         "served": served,
-        "cells": {cell: cells[cell] for cell in sorted(cells)},
-        "ordered_cells": sum(not cell.startswith("*") for cell in cells),
+        "cells": {name: [cells[name].size, cells[name].served] for name in sorted(cells)},
+        "ordered_cells": sum(not name.startswith("*") for name in cells),
         "seed": seed.hex(),
-    }
+    } | check_margin(cells)
 
 
 # --- ledger/audit.py ---
 
 SHOWN = 20
+# More changes of key than this are not followed.
+MAX_CHANGES = 64
+RUN_STEPS = ("frozen", "seeded", "approved", "committed")
 
 
 class LogError(Exception):
     """The log doesn't hold what it promises; the message says what and where."""
 
 
-def read_checkpoint(fetch: Fetch, keys: list[VerifierKey]) -> tuple[TreeHead, Note]:
-    """The signed tree head, by any of the trusted keys; raises LogError."""
+class NoLogError(LogError):
+    """There is no log here: no checkpoint to start from."""
+
+
+def endorsed_keys(fetch: Fetch, keys: list[VerifierKey]) -> list[VerifierKey]:
+    """The trusted keys and those that followed them, each by a `key.rotated` entry under the older key's signature.
+
+    The receipt of that entry lies beside the log as `keys/<id of the new key>.tlog-proof`; so whoever holds the first
+    key can check a log that is signed by the fifth.
+    """
+    trusted = list(keys)
+    try:
+        beside = [VerifierKey.parse(line) for line in fetch("vkey").decode().splitlines() if line.strip()]
+    except (FileNotFoundError, UnicodeDecodeError, NoteError):
+        return trusted
+    for new in beside:
+        chain = _chain_to(fetch, new, trusted)
+        trusted += [key for key in chain if key not in trusted]
+    return trusted
+
+
+def _chain_to(fetch: Fetch, new: VerifierKey, trusted: list[VerifierKey]) -> list[VerifierKey]:
+    """The keys from a trusted one to `new`, each named under the signature of the one before; empty if there is none."""
+    chain: list[VerifierKey] = []
+    key = new
+    while key not in trusted and key not in chain and len(chain) < MAX_CHANGES:
+        try:
+            raw = fetch(f"keys/{key.key_id.hex()}.tlog-proof")
+            body = read_receipt(raw).body
+            if body["t"] != "key.rotated" or (body["key"], body["new"]) != (key.name, key.public.hex()):
+                return []
+            old = VerifierKey(key.name, ED25519, bytes.fromhex(body["old"]))
+            check_receipt(raw, old)
+        except (FileNotFoundError, ReceiptError):
+            return []
+        chain.insert(0, key)
+        key = old
+    return chain if key in trusted else []
+
+
+def read_checkpoint(
+    fetch: Fetch, keys: list[VerifierKey], *, witnesses: list[VerifierKey] | None = None, needed: int = 0
+) -> tuple[TreeHead, Note]:
+    """The signed tree head, by any of the trusted keys and `needed` of the `witnesses`; raises LogError."""
     try:
         raw = fetch("checkpoint")
     except FileNotFoundError:
-        raise LogError("checkpoint: missing") from None
+        raise NoLogError("checkpoint: missing; there is no log here") from None
     trouble = "no key to check it with"
     for key in keys:
         try:
-            return open_checkpoint(raw, key)
+            head, note = open_checkpoint(raw, key)
         except NoteError as error:
             trouble = str(error)
+            continue
+        check_witnesses(note, witnesses or [], needed, "checkpoint")
+        return head, note
     raise LogError(f"checkpoint: {trouble}")
+
+
+def check_witnesses(note: Note, witnesses: list[VerifierKey], needed: int, where: str) -> list[str]:
+    """Names of the trusted witnesses that cosigned; raises LogError when they are fewer than `needed`."""
+    try:
+        seen = witnesses_of(note, witnesses)
+    except NoteError as error:
+        raise LogError(f"{where}: {error}") from error
+    if len(seen) < needed:
+        raise LogError(f"{where}: {len(seen)} of the {needed} needed witnesses cosigned")
+    return [name for name, _ in seen]
 
 
 def verify_log(
@@ -1922,21 +2148,15 @@ def verify_log(
     Returns {"size", "root", "signed_at", "witnesses"}. Raises LogError naming the file. `needed` of the `witnesses`
     must have cosigned.
     """
-    head, note = read_checkpoint(fetch, keys)
+    head, note = read_checkpoint(fetch, keys, witnesses=witnesses, needed=needed)
     for _ in checked_entries(fetch, head):
         pass
-    try:
-        seen = witnesses_of(note, witnesses or [])
-    except NoteError as error:
-        raise LogError(f"checkpoint: {error}") from error
-    if len(seen) < needed:
-        raise LogError(f"checkpoint: {len(seen)} of the {needed} needed witnesses cosigned")
     return {
         "origin": head.origin,
         "size": head.size,
         "root": head.root.hex(),
         "signed_at": head.signed_at,
-        "witnesses": [name for name, _ in seen],
+        "witnesses": check_witnesses(note, witnesses or [], needed, "checkpoint"),
     }
 
 
@@ -1952,7 +2172,7 @@ def checked_entries(fetch: Fetch, head: TreeHead) -> Iterator[list[bytes]]:
         for path, data in edge.partials():
             level = int(path.split("/")[1])
             number = edge.size >> 8 * (level + 1)
-            if fetch_tile(fetch, level, number, len(data) // HASH_BYTES)[: len(data)] != data:
+            if fetch_tile(fetch, level, number, len(data) // HASH_BYTES) != data:
                 raise LogError(f"{path}: not the hashes of the entries")
     except TileError as error:
         raise LogError(str(error)) from error
@@ -1960,6 +2180,30 @@ def checked_entries(fetch: Fetch, head: TreeHead) -> Iterator[list[bytes]]:
         raise LogError(f"{error.filename or error}: missing") from None
     if edge.root() != head.root:
         raise LogError("the entries don't lead to the signed root")
+
+
+@dataclass
+class Claims:
+    """What the log says about its own past, gathered in a first reading so that the second needs little memory."""
+
+    figures: set[int] = field(default_factory=set)
+    named: set[str] = field(default_factory=set)
+
+
+def read_claims(fetch: Fetch, head: TreeHead) -> Claims:
+    """Sizes over which figures are claimed, and the events that later entries correct or erase."""
+    claims = Claims()
+    try:
+        for bodies in read_entries(fetch, head.size):
+            for data in bodies:
+                if b'"t":"figures.published"' in data:
+                    claims.figures.add(parse(data).get("size", -1))
+                elif b'"corrects":' in data or b'"erases":' in data:
+                    body = parse(data)
+                    claims.named.add(str(body.get("corrects") or body.get("erases")))
+    except (TileError, CanonError) as error:
+        raise LogError(str(error)) from error
+    return claims
 
 
 @dataclass
@@ -1973,30 +2217,48 @@ class Run:
     rejected: dict | None = None
     allocated: int = 0
     revoked: int = 0
+    early: int = 0
+
+
+@dataclass
+class Named:
+    """An entry that a later one names: what it is, and which of its commitments can still be opened."""
+
+    body: dict
+    commits: set[str]
 
 
 @dataclass
 class Audit:
     """All rules over a whole log, one entry at a time; `problems` are the broken ones, in order."""
 
+    claims: Claims = field(default_factory=Claims)
     problems: list[str] = field(default_factory=list)
     events: Counter = field(default_factory=Counter)
-    # Device → its states so far, the index of its last entry, the run it is allocated in.
-    ways: dict[str, list[str]] = field(default_factory=dict)
+    # Device → its last two states, the index and event of its last entry, the run it is allocated in.
+    ways: dict[str, tuple[str, ...]] = field(default_factory=dict)
     last: dict[str, int] = field(default_factory=dict)
+    latest: dict[str, str] = field(default_factory=dict)
     run_of: dict[str, str] = field(default_factory=dict)
     runs: dict[str, Run] = field(default_factory=dict)
-    commitments: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    seen: set[bytes] = field(default_factory=set)
+    named: dict[str, Named] = field(default_factory=dict)
+    pledges: set[str] = field(default_factory=set)
     seeds: dict[str, str] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
     figures: dict[int, str] = field(default_factory=dict)
+    releases: dict[str, str] = field(default_factory=dict)
     size: int = 0
+    latest_day: str = ""
 
     def wrong(self, index: int, what: str) -> None:
         self.problems.append(f"entry {index}: {what}")
 
     def add(self, data: bytes) -> None:
         """Check the next entry."""
+        if self.size in self.claims.figures:
+            self.figures[self.size] = self.tally.digest()
         index, self.size = self.size, self.size + 1
         try:
             body = parse(data)
@@ -2004,43 +2266,94 @@ class Audit:
         except (CanonError, EventError) as error:
             self.wrong(index, str(error))
             return
-        kind = body["t"]
+        kind, eid = body["t"], body["eid"]
         self.events[kind] += 1
-        if body["eid"] in self.commitments:
-            self.wrong(index, f"event id {body['eid']} was used before")
-        self.commitments[body["eid"]] = tuple(body.get("c", ()))
+        self.latest_day = max(self.latest_day, body["d"])
+        if (mark := bytes.fromhex(eid)) in self.seen:
+            self.wrong(index, f"event id {eid} was used before")
+        self.seen.add(mark)
+        if kind == "correction":
+            self._correction(index, body)
         if "dev" in body:
             self._device(index, body)
+        if eid in self.claims.named:
+            self.named[eid] = Named(body, set(body.get("c", ())))
         if kind.startswith("run."):
             self._run(index, body)
-        elif kind == "correction" and body["corrects"] not in self.commitments:
-            self.wrong(index, f"corrects {body['corrects']}, which is not before it")
-        elif kind == "commitment.erased" and body["field"] not in self.commitments.get(body["erases"], ()):
-            self.wrong(index, f"erases {body['field']} of {body['erases']}, which has no such commitment")
+        elif kind.startswith("pledge."):
+            self._pledge(index, body)
+        elif kind == "commitment.erased":
+            self._erasure(index, body)
         elif kind == "figures.published":
             self._figures(index, body)
+        elif kind == "key.rotated":
+            self._rotation(index, body)
         self.tally.add(body)
 
     def _device(self, index: int, body: dict) -> None:
-        device = body["dev"]
+        device, kind = body["dev"], body["t"]
         if body.get("prev") != self.last.get(device):
             self.wrong(
                 index, f"prev is {body.get('prev')}, the device's last entry is {self.last.get(device)}"
             )
-        self.last[device] = index
-        way = self.ways.setdefault(device, [])
+        way = self.ways.get(device, ())
         try:
-            way.append(next_state(way, body))
+            state = next_state(list(way), body)
         except IllegalMoveError as error:
             self.wrong(index, f"device {device}: {error}")
-            way.append(way[-1] if way else NEW)
-        if body["t"] == "device.allocated":
+            state = way[-1] if way else NEW
+        self.ways[device] = (*way[-1:], state)
+        self.last[device], self.latest[device] = index, body["eid"]
+        if kind == "device.allocated":
             self.run_of[device] = body["run"]
-            self.runs.setdefault(body["run"], Run()).allocated += 1
-        elif body["t"] == "device.allocation_revoked":
+            run = self.runs.setdefault(body["run"], Run())
+            run.allocated += 1
+            run.early += run.approved is None
+        elif kind == "device.allocation_revoked":
             self.runs.setdefault(body["run"], Run()).revoked += 1
-        elif body["t"] == "device.handed_over" and self.run_of.get(device) != body["run"]:
-            self.wrong(index, f"handed over in run {body['run']}, allocated in {self.run_of.get(device)}")
+            if self.run_of.get(device) != body["run"]:
+                self.wrong(
+                    index, f"revoked in run {body['run']}, allocated in {self.run_of.get(device) or 'none'}"
+                )
+        elif kind == "device.handed_over" and self.run_of.get(device) != body["run"]:
+            self.wrong(
+                index, f"handed over in run {body['run']}, allocated in {self.run_of.get(device) or 'none'}"
+            )
+
+    def _correction(self, index: int, body: dict) -> None:
+        found = self.named.get(body["corrects"])
+        if found is None:
+            self.wrong(index, f"corrects {body['corrects']}, which is not before it")
+        elif found.body.get("dev") != body.get("dev"):
+            self.wrong(index, f"corrects an entry about {found.body.get('dev') or 'no device'}")
+        elif is_undo(body):
+            if self.latest.get(body["dev"]) != body["corrects"]:
+                self.wrong(index, f"takes back an entry of device {body['dev']} that isn't its latest")
+            if found.body["t"] == "device.allocated":
+                self.runs[found.body["run"]].revoked += 1
+            elif found.body["t"] == "device.allocation_revoked":
+                self.runs[found.body["run"]].revoked -= 1
+
+    def _erasure(self, index: int, body: dict) -> None:
+        found = self.named.get(body["erases"])
+        if found is None or body["field"] not in found.commits:
+            self.wrong(index, f"erases {body['field']} of {body['erases']}, which has no such commitment")
+        else:
+            found.commits.discard(body["field"])
+
+    def _pledge(self, index: int, body: dict) -> None:
+        if body["t"] == "pledge.made":
+            if body["pledge"] in self.pledges:
+                self.wrong(index, f"pledge {body['pledge']} made twice")
+            self.pledges.add(body["pledge"])
+        elif body["pledge"] not in self.pledges:
+            self.wrong(index, f"pledge {body['pledge']} was never made")
+
+    def _rotation(self, index: int, body: dict) -> None:
+        role = f"{body['role']} {body['key']}"
+        if self.keys.setdefault(role, body["old"]) != body["old"]:
+            self.wrong(index, f"the {role} replaces a key that it doesn't have")
+        self.keys[role] = body["new"]
 
     def _run(self, index: int, body: dict) -> None:
         run, step = self.runs.setdefault(body["run"], Run()), body["t"].removeprefix("run.")
@@ -2054,6 +2367,8 @@ class Audit:
             self.wrong(index, f"run {body['run']}: {step} before its time")
         if getattr(run, step) is not None:
             self.wrong(index, f"run {body['run']}: {step} twice")
+        if run.rejected is not None or (step == "rejected" and run.committed is not None):
+            self.wrong(index, f"run {body['run']}: {step} after it had ended")
         setattr(run, step, body)
         if step == "frozen" and body["draw_on"] < body["d"]:
             self.wrong(
@@ -2061,6 +2376,18 @@ class Audit:
             )
         if step == "seeded" and run.frozen is not None:
             self._seed(index, body, run.frozen)
+        if step == "committed" and run.approved is not None and run.frozen is not None:
+            self._commit(index, body, run.frozen, run.approved)
+
+    def _commit(self, index: int, body: dict, frozen: dict, approved: dict) -> None:
+        if (body["served"], body["result"]) != (approved["served"], approved["proposal"]):
+            self.wrong(index, f"run {body['run']}: what was committed is not what was approved")
+        if body["served"] + body["unserved"] != frozen["applicants"] or body["served"] > frozen["supply"]:
+            self.wrong(
+                index,
+                f"run {body['run']}: {body['served']} served and {body['unserved']} not, of {frozen['applicants']}"
+                f" applicants and {frozen['supply']} devices",
+            )
 
     def _seed(self, index: int, body: dict, frozen: dict) -> None:
         randomness = bytes.fromhex(body["randomness"])
@@ -2074,44 +2401,78 @@ class Audit:
             promised = [frozen.get(f"party{number}") for number in (1, 2, 3)]
             if [sha256(part).hexdigest() for part in randomness.split(b"\n")] != promised:
                 self.wrong(index, f"run {body['run']}: a party revealed another value than it promised")
+        elif body["d"] < frozen["draw_on"]:
+            self.wrong(index, f"run {body['run']}: seeded before the draw of {frozen['draw_on']}")
 
     def _figures(self, index: int, body: dict) -> None:
-        expected = self.figures.pop(body["size"], None)
+        expected = self.figures.get(body["size"])
         if expected is None:
             self.wrong(index, f"figures over {body['size']} entries, more than there were")
         elif expected != body["hash"]:
             self.wrong(index, "the published figures don't follow from the entries")
+        self.releases[body["figures"]] = body["hash"]
 
-    def mark_figures(self) -> None:
-        """Note the figures over the entries so far; a later `figures.published` may claim them."""
-        self.figures[self.size] = self.tally.digest()
+    def check_beside(self, fetch: Fetch) -> dict[str, dict]:
+        """The draw of each committed run and the file of each release, from beside the log; the draws by run."""
+        draws = {}
+        for name, run in self.runs.items():
+            if run.frozen is None or run.seeded is None or run.committed is None:
+                continue
+            try:
+                draws[name] = check_draw(fetch(f"runs/{name}.csv"), run.frozen, run.seeded, run.committed)
+            except FileNotFoundError:
+                self.problems.append(f"run {name}: its draw file runs/{name}.csv is missing")
+            except (DrawError, ValueError) as error:
+                self.problems.append(f"run {name}: {error}")
+        for name, digest in self.releases.items():
+            try:
+                if sha256(fetch(f"figures/{name}.json")).hexdigest() != digest:
+                    self.problems.append(f"figures/{name}.json: not the figures whose hash was published")
+            except FileNotFoundError:
+                self.problems.append(f"figures/{name}.json: missing")
+        return draws
 
-    def finish(self) -> list[str]:
+    def finish(self, head: TreeHead) -> list[str]:
         """The rules about the whole; all problems."""
         for name, run in self.runs.items():
             if run.committed is None:
                 if run.allocated:
                     self.problems.append(f"run {name}: {run.allocated} devices allocated, never committed")
                 continue
+            if run.early:
+                self.problems.append(f"run {name}: {run.early} devices allocated before it was approved")
             served = run.committed["served"]
             if run.allocated < served or run.allocated - run.revoked > served:
                 self.problems.append(
                     f"run {name}: says {served} served, has {run.allocated} allocations and {run.revoked} revocations"
                 )
+        # East of Greenwich it is tomorrow already.
+        if head.signed_at and self.latest_day > day_after(head.signed_at):
+            self.problems.append(
+                f"an entry is dated {self.latest_day}, after the signature of {head.signed_at}"
+            )
         return self.problems
 
 
-def audit(fetch: Fetch, keys: list[VerifierKey]) -> dict:
+def day_after(moment: str) -> str:
+    """The day after a moment's date, as text; the moment itself when it isn't one."""
+    try:
+        return (datetime.date.fromisoformat(moment[:10]) + datetime.timedelta(days=1)).isoformat()
+    except (ValueError, OverflowError):
+        return moment
+
+
+def audit(
+    fetch: Fetch, keys: list[VerifierKey], *, witnesses: list[VerifierKey] | None = None, needed: int = 0
+) -> dict:
     """Check the files and every rule; {"size", "events", "devices", "runs", "problems", …}. Raises LogError."""
-    head, _ = read_checkpoint(fetch, keys)
-    claims = figure_sizes(fetch, head)
-    state = Audit()
+    head, _ = read_checkpoint(fetch, keys, witnesses=witnesses, needed=needed)
+    state = Audit(claims=read_claims(fetch, head))
     for bodies in checked_entries(fetch, head):
         for data in bodies:
-            if state.size in claims:
-                state.mark_figures()
             state.add(data)
-    problems = state.finish()
+    draws = state.check_beside(fetch)
+    problems = state.finish(head)
     return {
         "origin": head.origin,
         "size": head.size,
@@ -2119,69 +2480,118 @@ def audit(fetch: Fetch, keys: list[VerifierKey]) -> dict:
         "signed_at": head.signed_at,
         "events": dict(sorted(state.events.items())),
         "devices": len(state.ways),
-        "states": dict(sorted(Counter(way[-1] for way in state.ways.values() if way).items())),
+        "states": dict(sorted(Counter(way[-1] for way in state.ways.values()).items())),
         "runs": {
             name: {
+                "applicants": run.frozen["applicants"] if run.frozen else None,
                 "allocated": run.allocated,
                 "revoked": run.revoked,
                 "served": run.committed["served"] if run.committed else None,
+                "rejected": run.rejected["reason"] if run.rejected else None,
                 "seed_checked": run.seeded is not None and run.frozen is not None,
+                "draw_checked": name in draws,
             }
             for name, run in sorted(state.runs.items())
         },
+        "figures": sorted(state.releases),
         "problem_count": len(problems),
         "problems": problems[:SHOWN],
     }
 
 
-def run_entries(fetch: Fetch, keys: list[VerifierKey], run: str) -> dict[str, dict]:
+def run_entries(
+    fetch: Fetch,
+    keys: list[VerifierKey],
+    run: str,
+    *,
+    witnesses: list[VerifierKey] | None = None,
+    needed: int = 0,
+) -> dict[str, dict]:
     """The run's entries by their step (frozen, seeded, approved, committed, rejected), from the checked log."""
-    head, _ = read_checkpoint(fetch, keys)
+    head, _ = read_checkpoint(fetch, keys, witnesses=witnesses, needed=needed)
     found: dict[str, dict] = {}
     needle = f'"run":"{run}"'.encode()
     for bodies in checked_entries(fetch, head):
         for data in bodies:
             if needle in data and b'"t":"run.' in data:
                 body = parse(data)
-                found.setdefault(body["t"].removeprefix("run."), body)
+                check_entry(body)
+                if found.setdefault(body["t"].removeprefix("run."), body) is not body:
+                    raise LogError(f"run {run}: {body['t']} twice in the log")
     return found
 
 
-def figure_sizes(fetch: Fetch, head: TreeHead) -> set[int]:
-    """Sizes over which the log claims figures; a first reading, so that the second needs no history in memory."""
-    sizes: set[int] = set()
-    try:
-        for bodies in read_entries(fetch, head.size):
-            for data in bodies:
-                if b'"t":"figures.published"' in data:
-                    sizes.add(parse(data).get("size", -1))
-    except (TileError, CanonError) as error:
-        raise LogError(str(error)) from error
-    return sizes
-
-
-def device_entries(fetch: Fetch, keys: list[VerifierKey], device: str) -> list[tuple[int, dict]]:
-    """(index, entry) of one device in the whole checked log."""
-    head, _ = read_checkpoint(fetch, keys)
-    found, index, needle = [], 0, f'"dev":"{device}"'.encode()
+def device_entries(
+    fetch: Fetch,
+    keys: list[VerifierKey],
+    device: str,
+    *,
+    witnesses: list[VerifierKey] | None = None,
+    needed: int = 0,
+) -> list[tuple[int, dict, str]]:
+    """(index, entry, state after it) of one device in the whole checked log; raises LogError if its chain is broken."""
+    head, _ = read_checkpoint(fetch, keys, witnesses=witnesses, needed=needed)
+    found: list[tuple[int, dict, str]] = []
+    index, needle = 0, f'"dev":"{device}"'.encode()
     for bodies in checked_entries(fetch, head):
         for data in bodies:
             if needle in data:
                 body = parse(data)
                 if body.get("dev") == device:
-                    found.append((index, body))
+                    found.append((index, body, _step(index, body, found)))
             index += 1
     return found
+
+
+def _step(index: int, body: dict, before: list[tuple[int, dict, str]]) -> str:
+    """The device's state after this entry; raises LogError when the entry may not follow those before it."""
+    last = before[-1][0] if before else None
+    try:
+        check_entry(body)
+        state = next_state([state for _, _, state in before], body)
+    except (EventError, IllegalMoveError) as error:
+        raise LogError(f"entry {index}: {error}") from error
+    if body.get("prev") != last:
+        raise LogError(f"entry {index}: prev is {body.get('prev')}, the device's last entry is {last}")
+    return state
 
 
 # --- verifier/cli.py ---
 
 HOLDS, BROKEN, WRONG_USE, UNREADABLE = 0, 1, 2, 3
-MAX_FILE = 32 * 2**20
+# Nothing that is asked for is larger: a bundle of 256 entries, a receipt; a draw file has a line per applicant.
+MAX_FILE, MAX_DRAW_FILE = 32 * 2**20, 1024 * 2**20
+MAX_LINE = 400
+VERDICT = {
+    HOLDS: "HOLDS (ĐẠT)",
+    BROKEN: "DOES NOT HOLD (KHÔNG ĐẠT)",
+    WRONG_USE: "WRONG USE (SAI CÁCH GỌI)",
+    UNREADABLE: "CAN'T READ (KHÔNG ĐỌC ĐƯỢC)",
+}
 
 
 class UnreadableError(Exception):
     """Something needed can't be read; the message says what."""
+
+
+class UsageError(Exception):
+    """The command was called in a way that means nothing; the message says how it is meant."""
+
+
+def limit_of(path: str) -> int:
+    return MAX_DRAW_FILE if path.startswith("runs/") else MAX_FILE
+
+
+def read_file(path: Path, limit: int) -> bytes:
+    """A regular file's bytes; raises OSError, or UnreadableError for what isn't a file or is too large."""
+    found = path.stat()
+    if stat.S_ISDIR(found.st_mode):
+        raise UnreadableError(f"{path}: a folder, expected a file")
+    if not stat.S_ISREG(found.st_mode):
+        raise UnreadableError(f"{path}: not a regular file")
+    if found.st_size > limit:
+        raise UnreadableError(f"{path}: {found.st_size} bytes, at most {limit} are read")
+    return path.read_bytes()
 
 
 def opener(where: str) -> Fetch:
@@ -2189,20 +2599,24 @@ def opener(where: str) -> Fetch:
     if not where.startswith(("http://", "https://")):
         root = Path(where)
         if not root.is_dir():
-            raise UnreadableError(f"{where}: no such folder")
-        return lambda path: (root / path).read_bytes()
+            raise UnreadableError(f"{where}: no such folder, and not an address that starts with http")
+        return lambda path: read_file(root / path, limit_of(path))
     base = where.rstrip("/") + "/"
 
     def fetch(path: str) -> bytes:
+        address, limit = base + urllib.parse.quote(path), limit_of(path)
         try:
-            with urllib.request.urlopen(urllib.parse.urljoin(base, path), timeout=30) as answer:
-                return answer.read(MAX_FILE)
+            with urllib.request.urlopen(address, timeout=30) as answer:
+                data = answer.read(limit + 1)
         except urllib.error.HTTPError as error:
-            if error.code == 404:
+            if error.code in (404, 410):
                 raise FileNotFoundError(path) from error
-            raise UnreadableError(f"{base}{path}: {error}") from error
-        except (OSError, ValueError) as error:
-            raise UnreadableError(f"{base}{path}: {error}") from error
+            raise UnreadableError(f"{address}: {error}") from error
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise UnreadableError(f"{address}: {error}") from error
+        if len(data) > limit:
+            raise UnreadableError(f"{address}: more than {limit} bytes")
+        return data
 
     return fetch
 
@@ -2214,54 +2628,67 @@ def read_keys(given: str | None, fetch: Fetch | None) -> list[VerifierKey]:
             raise UnreadableError("--key is needed: the log's public key (or --log, for the key beside it)")
         try:
             text = fetch("vkey").decode()
-        except (FileNotFoundError, UnicodeDecodeError) as error:
-            raise UnreadableError(f"vkey beside the log: {error}") from error
+        except FileNotFoundError as error:
+            raise UnreadableError(
+                "vkey: missing beside the log; there is no log here, or give --key"
+            ) from error
+        except UnicodeDecodeError as error:
+            raise UnreadableError("vkey beside the log: not UTF-8") from error
     else:
-        path = Path(given)
-        try:
-            text = path.read_text() if "+" not in given and path.is_file() else given
-        except (OSError, UnicodeDecodeError) as error:
-            raise UnreadableError(f"{given}: {error}") from error
+        text = given
+        if "+" not in given:
+            try:
+                text = read_file(Path(given), MAX_FILE).decode()
+            except (OSError, ValueError) as error:
+                raise UnreadableError(
+                    f"--key {given}: neither a key nor a file with keys ({error})"
+                ) from error
     try:
         keys = [VerifierKey.parse(line) for line in text.splitlines() if line.strip()]
     except NoteError as error:
         raise UnreadableError(f"key: {error}") from error
     if not keys:
         raise UnreadableError("key: empty")
+    if any(key.kind != ED25519 for key in keys):
+        raise UnreadableError("key: the key of a witness, not of a log")
+    # Only a key that was given is a reason to trust another; what lies beside the log proves nothing about itself.
+    return endorsed_keys(fetch, keys) if fetch and given is not None else keys
+
+
+def read_witnesses(given: list[str], needed: int) -> list[VerifierKey]:
+    """The witnesses' keys; raises UnreadableError for a malformed one, UsageError for an impossible policy."""
+    try:
+        keys = list(dict.fromkeys(VerifierKey.parse(text) for text in given))
+    except NoteError as error:
+        raise UnreadableError(f"--witness: {error}") from error
+    if any(key.kind != COSIGNATURE for key in keys):
+        raise UnreadableError("--witness: the key of a log, not of a witness")
+    if not 0 <= needed <= len(keys):
+        raise UsageError(f"--witnesses-needed {needed}: {len(keys)} different --witness are given")
     return keys
 
 
 def do_verify_log(options, fetch: Fetch, keys: list[VerifierKey]) -> dict:
-    return verify_log(fetch, keys, witnesses=options.witnesses, needed=options.needed)
+    return verify_log(fetch, keys, **options.policy)
 
 
 def do_verify_device(options, fetch: Fetch, keys: list[VerifierKey]) -> dict:
     code = normalise_code(options.what)
     if code is None:
-        raise UnreadableError(
-            f"{options.what}: not a device code (12 letters and digits; check what was typed)"
-        )
-    entries, way = device_entries(fetch, keys, code), []
-    for _, body in entries:
-        way.append(next_state(way, body))
-    if not entries:
+        raise UsageError(f"{options.what}: not a device code (12 letters and digits; check what was typed)")
+    way = device_entries(fetch, keys, code, **options.policy)
+    if not way:
         raise LogError(f"device {code} is not in the log")
     return {
         "device": code,
-        "entries": [{"index": index, "date": body["d"], "event": body["t"]} for index, body in entries],
-        "state": way[-1],
-        "state_vi": LABEL[way[-1]],
+        "entries": [{"index": index, "date": body["d"], "event": body["t"]} for index, body, _ in way],
+        "state": way[-1][2],
+        "state_vi": LABEL[way[-1][2]],
     }
 
 
 def do_verify_receipt(options, fetch: Fetch | None, keys: list[VerifierKey]) -> dict:
-    try:
-        path = Path(options.what)
-        if path.stat().st_size > MAX_FILE:
-            raise UnreadableError(f"{path}: too large to be a receipt")
-        raw = path.read_bytes()
-    except OSError as error:
-        raise UnreadableError(f"{options.what}: {error.strerror}") from error
+    raw = read_file(Path(options.what), MAX_FILE)
     trouble: Exception = ReceiptError("no key")
     for key in keys:
         try:
@@ -2269,23 +2696,26 @@ def do_verify_receipt(options, fetch: Fetch | None, keys: list[VerifierKey]) -> 
         except ReceiptError as error:
             trouble = error
             continue
-        seen = witnesses_of(note, options.witnesses)
-        if len(seen) < options.needed:
-            raise LogError(f"receipt: {len(seen)} of the {options.needed} needed witnesses cosigned")
+        seen = check_witnesses(note, options.policy["witnesses"], options.policy["needed"], "receipt")
         return {
+            "origin": head.origin,
             "device": receipt.body.get("dev"),
             "event": receipt.body["t"],
             "date": receipt.body["d"],
             "index": receipt.index,
             "log_size": head.size,
             "signed_at": head.signed_at,
+            "witnesses": seen,
+            "entry": receipt.body,
             "opened": {field: value for field, value, _ in receipt.openings},
         }
     raise trouble
 
 
 def do_verify_run(options, fetch: Fetch, keys: list[VerifierKey]) -> dict:
-    steps = run_entries(fetch, keys, options.what)
+    if not CODE.fullmatch(options.what) or "/" in options.what:
+        raise UsageError(f"{options.what}: not the code of a run")
+    steps = run_entries(fetch, keys, options.what, **options.policy)
     missing = [step for step in ("frozen", "seeded", "approved", "committed") if step not in steps]
     if missing:
         raise LogError(f"run {options.what}: no entry run.{missing[0]} in the log")
@@ -2293,57 +2723,152 @@ def do_verify_run(options, fetch: Fetch, keys: list[VerifierKey]) -> dict:
     try:
         data = fetch(name)
     except FileNotFoundError as error:
-        raise UnreadableError(f"{name}: missing") from error
+        raise UnreadableError(f"{name}: missing beside the log") from error
     return {"run": options.what} | check_draw(data, steps["frozen"], steps["seeded"], steps["committed"])
 
 
 def do_audit(options, fetch: Fetch, keys: list[VerifierKey]) -> dict:
-    report = audit(fetch, keys)
-    if report["problem_count"]:
-        options.broken = True
-    return report
+    return audit(fetch, keys, **options.policy)
 
 
-def plain(command: str, report: dict) -> str:
+def plain(command: str, report: dict, *, vi: bool) -> str:
     """The report in sentences that can be quoted."""
     if command == "verify-log":
-        cosigned = f" {len(report['witnesses'])} witnesses cosigned." if report["witnesses"] else ""
-        return (
-            f"The log «{report['origin']}» holds: {report['size']} entries, each under the root signed at "
-            f"{report['signed_at']}. Nothing was removed or rewritten.{cosigned}"
-        )
+        return plain_log(report, vi)
     if command == "verify-device":
-        lines = [
-            f"  {entry['date']}  {entry['event']}  (entry {entry['index']})" for entry in report["entries"]
-        ]
-        return f"Device {report['device']} – {report['state_vi']}:\n" + "\n".join(lines)
+        return plain_device(report, vi)
     if command == "verify-receipt":
-        opened = "".join(f"\n  {field}: {value}" for field, value in report["opened"].items())
-        about = f"device {report['device']}" if report["device"] else report["event"]
+        return plain_receipt(report, vi)
+    return plain_run(report, vi) if command == "verify-run" else plain_audit(report, vi)
+
+
+def plain_log(report: dict, vi: bool) -> str:
+    witnesses = ", ".join(report["witnesses"])
+    if vi:
+        seen = f" Nhân chứng độc lập đã ký: {witnesses}." if witnesses else ""
         return (
-            f"The receipt holds: {report['event']} of {about}, dated {report['date']}, is entry {report['index']} "
-            f"of the {report['log_size']} that were signed at {report['signed_at']}.{opened}"
+            f"Sổ cái «{report['origin']}» nguyên vẹn: {report['size']} mục, mục nào cũng nằm dưới gốc được ký lúc "
+            f"{report['signed_at']}. Không mục nào bị xoá hay sửa.{seen}"
         )
-    if command == "verify-run":
+    seen = f" Cosigned by the witnesses {witnesses}." if witnesses else ""
+    return (
+        f"The log «{report['origin']}» is whole: {report['size']} entries, each under the root signed at "
+        f"{report['signed_at']}. Nothing was removed or rewritten.{seen}"
+    )
+
+
+def plain_device(report: dict, vi: bool) -> str:
+    def name(event: str) -> str:
+        return EVENT_LABEL.get(event, event) if vi else event
+
+    where = "mục" if vi else "entry"
+    lines = [
+        f"  {entry['date']}  {name(entry['event'])}  ({where} {entry['index']})"
+        for entry in report["entries"]
+    ]
+    state = (
+        f"Máy {report['device']}: {report['state_vi']}"
+        if vi
+        else f"Device {report['device']}: {report['state']}"
+    )
+    return "\n".join([state, *lines])
+
+
+def plain_receipt(report: dict, vi: bool) -> str:
+    opened = "".join(f"\n  {field}: {value}" for field, value in report["opened"].items())
+    event = report["event"]
+    if vi:
+        about = f"«{EVENT_LABEL.get(event, event)}»" + (
+            f" của máy {report['device']}" if report["device"] else ""
+        )
         return (
-            f"Run {report['run']} holds: {report['served']} of {report['applicants']} applicants were served; the seed "
-            f"follows from the freeze and the public draw, and in each of {report['ordered_cells']} cells the devices "
-            "went in the order of the draw."
+            f"Biên nhận đúng: việc {about}, ngày {report['date']}, là mục {report['index']} trong {report['log_size']} "
+            f"mục của sổ cái «{report['origin']}», ký lúc {report['signed_at']}.{opened}"
         )
-    lines = [f"{report['size']} entries about {report['devices']} devices, signed at {report['signed_at']}."]
-    lines += [f"  {count:>9}  {LABEL.get(state, state)}" for state, count in report["states"].items()]
-    lines += [f"  run {name}: {run['allocated']} allocated" for name, run in report["runs"].items()]
-    if report["problem_count"]:
-        lines.append(f"{report['problem_count']} rules are broken:")
-        lines += [f"  {problem}" for problem in report["problems"]]
-    else:
+    about = f"{event} of device {report['device']}" if report["device"] else event
+    return (
+        f"The receipt is true: {about}, dated {report['date']}, is entry {report['index']} of the {report['log_size']} "
+        f"of the log «{report['origin']}» that were signed at {report['signed_at']}.{opened}"
+    )
+
+
+SPLIT_VI = {
+    "proportional": "theo tỷ lệ nhu cầu của các tỉnh",
+    "proportional to within one device": "theo tỷ lệ nhu cầu của các tỉnh, sai khác không quá một máy",
+    "by the draw alone": "hoàn toàn theo thứ tự bốc thăm",
+}
+
+
+def plain_run(report: dict, vi: bool) -> str:
+    margin = report["margin"]
+    if vi:
+        last = f" Ở bậc cuối ({margin['tier']}), máy được chia {SPLIT_VI[margin['split']]}." if margin else ""
+        return (
+            f"Đợt {report['run']} đúng: {report['served']} trong {report['applicants']} em được nhận máy; số bốc thăm "
+            f"sinh ra từ dữ liệu đã chốt và số ngẫu nhiên công khai; trong cả {report['ordered_cells']} ô, máy được "
+            f"trao theo đúng thứ tự bốc thăm; không bậc nào được nhận trước một bậc ưu tiên hơn.{last}"
+        )
+    last = f" In the last tier ({margin['tier']}) the devices were split {margin['split']}." if margin else ""
+    return (
+        f"Run {report['run']} is true: {report['served']} of {report['applicants']} applicants were served; the seed "
+        f"follows from the freeze and the public randomness; in each of {report['ordered_cells']} cells the devices "
+        f"went in the order of the draw; no tier was served before one that comes first.{last}"
+    )
+
+
+def plain_audit(report: dict, vi: bool) -> str:
+    runs, count = report["runs"], report["problem_count"]
+    if vi:
+        lines = [
+            f"Sổ cái «{report['origin']}» có {report['size']} mục về {report['devices']} máy, ký lúc {report['signed_at']}."
+        ]
+        lines += [f"  {number:>9}  {LABEL.get(state, state)}" for state, number in report["states"].items()]
+        lines += [
+            f"  đợt {name}: {run['served']} trong {run['applicants']} em được nhận máy"
+            + (", kết quả bốc thăm đã được tính lại" if run["draw_checked"] else "")
+            for name, run in runs.items()
+            if run["served"] is not None
+        ]
+        lines += [
+            f"  đợt {name}: bị bác ({run['rejected']})"
+            for name, run in runs.items()
+            if run["rejected"] is not None
+        ]
         lines.append(
-            "Every rule holds: one way per device, no handover without an allocation, no figure of its own."
+            f"Có {count} chỗ trái quy tắc:"
+            if count
+            else "Mọi quy tắc đều được giữ: mỗi máy chỉ có một đường đi và một nơi giữ, không máy nào được bàn giao mà "
+            "không qua phân bổ, "
+            "số bốc thăm và thứ tự của "
+            f"{sum(run['draw_checked'] for run in runs.values())} đợt phân bổ đều đúng, số liệu công bố "
+            f"({len(report['figures'])} kỳ) đều tính ra được từ sổ."
         )
-    return "\n".join(lines)
+    else:
+        about = f"{report['size']} entries about {report['devices']} devices"
+        lines = [f"The log «{report['origin']}» has {about}, signed at {report['signed_at']}."]
+        lines += [f"  {number:>9}  {state}" for state, number in report["states"].items()]
+        lines += [
+            f"  run {name}: {run['served']} of {run['applicants']} applicants served"
+            + (", the draw recomputed" if run["draw_checked"] else "")
+            for name, run in runs.items()
+            if run["served"] is not None
+        ]
+        lines += [
+            f"  run {name}: rejected ({run['rejected']})"
+            for name, run in runs.items()
+            if run["rejected"] is not None
+        ]
+        lines.append(
+            f"{count} rules are broken:"
+            if count
+            else "Every rule holds: one way and one holder per device, no handover without an allocation, "
+            f"{sum(run['draw_checked'] for run in runs.values())} draws in order, "
+            f"{len(report['figures'])} releases of figures that follow from the entries."
+        )
+    return "\n".join(lines + [f"  {one_line(problem)}" for problem in report["problems"]])
 
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., dict]] = {
     "verify-log": do_verify_log,
     "verify-device": do_verify_device,
     "verify-receipt": do_verify_receipt,
@@ -2352,8 +2877,35 @@ COMMANDS = {
 }
 
 
+def one_line(text: object) -> str:
+    """What is shown of a message that may quote foreign data: one line, no control characters, not endless."""
+    shown = "".join(sign if sign.isprintable() else " " for sign in str(text))
+    return shown if len(shown) <= MAX_LINE else f"{shown[:MAX_LINE]}…"
+
+
+def judge(options) -> dict:
+    """Carry the command out; the report, or one of the errors that `main` knows."""
+    is_whole = options.command in ("verify-log", "audit")
+    if is_whole and options.log and options.what:
+        raise UsageError(f"{options.command}: the log twice, {options.log} and {options.what}")
+    where = options.log or (options.what if is_whole else None)
+    if where is None and options.command != "verify-receipt":
+        raise UsageError(f"{options.command}: which log? A folder or an address is needed (see --help)")
+    if options.what is None and not is_whole:
+        raise UsageError(f"{options.command}: what? (see --help)")
+    fetch = opener(where) if where else None
+    witnesses = read_witnesses(options.witness_keys, options.needed)
+    options.policy = {"witnesses": witnesses, "needed": options.needed}
+    keys = read_keys(options.key, fetch)
+    return COMMANDS[options.command](options, fetch, keys)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run one command; the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        # Whatever the terminal can't show is escaped, never a reason to fail.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     parser = argparse.ArgumentParser(
         prog="mtce_verify", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -2363,21 +2915,20 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--key", default=None)
     parser.add_argument("--witness", action="append", default=[], dest="witness_keys")
     parser.add_argument("--witnesses-needed", type=int, default=0, dest="needed")
+    parser.add_argument("--lang", choices=["vi", "en"], default="vi")
     parser.add_argument("--json", action="store_true")
-    options = parser.parse_args(argv)
-    options.broken = False
     try:
-        where = options.log or (options.what if options.command in ("verify-log", "audit") else None)
-        if where is None and options.command != "verify-receipt":
-            raise UnreadableError("--log is needed: the folder or address of the log")
-        if options.what is None and options.command not in ("verify-log", "audit"):
-            raise UnreadableError(f"{options.command}: what? (see --help)")
-        fetch = opener(where) if where else None
-        options.witnesses = [VerifierKey.parse(text) for text in options.witness_keys]
-        report = COMMANDS[options.command](options, fetch, read_keys(options.key, fetch))
-    except UnreadableError as error:
-        print(f"CAN'T READ: {error}", file=sys.stderr)
-        return UNREADABLE
+        options = parser.parse_args(argv)
+    except SystemExit as end:
+        return WRONG_USE if end.code else HOLDS
+    try:
+        code, report, trouble, broken = HOLDS, judge(options), "", ""
+        if count := report.get("problem_count"):
+            code, broken = BROKEN, f"{count} rules are broken, first: {report['problems'][0]}"
+    except UsageError as error:
+        code, report, trouble = WRONG_USE, {}, str(error)
+    except (UnreadableError, NoLogError) as error:
+        code, report, trouble = UNREADABLE, {}, str(error)
     except (
         LogError,
         ReceiptError,
@@ -2389,25 +2940,27 @@ def main(argv: list[str] | None = None) -> int:
         EventError,
         DisclosureError,
     ) as error:
-        print(f"DOES NOT HOLD: {error}", file=sys.stderr)
-        return BROKEN
+        code, report, trouble = BROKEN, {}, str(error)
     except OSError as error:
-        print(f"CAN'T READ: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
-        return UNREADABLE
+        code, report, trouble = UNREADABLE, {}, f"{error.filename or ''}: {error.strerror or error}"
+    except KeyboardInterrupt:
+        code, report, trouble = UNREADABLE, {}, "interrupted"
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError) as error:
         # A file so malformed that no reader above named the place: still one line and an exit code.
-        print(f"DOES NOT HOLD: malformed data ({type(error).__name__}: {str(error)[:200]})", file=sys.stderr)
-        return BROKEN
+        code, report, trouble = BROKEN, {}, f"malformed data ({type(error).__name__}: {error})"
     try:
-        print(
-            json.dumps(report, ensure_ascii=False, indent=1)
-            if options.json
-            else plain(options.command, report)
-        )
+        if trouble:
+            print(f"{VERDICT[code]}: {one_line(trouble)}", file=sys.stderr)
+        elif options.json:
+            print(json.dumps(report, ensure_ascii=False, indent=1))
+        else:
+            print(f"{VERDICT[code]}: {plain(options.command, report, vi=options.lang == 'vi')}")
         sys.stdout.flush()
+        if code == BROKEN and not trouble:
+            print(f"{VERDICT[code]}: {one_line(broken)}", file=sys.stderr)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return BROKEN if options.broken else HOLDS
+    return code
 
 
 if __name__ == "__main__":

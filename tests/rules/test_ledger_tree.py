@@ -3,14 +3,12 @@
 import base64
 import hashlib
 import random
-import subprocess
 import sys
-from pathlib import Path
 
 import pymerkle
 import pytest
 import rfc8785
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger.canon import CanonError, canonical, dumps, parse
@@ -31,7 +29,6 @@ from ledger.tree import (
     inclusion_proof,
     root_of,
 )
-from verifier.build import TARGET, build
 
 # The eight inputs and the roots of the reference implementation of RFC 6962.
 INPUTS = [bytes.fromhex(text) for text in (
@@ -104,6 +101,8 @@ def test_tile_paths():
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\u2028\u2029"))
 
 
+# Drawing text is slow on a busy machine, and that says nothing about the bytes.
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.dictionaries(st.text("abcdefgh_", min_size=1), TEXT | st.integers(-(2**53) + 1, 2**53 - 1)))
 def test_canonical_bytes_are_those_of_rfc8785(value):
     assert dumps(value) == rfc8785.dumps(value)
@@ -254,7 +253,7 @@ def test_the_draw_of_a_run_is_proved_or_refused():
         served = sum(row[2] != "no" for row in rows)
         hashed = hashlib.sha256(data).hexdigest()
         return check_draw(
-            data, {"root": root, "applicants": 40}, {"randomness": randomness.hex(), "seed": seed.hex()},
+            data, {"root": root, "applicants": 40, "supply": 15}, {"randomness": randomness.hex(), "seed": seed.hex()},
             {"served": served, "unserved": 40 - served, "draw_file": hashed},
         )  # fmt: skip
 
@@ -266,57 +265,6 @@ def test_the_draw_of_a_run_is_proved_or_refused():
         proved(jumped)
     with pytest.raises(DrawError, match="fewer"):
         proved([(code, f"1.1-VN2021-{place % 10}", how) for place, (code, _, how) in enumerate(rows)])
-
-
-def test_the_published_verifier_is_what_the_sources_make():
-    assert TARGET.read_text() == build(), "run: python -m verifier.build"
-
-
-def run_verifier(*arguments: str, folder: Path) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-I", str(TARGET), *arguments],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        timeout=60,
-        check=False,
-    )
-
-
-def test_the_verifier_alone_accepts_the_log_and_says_what_is_wrong_without_a_traceback(tmp_path):
-    files, key, checkpoint, bodies = signed_log(300)
-    for name, data in (files | {"checkpoint": checkpoint, "vkey": f"{key.verifier}\n".encode()}).items():
-        (tmp_path / "log" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "log" / name).write_bytes(data)
-    receipt = make_receipt(
-        bodies[7], 7, inclusion_proof(Tiles(files.__getitem__, 300).node, 7, 300), checkpoint
-    )
-    (tmp_path / "r.tlog-proof").write_text(receipt)
-    (tmp_path / "junk").write_bytes(bytes(range(256)))
-    (tmp_path / "cut.tlog-proof").write_text(receipt[:100])
-    good, key_text = tmp_path / "log", str(key.verifier)
-    assert run_verifier("verify-log", str(good), folder=tmp_path).returncode == 0
-    assert run_verifier("verify-receipt", "r.tlog-proof", "--key", key_text, folder=tmp_path).returncode == 0
-    cases = [
-        (3, "verify-log", "nowhere"),
-        (3, "verify-log", str(good), "--key", "junk"),
-        (3, "verify-log", str(good), "--key", "abc"),
-        (3, "verify-receipt", "nowhere", "--key", key_text),
-        (1, "verify-receipt", "junk", "--key", key_text),
-        (1, "verify-receipt", "cut.tlog-proof", "--key", key_text),
-        (3, "verify-device", "xyz", "--log", str(good)),
-        (1, "verify-device", new_device_code(), "--log", str(good)),
-        (1, "verify-run", "DPB-9", "--log", str(good)),
-        (1, "audit", str(good)),
-        (2, "nonsense"),
-    ]
-    for expected, *arguments in cases:
-        done = run_verifier(*arguments, folder=tmp_path)
-        assert done.returncode == expected, (arguments, done.stderr)
-        assert "Traceback" not in done.stderr
-    (good / "tile/entries/000").unlink()
-    done = run_verifier("verify-log", str(good), folder=tmp_path)
-    assert (done.returncode, "tile/entries/000" in done.stderr) == (1, True)
 
 
 def test_base64_has_one_form():

@@ -1,27 +1,33 @@
 """What the database, the signer and the witnesses refuse; what a crash and a restore can't break."""
 
 import errno
+import json
 import random
+import subprocess
 import sys
 import threading
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
+from common.pg import die_with_parent
 from ledger.audit import LogError, verify_log
 from ledger.checks import verify_database
 from ledger.disk import Disk
 from ledger.models import LedgerEntry, LedgerOutbox
-from ledger.notes import COSIGNATURE, SigningKey, TreeHead, VerifierKey, encode64
+from ledger.notes import COSIGNATURE, Note, SigningKey, TreeHead, VerifierKey, encode64
 from ledger.publisher import PublishError, catch_up, publish, rebuild
 from ledger.services import record
 from ledger.signer import Signer, SignerRefusedError, SignRequest
 from ledger.tiles import Tiles, copy_log, leaf_hashes
 from ledger.tree import consistency_proof, root_of
-from ledger.witnesses import Witness, witness_server
+from ledger.witnesses import Witness
 from tests.ledger_log import DAY, empty_tables, make_log, receive
+from verifier.build import WITNESS
 
 ROLES = ("ledger_app", "ledger_sequencer", None)
 ENTRY = (
@@ -135,6 +141,25 @@ def test_the_signer_signs_one_history(tmp_path):
             signer.sign(request, at=now)
     again = Signer(keys=[key], folder=tmp_path / "signer")
     assert again.size == 10
+
+
+def test_work_on_a_restored_backup_that_the_log_rules_out_stops_the_catching_up(free_log):
+    log = free_log
+    with transaction.atomic():
+        (code,) = receive(1)
+    log.turn()
+    with transaction.atomic():
+        record(event="device.inspected", on=DAY, device=code, outcome="refused")
+    size = log.turn().head.size
+    forge("DELETE FROM ledger_entry WHERE index = 1")
+    with transaction.atomic():
+        record(event="device.inspected", on=DAY, device=code, outcome="accepted")
+    with pytest.raises(PublishError, match=rf"1 entries were recorded.*{code}"):
+        catch_up(disk=log.disk)
+    assert LedgerEntry.objects.count() == size - 1, "nothing half done"
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE ledger_outbox")
+    assert catch_up(disk=log.disk) == 1
 
 
 class FaultyDisk(Disk):
@@ -291,34 +316,96 @@ def test_a_thousand_races_rollbacks_and_forks_at_a_witness(tmp_path, capsys):
     assert witness.add(add_request(0, [], checkpoint_of(imposter, leaves[:5])))[0] == 403
 
 
-def test_three_witnesses_cosign_what_is_published(log, settings, tmp_path):
-    servers = []
-    for number in range(3):
-        key = SigningKey(f"nhan-chung-{number}.example", bytes([number]) * 32, COSIGNATURE)
-        witness = Witness(key=key, folder=tmp_path / f"w{number}", logs=log.verifiers)
-        server = witness_server(witness, "127.0.0.1", 0)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        servers.append((server, key))
+def start_witness(folder: Path, number: int, vkey: str) -> tuple[subprocess.Popen, dict]:
+    """A witness as a body would run it: the one file, a process of its own, its own key and memory."""
+    process = subprocess.Popen(
+        [sys.executable, "-I", str(WITNESS), "--name", f"nhan-chung-{number}.example", "--key-file",
+         str(folder / f"key{number}"), "--state", str(folder / f"memory{number}"), "--log-key", vkey],
+        stdout=subprocess.PIPE, text=True, preexec_fn=die_with_parent,
+    )  # fmt: skip
+    assert process.stdout is not None
+    return process, json.loads(process.stdout.readline())
+
+
+def test_three_witnesses_in_processes_of_their_own_cosign_what_is_published(log, settings, tmp_path):
+    started = [start_witness(tmp_path, number, str(log.verifiers[0])) for number in range(3)]
     settings.LEDGER_WITNESSES = [
-        {"url": f"http://127.0.0.1:{server.server_address[1]}", "key": str(key.verifier)}
-        for server, key in servers
+        {"url": f"http://127.0.0.1:{said['port']}", "key": said["key"]} for _, said in started
     ]
-    known = [VerifierKey.parse(one["key"]) for one in settings.LEDGER_WITNESSES]
+    known = [VerifierKey.parse(said["key"]) for _, said in started]
     try:
+        assert (tmp_path / "key0").stat().st_mode & 0o777 == 0o600
         receive(20)
         log.turn()
         assert len(verify_log(log.disk.fetch, log.verifiers, witnesses=known, needed=3)["witnesses"]) == 3
-        servers[0][0].shutdown()
-        servers[0][0].server_close()
+        # Killed and started again, it remembers; another stays away.
+        started[1][0].kill()
+        started[1][0].wait()
+        started[2][0].kill()
+        again, said = start_witness(tmp_path, 2, str(log.verifiers[0]))
+        assert said["key"] == str(known[2])
+        settings.LEDGER_WITNESSES[2]["url"] = f"http://127.0.0.1:{said['port']}"
+        started.append((again, said))
         receive(300)
         log.turn()
         assert len(verify_log(log.disk.fetch, log.verifiers, witnesses=known, needed=2)["witnesses"]) == 2
         with pytest.raises(LogError, match="2 of the 3"):
             verify_log(log.disk.fetch, log.verifiers, witnesses=known, needed=3)
+        at = f"http://127.0.0.1:{said['port']}"
+        assert [
+            ask_raw(at, path, body) for path, body in ((("/add-checkpoint"), b"x"), ("/elsewhere", b"x"))
+        ] == [400, 404]
     finally:
-        for server, _ in servers[1:]:
-            server.shutdown()
-            server.server_close()
+        for process, _ in started:
+            process.terminate()
+            process.wait()
+            process.stdout.close()
+
+
+def ask_raw(url: str, path: str, body: bytes) -> int:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(url + path, data=body, timeout=10)
+    refused.value.close()
+    return refused.value.code
+
+
+def test_a_witness_answers_as_the_protocol_says(tmp_path):
+    """C2SP tlog-witness: each refusal with its status, and nothing cosigned with it."""
+    log_key = SigningKey("so-cai.example", bytes(32))
+    witness = Witness(
+        key=SigningKey("nhan-chung.example", bytes(range(32)), COSIGNATURE),
+        folder=tmp_path,
+        logs=[log_key.verifier],
+    )
+    leaves = leaf_hashes([b"%d" % number for number in range(40)])
+
+    def node(level: int, index: int) -> bytes:
+        return root_of(leaves[index << level : (index + 1) << level])
+
+    head = checkpoint_of(log_key, leaves[:10])
+    assert witness.add(add_request(0, [bytes(32)], head))[0] == 422, "the proof from nothing is empty"
+    status, _, body = witness.add(add_request(0, [], head))
+    assert status == 200
+    note = Note.parse(head + body.encode())
+    assert note.signed_by(witness.key.verifier) > 1_700_000_000
+    assert witness.add(add_request(0, [], head)) == (409, "text/x.tlog.size", "10\n")
+    assert witness.add(add_request(10, [], head))[0] == 200, "the same head again"
+    assert witness.add(add_request(10, [bytes(32)], head))[0] == 422
+    assert witness.add(add_request(10, [], checkpoint_of(log_key, leaves[10:20])))[0] == 409, (
+        "same size, another root"
+    )
+    assert witness.add(add_request(10, [], checkpoint_of(log_key, leaves[:9])))[0] == 400, (
+        "smaller than the old size"
+    )
+    grown, proof = checkpoint_of(log_key, leaves), consistency_proof(node, 10, 40)
+    assert witness.add(add_request(10, proof[:-1], grown))[0] == 422
+    assert witness.add(add_request(10, [bytes(32)] * 64, grown))[0] == 400
+    assert witness.add(add_request(10, proof, grown.replace(b"40", b"41")))[0] == 403
+    assert witness.known("so-cai.example") == (10, root_of(leaves[:10]))
+    assert witness.add(add_request(10, proof, grown))[0] == 200
+    (memory,) = tmp_path.glob("*.json")
+    memory.write_text("{")
+    assert witness.add(add_request(40, [], grown))[0] == 500
 
 
 def test_a_mirror_copied_while_the_log_grows_verifies_at_every_moment(log, tmp_path):

@@ -4,9 +4,7 @@ Exit codes: 0 done or verified, 1 the log does not hold what it promises, 2 wron
 3 the signer refused or is away.
 """
 
-import base64
 import json
-import secrets
 import signal
 import threading
 from pathlib import Path
@@ -20,12 +18,14 @@ from common import clock
 from ledger import publisher
 from ledger.checks import LogError, verify_database, verify_log
 from ledger.disk import Disk
-from ledger.notes import COSIGNATURE, SigningKey, VerifierKey
+from ledger.keys import new_seed, write_key
+from ledger.models import LedgerEntry, LedgerOutbox
+from ledger.notes import NoteError
 from ledger.publisher import PublishError
 from ledger.services import record
-from ledger.signer import Signer, SignerRefusedError, serve
+from ledger.signer import Signer, SignerRefusedError, rotation_path, serve
 from ledger.tiles import TileError, copy_log
-from ledger.witnesses import Witness, witness_server
+from ledger.witnesses import add_witness_arguments, run_witness
 
 
 class Command(BaseCommand):
@@ -54,14 +54,7 @@ class Command(BaseCommand):
         keys.add_argument("action", choices=["new", "show", "rotated"])
         keys.add_argument("--file", type=Path, help="Ghi khóa mới vào tệp này (0600) thay vì in ra")
         witness = commands.add_parser("witness", help="Chạy một nhân chứng độc lập")
-        witness.add_argument("--name", required=True)
-        witness.add_argument("--key-file", type=Path, required=True, help="Tệp khóa; được tạo nếu chưa có")
-        witness.add_argument("--state", type=Path, required=True)
-        witness.add_argument(
-            "--log-key", action="append", required=True, help="Khóa công khai của sổ cái (vkey)"
-        )
-        witness.add_argument("--port", type=int, default=0)
-        witness.add_argument("--host", default="127.0.0.1")
+        add_witness_arguments(witness)
 
     def handle(self, *args, **options):
         try:
@@ -72,6 +65,8 @@ class Command(BaseCommand):
             raise CommandError(f"KHÔNG ĐẠT: {error}", returncode=1) from error
         except SignerRefusedError as error:
             raise CommandError(f"Bộ ký không ký: {error}", returncode=3) from error
+        except NoteError as error:
+            raise CommandError(f"Khóa sai: {error}", returncode=2) from error
 
     def do_sign(self, options):
         keys = publisher.signing_keys()
@@ -122,13 +117,22 @@ class Command(BaseCommand):
 
     def do_export(self, options):
         disk, mirror = Disk(settings.LEDGER_DIR), Disk(options["directory"])
-        beside = [
-            f"{folder}/{path.name}"
-            for folder in ("runs", "figures")
-            for path in sorted((disk.root / folder).glob("[!.]*"))
-        ]
-        mirror.put_all((name, disk.fetch(name)) for name in beside)
-        count = len(beside) + copy_log(disk.fetch, mirror.put_all)
+
+        def beside() -> list[str]:
+            return [
+                f"{folder}/{path.name}"
+                for folder in ("keys", "runs", "figures")
+                for path in sorted((disk.root / folder).glob("[!.]*"))
+            ]
+
+        try:
+            count = copy_log(disk.fetch, mirror.put_all, beside=beside)
+        except FileNotFoundError as error:
+            raise CommandError("Chưa có gì được công bố để chép.", returncode=2) from error
+        except OSError as error:
+            raise CommandError(
+                f"{options['directory']}: không chép được ({error.strerror}).", returncode=2
+            ) from error
         self.stdout.write(f"Đã chép {count} tệp vào {options['directory']}.")
 
     def do_catch_up(self, options):
@@ -143,11 +147,19 @@ class Command(BaseCommand):
 
     def do_keys(self, options):
         if options["action"] == "new":
-            seed = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
             if options["file"] is None:
-                self.stdout.write(seed)
+                self.stdout.write(new_seed())
                 return
-            write_key(options["file"], seed)
+            try:
+                write_key(options["file"])
+            except FileExistsError as error:
+                raise CommandError(
+                    f"{options['file']} đã có; không ghi đè một khóa.", returncode=2
+                ) from error
+            except OSError as error:
+                raise CommandError(
+                    f"{options['file']}: không ghi được ({error.strerror}).", returncode=2
+                ) from error
             self.stderr.write(
                 f"Khóa mới ở {options['file']}. Đặt LEDGER_SIGNING_KEY=<khóa cũ>,<khóa mới> rồi khởi động lại bộ ký."
             )
@@ -160,39 +172,32 @@ class Command(BaseCommand):
         if len(keys) < 2:
             raise CommandError("Chỉ có một khóa: thêm khóa mới vào LEDGER_SIGNING_KEY trước.", returncode=2)
         old, new = keys[-2].verifier, keys[-1].verifier
+        if rotation_is_recorded(new.public.hex()):
+            raise CommandError("Việc thay sang khóa này đã được ghi rồi.", returncode=2)
         with transaction.atomic():
             record(
                 event="key.rotated", on=clock.today(), role="signer", key=new.name,
                 old=old.public.hex(), new=new.public.hex(),
             )  # fmt: skip
-        self.stdout.write(f"Đã ghi việc thay khóa: {old.key_id.hex()} → {new.key_id.hex()}.")
+        self.stdout.write(
+            f"Đã ghi việc thay khóa: {old.key_id.hex()} → {new.key_id.hex()}. Khi lần công bố sau đã xong và có tệp "
+            f"{rotation_path(new)}, bỏ khóa cũ khỏi LEDGER_SIGNING_KEY và khởi động lại bộ ký."
+        )
 
     def do_witness(self, options):
-        path = options["key_file"]
-        if not path.exists():
-            write_key(path, base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
-        key = SigningKey(options["name"], base64.urlsafe_b64decode(path.read_text().strip()), COSIGNATURE)
-        witness = Witness(
-            key=key, folder=options["state"], logs=[VerifierKey.parse(text) for text in options["log_key"]]
-        )
-        server = witness_server(witness, options["host"], options["port"])
-        self.stdout.write(json.dumps({"port": server.server_address[1], "key": str(key.verifier)}))
-        self.stdout.flush()
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        stopped = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stopped.set())
-        stopped.wait()
-        server.shutdown()
+        known = ("name", "key_file", "state", "log_key", "host", "port")
+        try:
+            run_witness(**{key: options[key] for key in known})
+        except OSError as error:
+            raise CommandError(f"Nhân chứng không chạy được: {error}", returncode=2) from error
 
 
-def write_key(path: Path, seed: str) -> None:
-    """Write a key that only its owner may read; refuses to overwrite one."""
-    try:
-        path.touch(mode=0o600, exist_ok=False)
-    except FileExistsError as error:
-        raise CommandError(f"{path} đã có; không ghi đè một khóa.", returncode=2) from error
-    path.write_text(seed)
+def rotation_is_recorded(new: str) -> bool:
+    """Whether an entry, published or waiting, already names this public key (hex) as the new one."""
+    return any(
+        rows.filter(event="key.rotated", body__contains=f'"new":"{new}"').exists()
+        for rows in (LedgerOutbox.objects, LedgerEntry.objects)
+    )
 
 
 def inline_signer() -> Signer:
