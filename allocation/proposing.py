@@ -20,12 +20,11 @@ def engine_policy(rules: dict[str, Any]) -> Policy:
     return Policy(tuple(rules["groups"]), rules["locality_first"], rules["margin"])
 
 
-def write_proposal(*, run_id: int, inputs: Inputs, outcome: Outcome) -> str:
-    """Store who is to receive which device; returns the SHA-256 of the rows in the order of the devices."""
+def proposal_columns(*, inputs: Inputs, outcome: Outcome) -> dict[str, tuple[str, Any]]:
+    """Who is to receive which device, in the order of the devices: column → (type, values)."""
     order = np.argsort(inputs.device_ids[outcome.device])
     device, student = outcome.device[order], outcome.student[order]
-    columns: dict[str, tuple[str, Any]] = {
-        "run_id": ("i8", run_id),
+    return {
         "school_id": ("i8", inputs.school_ids[student]),
         "device_id": ("i8", inputs.device_ids[device]),
         "student_id": ("i8", inputs.student_ids[student]),
@@ -34,13 +33,23 @@ def write_proposal(*, run_id: int, inputs: Inputs, outcome: Outcome) -> str:
         "place": ("i2", outcome.place[student]),
         "via": ("i2", outcome.via[order]),
     }
-    if len(device):
-        write_columns("allocation_proposed", **columns)
+
+
+def proposal_digest(columns: dict[str, tuple[str, Any]]) -> str:
+    """SHA-256 of a proposal's rows, column by column: what `run.approved` and `run.committed` carry."""
     digest = sha256()
     for name, (_, values) in columns.items():
-        if name not in ("run_id", "school_id"):  # the student says the school
+        if name != "school_id":  # the student says the school
             digest.update(np.ascontiguousarray(values).astype(">i8").tobytes())
     return digest.hexdigest()
+
+
+def write_proposal(*, run_id: int, inputs: Inputs, outcome: Outcome) -> str:
+    """Store who is to receive which device; returns the digest of the rows."""
+    columns = proposal_columns(inputs=inputs, outcome=outcome)
+    if len(outcome.device):
+        write_columns("allocation_proposed", run_id=("i8", run_id), **columns)
+    return proposal_digest(columns)
 
 
 def figures(*, inputs: Inputs, outcome: Outcome, policy: Policy) -> dict[str, Any]:

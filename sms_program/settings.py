@@ -304,6 +304,10 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3.0 if LEDGER_AT_ONCE else 1800.0,
         "options": {"expires": 60},
     },
+    "delivery.close_finished_batches": {
+        "task": "delivery.tasks.close_finished_batches",
+        "schedule": crontab(hour=0, minute=5),
+    },
     "common.prove_alive": {"task": "common.tasks.prove_alive", "schedule": 30.0, "options": {"expires": 60}},
     "common.sweep": {"task": "common.tasks.sweep", "schedule": 60.0, "options": {"expires": 120}},
     "common.clear_expired": {"task": "common.tasks.clear_expired", "schedule": crontab(hour=2, minute=40)},

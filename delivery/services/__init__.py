@@ -8,7 +8,13 @@ from delivery.services.aftercare import (
     report_devices,
 )
 from delivery.services.grievances import answer_grievance, assign_grievance, open_grievance
-from delivery.services.handovers import hand_over, open_record, sign_record, waiting_rows
+from delivery.services.handovers import (
+    close_finished_batches,
+    hand_over,
+    open_record,
+    sign_record,
+    waiting_rows,
+)
 from delivery.services.replacement import replace_device
 from delivery.services.returns import Returnable, plan_return, return_targets, returnable
 from delivery.services.shipments import (
@@ -32,6 +38,7 @@ __all__ = [
     "answer_grievance",
     "assign_grievance",
     "cancel_shipment",
+    "close_finished_batches",
     "close_recall",
     "dispatch",
     "dispatch_shipments",

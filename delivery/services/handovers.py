@@ -17,6 +17,7 @@ from delivery import rules
 from delivery.models import Handover, HandoverRecord
 from ledger.bulk import record_many
 from ledger.codes import new_code
+from ledger.services import close_holds
 from schools.models import School
 
 # Every live allocation of a school's students, with all that decides whether it may be handed over now.
@@ -228,6 +229,32 @@ def _start_plans(
             if waiting.student_id not in served
         ],
     )
+
+
+# An area's part of a run is over when none of its live allocations waits for its handover.
+FINISHED = """
+    SELECT held.hold FROM (
+        SELECT DISTINCT hold FROM ledger_outbox WHERE hold IS NOT NULL
+        EXCEPT SELECT hold FROM ledger_closed_hold
+    ) held
+    WHERE NOT EXISTS (
+        SELECT 1 FROM allocation_allocation a JOIN allocation_allocationrun r ON r.id = a.run_id
+        WHERE r.code || '/' || a.public_area = held.hold AND a.ended_at IS NULL
+          AND NOT EXISTS (SELECT 1 FROM delivery_handover h WHERE h.allocation_id = a.id)
+    )
+"""
+
+
+@transaction.atomic
+def close_finished_batches() -> int:
+    """Let the ledger publish the handovers of areas in which a run is over, though fewer than ten wait; how many areas.
+
+    Nothing more will come for them, so waiting would hide them for ever.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(FINISHED)
+        holds = [hold for (hold,) in cursor.fetchall()]
+    return close_holds(holds=holds)
 
 
 @transaction.atomic

@@ -11,6 +11,7 @@ from coverage.models import DataPlan, SimBatch
 from coverage.services import register_sim_batch
 from delivery.models import DeviceReport, Handover, LotRecall
 from delivery.services import (
+    close_finished_batches,
     close_recall,
     dispatch_shipments,
     hand_over,
@@ -26,7 +27,7 @@ from delivery.services import (
     who_holds,
 )
 from donations.models import Device
-from ledger.models import LedgerOutbox, Opening
+from ledger.models import ClosedHold, LedgerOutbox, Opening
 from tests.delivery_world import AT, make_devices, make_world
 
 pytestmark = pytest.mark.django_db
@@ -89,6 +90,16 @@ def test_a_class_is_handed_over_signed_and_proved(world, record):
     sign_record(by=world.people["school"], record=record, at=AT)
     assert {e["dev"] for e in entries("device.handover_confirmed")} == set(codes)
     assert waiting_rows(world.schools[0]) == []
+
+
+def test_an_area_waits_for_ten_only_while_its_run_goes_on(world, record):
+    codes = world.codes(world.schools[0])
+    hand_over(by=world.people["school"], record=record, rows=rows(world, *codes[:2]), at=AT)
+    assert close_finished_batches() == 0, "one more child of the school waits"
+    hand_over(by=world.people["school"], record=record, rows=rows(world, codes[2]), at=AT)
+    assert close_finished_batches() == 1
+    assert ClosedHold.objects.get().hold == f"DPB-2021-01/{world.schools[0].office.code}"
+    assert close_finished_batches() == 0
 
 
 def test_the_entry_names_no_child_and_its_opening_does(world, record):

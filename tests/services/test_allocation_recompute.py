@@ -1,0 +1,52 @@
+"""An auditor recomputes a run from the database and compares it with the public log."""
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from allocation.models import Applicant
+from ledger.management.commands.ledger import inline_signer
+from ledger.publisher import seal_and_publish
+from tests.allocation_world import AllocationWorld
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def run(settings, tmp_path):
+    settings.LEDGER_DIR, settings.LEDGER_SIGNER_DIR = tmp_path / "log", tmp_path / "signer"
+    world = AllocationWorld()
+    world.students(30, group="poor")
+    world.students(30, group="near_poor")
+    world.stock(40)
+    run = world.committed()
+    seal_and_publish(at=timezone.now(), today=timezone.localdate(), signer=inline_signer(), at_once=True)
+    return run
+
+
+def test_everything_that_the_log_says_of_a_run_is_recomputed(run, capsys):
+    call_command("recompute_run", run.code)
+    out = capsys.readouterr().out
+    assert out.count(": khớp\n") == 10
+    assert "tất cả đều khớp" in out
+
+
+def test_a_changed_row_is_found(run):
+    # A child moved to another group after the freeze, behind the platform's back.
+    Applicant.objects.filter(pk=Applicant.objects.filter(run=run, group=1).order_by("pk").first().pk).update(
+        group=0
+    )
+    with pytest.raises(CommandError, match="gốc dữ liệu đã chốt") as refused:
+        call_command("recompute_run", run.code)
+    assert refused.value.returncode == 1
+
+
+def test_what_cannot_be_recomputed_is_said(run, settings, tmp_path):
+    with pytest.raises(CommandError, match="Không có đợt") as refused:
+        call_command("recompute_run", "DPB-0")
+    assert refused.value.returncode == 2
+    with pytest.raises(CommandError, match="no log here"):
+        call_command("recompute_run", run.code, "--log", str(tmp_path / "nowhere"))
+    settings.LEDGER_DIR = tmp_path / "empty"
+    with pytest.raises(CommandError, match="Chưa có sổ cái"):
+        call_command("recompute_run", run.code)
