@@ -42,6 +42,12 @@ def _published_at(folder: Path, stamp: tuple[int, int]) -> Published | None:
     return published(Disk(folder))
 
 
+@lru_cache(maxsize=2)
+def _tiles_at(folder: Path, size: int) -> Tiles:
+    """The tree under one checkpoint. Tiles never change under their names, so what was read serves the next proof."""
+    return Tiles(Disk(folder).fetch, size)
+
+
 def latest() -> Published | None:
     """The published checkpoint, checked once per file; None before the first or when it doesn't verify."""
     try:
@@ -112,9 +118,8 @@ def proof_of(entry: PublicEntry) -> list[bytes]:
     """Audit path of an entry under the published checkpoint, from the files. Raises TileError."""
     last = latest()
     assert last is not None
-    return inclusion_proof(
-        Tiles(Disk(settings.LEDGER_DIR).fetch, last.head.size).node, entry.index, last.head.size
-    )
+    tiles = _tiles_at(settings.LEDGER_DIR, last.head.size)
+    return inclusion_proof(tiles.node, entry.index, last.head.size)
 
 
 def receipt_of(entry: PublicEntry, openings: list[tuple[str, str, bytes]] | None = None) -> str:

@@ -27,6 +27,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ledger.audit import (
+    RUN_STEPS,
     LogError,
     NoLogError,
     audit,
@@ -205,7 +206,14 @@ def do_verify_run(options, fetch: Fetch, keys: list[VerifierKey]) -> dict:
     if not CODE.fullmatch(options.what) or "/" in options.what:
         raise UsageError(f"{options.what}: not the code of a run")
     steps = run_entries(fetch, keys, options.what, **options.policy)
-    missing = [step for step in ("frozen", "seeded", "approved", "committed") if step not in steps]
+    if not steps:
+        raise LogError(f"run {options.what}: no entry in the log")
+    if "rejected" in steps:
+        why = steps["rejected"]["reason"]
+        raise UnreadableError(f"run {options.what} was rejected ({why}): there is no draw to check")
+    missing = [step for step in RUN_STEPS if step not in steps]
+    if missing == [*RUN_STEPS[len(steps) :]]:
+        raise UnreadableError(f"run {options.what} is under way, run.{missing[0]} is still to come")
     if missing:
         raise LogError(f"run {options.what}: no entry run.{missing[0]} in the log")
     name = f"runs/{options.what}.csv"

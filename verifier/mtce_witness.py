@@ -241,34 +241,46 @@ def fetch_tile(fetch: Fetch, level: int, number: int, width: int) -> bytes:
 
 
 class Tiles:
-    """Subtree hashes of a tree of `size`, read from tiles with a small cache; `node` is a tree.NodeReader."""
+    """Subtree hashes of a tree of `size`, read from tiles; `node` is a tree.NodeReader.
+
+    Of each level `cached` tiles are kept with the hashes inside them, so that proofs one after another read and hash
+    little more than the tile of their entry.
+    """
 
     def __init__(self, fetch: Fetch, size: int, *, cached: int = 64):
         self.fetch, self.size, self.cached = fetch, size, cached
-        self.tiles: dict[tuple[int, int], bytes] = {}
+        # Level → number of the tile → its hashes, and the complete subtrees above them, height by height.
+        self.tiles: dict[int, dict[int, list[bytes]]] = {}
 
-    def tile(self, level: int, number: int) -> bytes:
-        """All hashes of a tile that a tree of this size has."""
-        held = self.tiles.get((level, number))
+    def _heights(self, level: int, number: int) -> list[bytes]:
+        row = self.tiles.setdefault(level, {})
+        held = row.get(number)
         if held is None:
             width = min((self.size >> 8 * level) - number * WIDTH, WIDTH)
             if width <= 0:
                 raise TileError(f"{tile_path(level, number)}: beyond a tree of {self.size}")
-            held = fetch_tile(self.fetch, level, number, width)
-            if len(self.tiles) >= self.cached:
-                self.tiles.pop(next(iter(self.tiles)))
-            self.tiles[level, number] = held
+            held = [fetch_tile(self.fetch, level, number, width)]
+            if len(row) >= self.cached:
+                row.pop(next(iter(row)))
+            row[number] = held
         return held
+
+    def tile(self, level: int, number: int) -> bytes:
+        """All hashes of a tile that a tree of this size has."""
+        return self._heights(level, number)[0]
 
     def node(self, level: int, index: int) -> bytes:
         """Hash of the complete subtree of 2^level entries at `index`."""
         row, height = divmod(level, 8)
-        first = index << height
-        number, at = divmod(first, WIDTH)
-        hashes = self.tile(row, number)[at * HASH_BYTES : (at + (1 << height)) * HASH_BYTES]
-        if len(hashes) != HASH_BYTES << height:
+        number, at = divmod(index << height, WIDTH)
+        heights = self._heights(row, number)
+        while len(heights) <= height:
+            heights.append(next_level(heights[-1]))
+        place = (at >> height) * HASH_BYTES
+        found = heights[height][place : place + HASH_BYTES]
+        if len(found) != HASH_BYTES:
             raise TileError(f"{tile_path(row, number)}: no hash {at}")
-        return perfect_root(hashes)
+        return found
 
     def root(self) -> bytes:
         """Root of the tree, from its right edge."""

@@ -180,6 +180,18 @@ def test_random_damage_never_ends_in_a_traceback(tmp_path, capsys):
     assert seen[1] > 500
 
 
+def test_a_run_that_is_not_over_has_no_draw_to_check(tmp_path):
+    story = whole_story()
+    story.run(draw_rows(SERVED), code="X-1")
+    log = write_files(tmp_path / "log", story.files())
+    code, _, err = call("verify-run", "X-1", "--log", str(log))
+    assert (code, "under way" in err) == (3, True)
+    story.add("run.rejected", run="X-1", reason="seed_not_revealed")
+    write_files(log, story.files())
+    code, _, err = call("verify-run", "X-1", "--log", str(log))
+    assert (code, "seed_not_revealed" in err) == (3, True)
+
+
 def test_witnesses_are_counted_by_key(story):
     files = story.files()
     text = files["checkpoint"].decode().split("\n\n")[0] + "\n"

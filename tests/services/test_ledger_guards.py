@@ -49,6 +49,12 @@ ATTACKS = {
     " (3, gen_random_uuid(), 'x', '', 'x', sha256('y'))",
     "a step twice": "INSERT INTO ledger_entry (index, eid, event, dev, n, state, body, leaf_hash)"
     " SELECT 3, gen_random_uuid(), event, dev, n, state, body, leaf_hash FROM ledger_entry WHERE index = 0",
+    "insert or update": f"{ENTRY % 0} ON CONFLICT (index) DO UPDATE SET body = 'x'",
+    "merge": "MERGE INTO ledger_entry e USING (SELECT 0 AS i) s ON e.index = s.i WHEN MATCHED THEN UPDATE SET body = 'x'",
+    "merge away": "MERGE INTO ledger_entry e USING (SELECT 0 AS i) s ON e.index = s.i WHEN MATCHED THEN DELETE",
+    "delete on the side": "WITH gone AS (DELETE FROM ledger_entry RETURNING 1) SELECT count(*) FROM gone",
+    "truncate all at once": "TRUNCATE ledger_outbox, ledger_entry CASCADE",
+    "a step of another's": "UPDATE ledger_entry SET dev = NULL, n = NULL WHERE index = 1",
     "as a replica": "SET LOCAL session_replication_role = replica; DELETE FROM ledger_entry",
 }
 
