@@ -2734,7 +2734,7 @@ def do_verify_run(options, fetch: Fetch, keys: list[VerifierKey]) -> dict:
         why = steps["rejected"]["reason"]
         raise UnreadableError(f"run {options.what} was rejected ({why}): there is no draw to check")
     missing = [step for step in RUN_STEPS if step not in steps]
-    if missing == [*RUN_STEPS[len(steps) :]]:
+    if missing and missing == [*RUN_STEPS[len(steps) :]]:
         raise UnreadableError(f"run {options.what} is under way, run.{missing[0]} is still to come")
     if missing:
         raise LogError(f"run {options.what}: no entry run.{missing[0]} in the log")
