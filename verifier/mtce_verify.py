@@ -2382,7 +2382,8 @@ class Audit:
         if run.rejected is not None or (step == "rejected" and run.committed is not None):
             self.wrong(index, f"run {body['run']}: {step} after it had ended")
         setattr(run, step, body)
-        if step == "frozen" and body["draw_on"] < body["d"]:
+        # Inputs that were drawn before, in a run that was rejected, keep their seed: nobody chose it at this freeze.
+        if step == "frozen" and body["draw_on"] < body["d"] and body["root"] not in self.seeds:
             self.wrong(
                 index, f"run {body['run']}: the randomness of {body['draw_on']} was known at the freeze"
             )

@@ -14,7 +14,20 @@ from ledger.codes import new_device_code, new_device_codes
 from ledger.draw import DrawError, check_margin, draw_file
 from ledger.notes import COSIGNATURE, SigningKey
 from tests.ledger_fuzz import call, fuzz
-from tests.ledger_story import KEY, NEXT_KEY, RUN, SERVED, Files, Story, draw_rows, whole_story, write_files
+from tests.ledger_story import (
+    KEY,
+    NEXT_KEY,
+    RANDOMNESS,
+    ROOT,
+    RUN,
+    SEED,
+    SERVED,
+    Files,
+    Story,
+    draw_rows,
+    whole_story,
+    write_files,
+)
 from verifier.build import TARGET, WITNESS, build
 
 WITNESSES = [
@@ -340,6 +353,17 @@ def test_the_draws_are_part_of_the_audit(story):
         other = Story(list(story.bodies), dict(story.last), dict(story.beside))
         change(other.beside)
         assert any(expected in problem for problem in problems(other))
+
+
+def test_a_rerun_on_the_same_inputs_keeps_its_seed():
+    story, rows = Story(), draw_rows(SERVED)
+    story.run(rows, code="X-1")
+    story.add("run.rejected", run="X-1", day="2021-10-05")
+    served = sum(row[2] != "no" for row in rows)
+    again = {"run": "X-2", "root": ROOT, "applicants": len(rows), "supply": served, "draw_on": "2021-10-05"}
+    story.add("run.frozen", day="2021-10-06", **again)
+    story.add("run.seeded", day="2021-10-06", run="X-2", randomness=RANDOMNESS.hex(), seed=SEED.hex())
+    assert problems(story) == []
 
 
 def drawn(served: dict[str, int]) -> list[str]:
