@@ -327,7 +327,12 @@ def test_a_copy_of_the_example_environment_changes_nothing(tmp_path):
         "django.setup(); print(json.dumps({name: repr(getattr(settings, name)) for name in dir(settings) if name.isupper()}))"
     )
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "DATABASE_URL") if name in os.environ}
-    environment = kept | {"VAR_DIR": str(tmp_path), "DJANGO_SETTINGS_MODULE": "sms_program.settings"}
+    # Sets print in the order of their hashes.
+    environment = kept | {
+        "VAR_DIR": str(tmp_path),
+        "DJANGO_SETTINGS_MODULE": "sms_program.settings",
+        "PYTHONHASHSEED": "0",
+    }
     seen = [
         json.loads(
             subprocess.run(
