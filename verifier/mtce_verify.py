@@ -2620,7 +2620,7 @@ def opener(where: str) -> Fetch:
         address, limit = base + urllib.parse.quote(path), limit_of(path)
         try:
             with urllib.request.urlopen(address, timeout=30) as answer:
-                data = answer.read(limit + 1)
+                data, missing = answer.read(limit + 1), answer.length
         except urllib.error.HTTPError as error:
             if error.code in (404, 410):
                 raise FileNotFoundError(path) from error
@@ -2629,6 +2629,9 @@ def opener(where: str) -> Fetch:
             raise UnreadableError(f"{address}: {error}") from error
         if len(data) > limit:
             raise UnreadableError(f"{address}: more than {limit} bytes")
+        if missing:
+            # A broken line is no fault of the log.
+            raise UnreadableError(f"{address}: the answer was cut off, {missing} bytes are missing")
         return data
 
     return fetch
@@ -2659,7 +2662,7 @@ def read_keys(given: str | None, fetch: Fetch | None) -> list[VerifierKey]:
     try:
         keys = [VerifierKey.parse(line) for line in text.splitlines() if line.strip()]
     except NoteError as error:
-        raise UnreadableError(f"key: {error}") from error
+        raise UnreadableError(str(error)) from error
     if not keys:
         raise UnreadableError("key: empty")
     if any(key.kind != ED25519 for key in keys):
@@ -2795,7 +2798,7 @@ def plain_device(report: dict, vi: bool) -> str:
 
 
 def plain_receipt(report: dict, vi: bool) -> str:
-    opened = "".join(f"\n  {field}: {value}" for field, value in report["opened"].items())
+    opened = "".join(f"\n  {field}: {one_line(value)}" for field, value in report["opened"].items())
     event = report["event"]
     if vi:
         about = f"«{EVENT_LABEL.get(event, event)}»" + (

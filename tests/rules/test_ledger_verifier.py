@@ -1,10 +1,12 @@
 """The stand-alone verifier as an outsider calls it, and every rule that its audit checks."""
 
 import hashlib
+import http.server
 import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -153,6 +155,41 @@ def test_exit_codes(log, story, tmp_path):
         assert "Traceback" not in err
         if code in (1, 3):
             assert err.count("\n") == 1, err
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    """A web server that is no log, or a bad line to one."""
+
+    says = b""
+
+    def do_GET(self) -> None:
+        self.wfile.write(self.says)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Quiet."""
+
+
+def test_what_a_wrong_address_answers_is_said_and_no_fault_of_the_log():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_address[1]}/ledger"
+    try:
+        for says, expected in (
+            (b"HTTP/1.0 200 OK\r\nContent-Length: 900\r\n\nabc", "cut off"),
+            (b"HTTP/1.0 200 OK\r\nContent-Length: 13\r\n\n<html></html>", "key: expected"),
+            (b"HTTP/1.0 404 No\r\nContent-Length: 0\r\n\n", "no log here"),
+            (b"HTTP/1.0 500 No\r\nContent-Length: 0\r\n\n", "HTTP Error 500"),
+            (b"HTTP/1.0 302 No\r\nLocation: file:///etc/passwd\r\n\n", "not allowed"),
+            (b"\0nonsense\r\n", ""),
+            (b"", ""),
+        ):
+            Answers.says = says
+            code, out, err = call("verify-log", address)
+            assert (code, out, err.count("\n")) == (3, "", 1), err
+            assert expected in err
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_every_report_is_json_too(log, story):
