@@ -130,6 +130,33 @@ def test_a_superuser_who_forges_is_caught_by_files_and_signer(log, settings):
         rebuild(disk=log.disk)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "state = 'in_use'",
+        "dev = NULL, n = NULL, state = ''",
+        "n = 5",
+        "event = 'device.lost'",
+        "eid = gen_random_uuid()",
+    ],
+)
+def test_columns_that_pages_read_are_compared_with_the_body(log, settings, change):
+    """The hash covers the body; what stands beside it is checked too."""
+    settings.LEDGER_DIR = log.folder
+    codes = receive(3)
+    record(event="device.inspected", on=DAY, device=codes[0], outcome="accepted")
+    record(event="device.inspected", on=DAY, device=codes[1], outcome="refused")
+    undone = LedgerOutbox.objects.get(dev=codes[1], n=1)
+    record(event="correction", on=DAY, device=codes[1], corrects=undone.eid.hex, reason="recorded_in_error")
+    record(event="pledge.made", on=DAY, pledge="CK-1", kind="money", donor="agency")
+    log.turn()
+    size = LedgerEntry.objects.count()
+    assert verify_database(size)["entries"] == size
+    forge(f"UPDATE ledger_entry SET {change} WHERE dev = '{codes[0]}' AND n = 1")
+    with pytest.raises(LogError, match="columns"):
+        verify_database(size)
+
+
 def test_the_signer_signs_one_history(tmp_path):
     key = SigningKey("so-cai.example", bytes(32))
     signer = Signer(keys=[key], folder=tmp_path / "signer")
