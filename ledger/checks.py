@@ -1,5 +1,7 @@
 """Comparing the database with the published log."""
 
+from typing import Any
+
 from django.conf import settings
 from django.db import connection
 
@@ -43,7 +45,13 @@ def verify_columns(size: int) -> None:
         for before, after in states.items()
     ]
     events, outcomes, before, after = (list(column) for column in zip(*rows, strict=True))
-    names = {"size": size, "events": events, "outcomes": outcomes, "before": before, "after": after}
+    names: dict[str, Any] = {
+        "size": size,
+        "events": events,
+        "outcomes": outcomes,
+        "before": before,
+        "after": after,
+    }
     with connection.cursor() as cursor:
         cursor.execute(COLUMNS, names)
         if found := cursor.fetchone():
