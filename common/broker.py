@@ -1,5 +1,8 @@
 """The broker as the rest of the house sees it: is it there, how long is its queue, whose messages come again."""
 
+import json
+import time
+
 import psycopg
 import redis
 import structlog
@@ -36,11 +39,14 @@ def prepare() -> bool:
 
 
 def queue() -> tuple[int, float | None]:
-    """Messages waiting and the age of the oldest in seconds (None where the broker doesn't know). Raises when away."""
+    """Messages waiting and the age of the oldest in seconds (None when none waits). Raises when away."""
     if is_redis():
         client = redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=3, socket_timeout=3)
         with client:
-            return int(client.llen(QUEUE)), None
+            # Celery pushes on the left and takes from the right; `sms_program.celery` writes the moment.
+            length, oldest = client.pipeline().llen(QUEUE).lindex(QUEUE, -1).execute()
+            sent_at = json.loads(oldest)["headers"].get("sent_at") if oldest else None
+            return int(length), max(0.0, time.time() - sent_at) if sent_at else None
     with connection.cursor() as cursor:
         cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [f"pgmq.q_{QUEUE}"])
         if not cursor.fetchone()[0]:

@@ -1,8 +1,20 @@
 """Pages for what went wrong. They need no database and no session, for those may be what is away."""
 
+import sys
+
+import structlog
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
+from kombu.exceptions import OperationalError as BrokerError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from common.failures import described
+
+log = structlog.get_logger("request")
+LOST_DATABASE = (InterfaceError, OperationalError)
+LOST_BROKER = (BrokerError, RedisConnectionError, RedisTimeoutError)
 RETRY_AFTER_S = 15
 
 
@@ -27,13 +39,20 @@ def not_found(request: HttpRequest, exception=None) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500: our fault."""
+    """500: our fault; or 503 when a service was lost before the view (session and roles are read in middleware)."""
+    error = sys.exc_info()[1]
+    if isinstance(error, (*LOST_DATABASE, *LOST_BROKER)):
+        return service_lost(request, error)
+    if error is not None:
+        match = request.resolver_match
+        log.error("request.failed", page=match.view_name if match else "none", **described(error))
     return _page(request, 500)
 
 
-def service_lost(request: HttpRequest, *, is_broker: bool) -> HttpResponse:
+def service_lost(request: HttpRequest, error: BaseException) -> HttpResponse:
     """503: database or broker away; nothing was half done, the same request works when it is back."""
-    response = _page(request, 503, name="broker" if is_broker else "database")
+    log.error("service.lost", **described(error))
+    response = _page(request, 503, name="broker" if isinstance(error, LOST_BROKER) else "database")
     response["Retry-After"] = str(RETRY_AFTER_S)
     return response
 

@@ -8,11 +8,9 @@ from collections.abc import Callable, Iterator
 import psycopg
 import structlog
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connections, transaction
+from django.db import connections, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.middleware.gzip import GZipMiddleware
-from kombu.exceptions import OperationalError as BrokerError
-from redis.exceptions import ConnectionError as RedisConnectionError
 
 from common import errors, metrics
 
@@ -85,20 +83,13 @@ class LostServices:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        try:
-            return self.get_response(request)
-        except (InterfaceError, OperationalError, BrokerError, RedisConnectionError) as error:
-            return self._answer(request, error)
+        return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        """Errors of the view itself, which Django would turn into a 500 before they reach `__call__`."""
-        if isinstance(error, (InterfaceError, OperationalError, BrokerError, RedisConnectionError)):
-            return self._answer(request, error)
+        """Errors of the view itself; those of middleware come to `errors.server_error`."""
+        if isinstance(error, (*errors.LOST_DATABASE, *errors.LOST_BROKER)):
+            return errors.service_lost(request, error)
         return None
-
-    def _answer(self, request: HttpRequest, error: Exception) -> HttpResponse:
-        log.error("service.lost", error=type(error).__name__, detail=str(error)[:300])
-        return errors.service_lost(request, is_broker=isinstance(error, (BrokerError, RedisConnectionError)))
 
 
 class ReadsDoNotWrite:

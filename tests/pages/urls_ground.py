@@ -57,6 +57,22 @@ def lose_broker(request):
     return HttpResponse("không đến được đây")
 
 
+class LosesDatabase:
+    """Whom the gate asks, before any view, while the database is away."""
+
+    name, alternatives, second_factor, is_public = "mất", (), "never", True
+
+    def outcome(self, request):
+        lose_database(request)
+
+
+def behind_a_lost_gate(request):
+    return HttpResponse("không đến được đây")
+
+
+behind_a_lost_gate.access = LosesDatabase()
+
+
 @public
 def fail(request):
     raise ValueError("em Nguyễn Văn A 012345678901")
@@ -79,6 +95,7 @@ urlpatterns = [
     path("thu/ghi-sql", write_in_sql),
     path("thu/ghi-co-ly-do", write_with_reason),
     path("thu/mat-csdl", lose_database),
+    path("thu/mat-csdl-truoc-trang", behind_a_lost_gate),
     path("thu/mat-hang-doi", lose_broker),
     path("thu/loi", fail),
     path("thu/cam", forbid),
