@@ -77,7 +77,7 @@ def public_keys(folder: Path | None = None) -> list[VerifierKey]:
     try:
         return [VerifierKey.parse(line) for line in lines if line.strip()]
     except NoteError as error:
-        raise PublishError(f"{VKEY}: {error}; restart the signer, which writes it") from error
+        raise PublishError(f"{VKEY} hỏng ({error}). Khởi động lại bộ ký, nó sẽ viết lại tệp này.") from error
 
 
 def published(disk: Disk) -> Published | None:
@@ -92,7 +92,9 @@ def published(disk: Disk) -> Published | None:
         except NoteError:
             continue
         return Published(head, raw)
-    raise PublishError(f"{disk.root / CHECKPOINT}: not signed by a key of {VKEY}; restore it from a mirror")
+    raise PublishError(
+        f"{disk.root / CHECKPOINT} không có chữ ký của khóa nào trong {VKEY}. Hãy lấy lại tệp này từ một bản sao."
+    )
 
 
 def publish(
@@ -115,7 +117,7 @@ def publish(
         edge = open_edge(disk.fetch, start)
     except TileError as error:
         raise PublishError(
-            f"{disk.root}: {error}; run `manage.py ledger rebuild` or copy it from a mirror"
+            f"{disk.root}: {error}. Chạy `manage.py ledger rebuild` hoặc chép tệp từ một bản sao."
         ) from error
     for bodies, leaves in read_table(start, size):
         disk.put_all(edge.add(bodies, leaves))
@@ -165,8 +167,8 @@ def _must_continue(disk: Disk, last: Published | None, size: int) -> None:
     start = last.head.size
     if size < start:
         raise PublishError(
-            f"the table has {size} entries, {start} are published: a restored backup. "
-            "Run `manage.py ledger catch-up`, which takes the missing entries from the files"
+            f"Bảng có {size} mục, đã công bố {start} mục: đây là bản sao lưu cũ vừa khôi phục. "
+            "Chạy `manage.py ledger catch-up` để lấy lại các mục còn thiếu từ tệp đã công bố."
         )
     with connection.cursor() as cursor:
         cursor.execute("SELECT leaf_hash FROM ledger_entry WHERE index = %s", [start - 1])
@@ -174,11 +176,11 @@ def _must_continue(disk: Disk, last: Published | None, size: int) -> None:
     try:
         theirs = Tiles(disk.fetch, start).node(0, start - 1)
     except TileError as error:
-        raise PublishError(f"{disk.root}: {error}; run `manage.py ledger rebuild`") from error
+        raise PublishError(f"{disk.root}: {error}. Chạy `manage.py ledger rebuild`.") from error
     if ours != theirs:
         raise PublishError(
-            f"entry {start - 1} of the table is not the published one: the table forked after a restore. "
-            "Restore the backup again and run `manage.py ledger catch-up` before anything else"
+            f"Mục {start - 1} trong bảng không phải mục đã công bố: bảng đã rẽ nhánh sau khi khôi phục. "
+            "Hãy khôi phục lại bản sao lưu và chạy `manage.py ledger catch-up` trước mọi việc khác."
         )
 
 
@@ -345,12 +347,14 @@ def catch_up(*, disk: Disk | None = None) -> int:
             first = number * WIDTH
             known = max(0, min(size - first, len(bodies)))
             if list(itertools.islice(ours, known)) != leaves[:known]:
-                raise PublishError("the table is not a prefix of the published log: restore an older backup")
+                raise PublishError(
+                    "Bảng không phải phần đầu của sổ đã công bố. Hãy khôi phục một bản sao lưu cũ hơn."
+                )
             added += len(bodies) - known
             _insert_published(cursor, first + known, bodies[known:])
         if rebuilt.root() != last.head.root:
             raise PublishError(
-                f"{disk.root}: the files don't match their checkpoint; copy them from a mirror"
+                f"{disk.root}: các tệp không khớp với checkpoint. Hãy chép lại từ một bản sao."
             )
         _must_not_contradict(cursor)
     return added
@@ -363,11 +367,11 @@ def _must_not_contradict(cursor) -> None:
         " (SELECT 1 FROM ledger_entry e WHERE e.dev = o.dev AND e.n >= o.n) ORDER BY o.id"
     )
     if rows := cursor.fetchall():
-        shown = "; ".join(f"{event} of {device} ({eid})" for device, event, eid in rows[:5])
+        shown = "; ".join(f"{event} của máy {device} ({eid})" for device, event, eid in rows[:5])
         raise PublishError(
-            f"{len(rows)} entries were recorded on the restored backup about devices whose later way is published"
-            f" already: {shown}. Nobody may work before the log has caught up: restore the backup again, run"
-            " `manage.py ledger catch-up` first, and record these again"
+            f"Có {len(rows)} mục được ghi trên bản vừa khôi phục, về những máy đã công bố bước sau đó: {shown}."
+            " Không ai được làm việc trước khi sổ cái đuổi kịp: hãy khôi phục lại bản sao lưu, chạy"
+            " `manage.py ledger catch-up` trước, rồi ghi lại các việc này."
         )
 
 
@@ -385,7 +389,7 @@ def rebuild(*, disk: Disk | None = None) -> int:
     for bodies, leaves in read_table(0, last.head.size):
         disk.put_all(edge.add(bodies, leaves))
     if (edge.size, edge.root()) != (last.head.size, last.head.root):
-        raise PublishError("the table is not what was signed; copy the files from a mirror instead")
+        raise PublishError("Bảng không phải những gì đã ký. Hãy chép tệp từ một bản sao thay vì viết lại.")
     disk.put_all(edge.partials())
     return edge.size
 

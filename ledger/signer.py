@@ -62,15 +62,15 @@ class Signer:
         ids = self._key_ids()
         if known and not set(known) & set(ids):
             raise SignerRefusedError(
-                f"the last checkpoint was signed with {', '.join(known)}, none of which is here; a key is replaced by"
-                " signing with the old and the new one together until the log names the new one"
+                f"checkpoint gần nhất do khóa {', '.join(known)} ký, ở đây không có khóa nào trong số đó. Khi thay khóa, hãy"
+                " ký bằng cả khóa cũ lẫn khóa mới cho đến khi sổ cái ghi tên khóa mới."
             )
         if set(known) - set(ids) and self.published is not None:
             endorsement = self.published.parent / rotation_path(self.keys[-1].verifier)
             if not endorsement.exists():
                 raise SignerRefusedError(
-                    f"the old key may go only when the log names the new one ({endorsement} is missing): sign with both,"
-                    " run `manage.py ledger keys rotated`, and wait for the next checkpoint"
+                    f"chỉ bỏ khóa cũ khi sổ cái đã ghi tên khóa mới (chưa có {endorsement}): hãy ký bằng cả hai khóa,"
+                    " chạy `manage.py ledger keys rotated` và chờ lần công bố sau."
                 )
 
     def _remember(self) -> tuple[int, bytes]:
@@ -83,8 +83,8 @@ class Signer:
             pass
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise SignerRefusedError(
-                f"{self.disk.root / STATE} can't be read ({error}); bring it back from a copy, or remove it"
-                " to go on from what is published"
+                f"không đọc được {self.disk.root / STATE} ({error}). Hãy lấy lại tệp này từ bản sao, hoặc xóa nó để đi"
+                " tiếp từ những gì đã công bố."
             ) from error
         self._must_overlap([str(name) for name in known])
         head = self._published_head()
@@ -106,7 +106,7 @@ class Signer:
                 return open_checkpoint(raw, key.verifier)[0]
             except NoteError as error:
                 trouble = str(error)
-        raise SignerRefusedError(f"{self.published} is not of this signer's keys: {trouble}")
+        raise SignerRefusedError(f"{self.published} không do khóa của bộ ký này ký: {trouble}")
 
     def _key_ids(self) -> list[str]:
         return [key.verifier.key_id.hex() for key in self.keys]
@@ -123,15 +123,15 @@ class Signer:
 
     def _sign(self, request: SignRequest, at: datetime.datetime) -> str:
         if request.size < self.size:
-            raise SignerRefusedError(
-                f"the tree has {request.size} entries, {self.size} were signed already", self.size
-            )
+            raise SignerRefusedError(f"cây có {request.size} mục, đã ký {self.size} mục", self.size)
         if request.old != self.size:
-            raise SignerRefusedError(f"the proof starts from {request.old}, expected {self.size}", self.size)
+            raise SignerRefusedError(
+                f"bằng chứng bắt đầu từ mục {request.old}, phải từ mục {self.size}", self.size
+            )
         try:
             check_consistency(self.size, request.size, request.proof, self.root, request.root)
         except ProofError as error:
-            raise SignerRefusedError(f"not the history that was signed: {error}", self.size) from error
+            raise SignerRefusedError(f"không phải lịch sử đã ký: {error}", self.size) from error
         moment = at.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         head = TreeHead(self.keys[-1].name, request.size, request.root, (f"time {moment}",))
         state = {"size": head.size, "root": encode64(head.root), "keys": self._key_ids()}
@@ -169,7 +169,7 @@ class Mailbox:
                     return answer["note"]
                 raise SignerRefusedError(answer["error"], answer["size"])
             time.sleep(0.02)
-        raise SignerRefusedError("the signer doesn't answer; is `manage.py ledger_signer` running?", -1)
+        raise SignerRefusedError("bộ ký không trả lời; `manage.py ledger sign` có đang chạy không?", -1)
 
 
 def serve(signer: Signer, *, stop: Callable[[], bool], pause_s: float = 0.05) -> None:

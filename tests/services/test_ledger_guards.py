@@ -124,9 +124,9 @@ def test_a_superuser_who_forges_is_caught_by_files_and_signer(log, settings):
         verify_database(5)
     # Files made from the forged table: the tree is another, and the signer knows.
     bodies = [body.encode() for body in LedgerEntry.objects.order_by("index").values_list("body", flat=True)]
-    with pytest.raises(SignerRefusedError, match="history"):
+    with pytest.raises(SignerRefusedError, match="lịch sử"):
         log.signer().sign(SignRequest(5, 5, root_of(leaf_hashes(bodies)), ()), at=timezone.now())
-    with pytest.raises(PublishError, match="not what was signed"):
+    with pytest.raises(PublishError, match="không phải những gì đã ký"):
         rebuild(disk=log.disk)
 
 
@@ -187,7 +187,7 @@ def test_work_on_a_restored_backup_that_the_log_rules_out_stops_the_catching_up(
     forge("DELETE FROM ledger_entry WHERE index = 1")
     with transaction.atomic():
         record(event="device.inspected", on=DAY, device=code, outcome="accepted")
-    with pytest.raises(PublishError, match=rf"1 entries were recorded.*{code}"):
+    with pytest.raises(PublishError, match=rf"Có 1 mục.*{code}"):
         catch_up(disk=log.disk)
     assert LedgerEntry.objects.count() == size - 1, "nothing half done"
     with connection.cursor() as cursor:
@@ -284,7 +284,7 @@ def test_a_table_that_went_its_own_way_after_a_restore_is_not_published(free_log
     forge("DELETE FROM ledger_entry WHERE index >= 10")
     with transaction.atomic():
         receive(40)
-    with pytest.raises(PublishError, match="forked"):
+    with pytest.raises(PublishError, match="rẽ nhánh"):
         log.turn()
     assert (log.folder / "checkpoint").read_bytes() == before
     verify_log(log.disk.fetch, log.verifiers)

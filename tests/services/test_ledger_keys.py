@@ -70,13 +70,13 @@ def test_a_key_is_replaced_with_an_entry_and_the_log_is_followed_over_it(keys, s
         call_command("ledger", "keys", "rotated")
     # Not alone before the log names it.
     keys("new")
-    with pytest.raises(SignerRefusedError, match="none of which is here"):
+    with pytest.raises(SignerRefusedError, match="không có khóa nào"):
         inline_signer()
     _, new = keys("old", "new")
     turn()
     assert len(public_keys()) == 2
     keys("new")
-    with pytest.raises(SignerRefusedError, match="only when the log names the new one"):
+    with pytest.raises(SignerRefusedError, match="chỉ bỏ khóa cũ"):
         inline_signer()
     keys("old", "new")
     call_command("ledger", "keys", "rotated")
@@ -120,14 +120,14 @@ def test_the_signer_refuses_a_memory_that_is_not_its_own(keys, settings, tmp_pat
     state = settings.LEDGER_SIGNER_DIR / "state.json"
     for wrong in ("", "{", "[]", '{"size": "x", "root": ""}', '{"size": 3}'):
         state.write_text(wrong)
-        with pytest.raises(SignerRefusedError, match="can't be read"):
+        with pytest.raises(SignerRefusedError, match="không đọc được"):
             inline_signer()
     # Lost altogether: it goes on from what is published, and from nothing less.
     state.unlink()
     assert inline_signer().size == 1
     # What is published is of another key: not this log.
     other = SigningKey(old.name, bytes(32))
-    with pytest.raises(SignerRefusedError, match="not of this signer's keys"):
+    with pytest.raises(SignerRefusedError, match="không do khóa của bộ ký này"):
         Signer(keys=[other], folder=tmp_path / "other", published=settings.LEDGER_DIR / "checkpoint")
 
 
@@ -137,7 +137,7 @@ def test_two_signers_with_one_memory_sign_one_history(tmp_path):
     leaves, fork = (leaf_hashes([b"%s%d" % (name, number) for number in range(9)]) for name in (b"a", b"b"))
     one.sign(ask(9, leaves), at=timezone.now())
     for branch in (leaves, fork):
-        with pytest.raises(SignerRefusedError, match="expected 9"):
+        with pytest.raises(SignerRefusedError, match="phải từ mục 9"):
             two.sign(ask(9, branch), at=timezone.now())
 
 
@@ -156,7 +156,7 @@ def test_the_signer_answers_by_its_own_clock_and_outlives_nonsense(tmp_path):
         signed = TreeHead.parse(note.split("\n\n")[0] + "\n").signed_at
         assert signed is not None
         assert abs(datetime.datetime.fromisoformat(signed) - timezone.now()) < datetime.timedelta(minutes=5)
-        with pytest.raises(SignerRefusedError, match="2 were signed"):
+        with pytest.raises(SignerRefusedError, match="đã ký 2 mục"):
             Mailbox(folder).sign(ask(1, leaves), at=timezone.now())
     finally:
         stopped.set()
