@@ -5,6 +5,7 @@ database (a million). Both check the legal order of every device in one statemen
 """
 
 import datetime
+import functools
 import re
 import secrets
 import uuid
@@ -77,7 +78,7 @@ REFUSED = """
     SELECT made.dev, made.outcome, coalesce(latest.state, ''), made.body IS NOT NULL FROM ({made}) AS made {stands}
     WHERE made.body IS NULL OR move.after IS NULL ORDER BY made.pos LIMIT 1
 """
-STAGED = "SELECT * FROM ledger_stage"
+STAGED = "SELECT * FROM ledger_stage ORDER BY pos"
 REFUSALS = (NotNullViolation, StringDataRightTruncation)
 
 
@@ -137,8 +138,8 @@ def record_select(
     `select` is SQL of the caller (never of a person) that yields exactly `columns`: `device`, keys of the
     event, `hold`; a NULL leaves an optional key out. `constants` are keys with the same value in every row.
     Codes, hashes and words are checked in the database against the event's kinds. No commitments and no
-    names this way. Entries about devices stand in the order of the devices' codes. `expected` says about how many rows
-    there are, when they are many. Raises LedgerRefusedError naming the first device of `select` that may not make the
+    names this way. `expected` says about how many rows there are, when they are many: then they stand in the order of
+    the devices' codes. Raises LedgerRefusedError naming the first device of `select` that may not make the
     move or whose values break the format; then nothing is recorded.
 
     Example: record_select(event="device.allocated", on=day, columns=["device", "area"], constants={"run": code},
@@ -147,13 +148,19 @@ def record_select(
     _must_be_atomic()
     _check_day(on)
     _check_hold(event, "hold" if "hold" in columns else None)
-    made = _made_sql(event, on, select, columns, constants or {})
+    made = functools.partial(_made_sql, event, on, columns=columns, constants=constants or {})
     with connection.cursor() as cursor:
-        if (
-            expected > ROWS_IN_MEMORY
-        ):  # a million entries are put in order, and seen by the guard, without the disk
-            cursor.execute("SET LOCAL work_mem = '512MB'")
-        return _insert(cursor, event, on, made, params, expected=expected)
+        if expected <= ROWS_IN_MEMORY:
+            return _insert(cursor, event, on, made(select), params)
+        # So many are put in order, and seen by the guard, without the disk.
+        cursor.execute("SET LOCAL work_mem = '512MB'")
+        in_order = (
+            f'SELECT * FROM ({select}) AS given ORDER BY device COLLATE "C"'
+            if "device" in columns
+            else select
+        )
+        at_once = expected * ENTRIES_PER_LOOK > _steps_known(cursor)
+        return _insert(cursor, event, on, made(in_order), params, at_once=at_once, as_given=made(select))
 
 
 def refuse_moves(*, event: str, select: str, params: Sequence | Mapping = (), expected: int = 0) -> None:
@@ -175,19 +182,31 @@ def _fresh_stage(cursor) -> None:
 
 
 def _insert(
-    cursor, event: str, on: datetime.date, made: str, params: Sequence | Mapping = (), *, expected: int = 0
+    cursor,
+    event: str,
+    on: datetime.date,
+    made: str,
+    params: Sequence | Mapping = (),
+    *,
+    at_once: bool = False,
+    as_given: str = "",
 ) -> int:
-    """Put the rows of `made` into the outbox; refuse all if one device may not make the move. Returns how many."""
+    """Put the rows of `made` into the outbox; refuse all if one device may not make the move. Returns how many.
+
+    `at_once` reads the log once instead of looking up each device; `as_given` has the rows in the caller's order, in
+    which the first to be refused is named.
+    """
     names = {"made": made, "event": _literal(event), "day": _literal(on)}
+    as_given = as_given or made
     if "dev" in EVENTS[event].required:
-        are_many = expected * ENTRIES_PER_LOOK > _steps_known(cursor) if expected else False
-        moves = _moves_sql(event)
-        latest, order = (ALL_AT_ONCE, "ORDER BY made.dev") if are_many else (ONE_BY_ONE, "ORDER BY made.pos")
+        latest, moves = ALL_AT_ONCE if at_once else ONE_BY_ONE, _moves_sql(event)
+        # A million rows come in order already, and sorting whole entries once more would cost a second.
+        order = "" if at_once else "ORDER BY made.pos"
         statement = INSERT.format(**names, stands=STANDS.format(latest=latest, moves=moves), order=order)
-        refused = REFUSED.format(made=made, stands=STANDS.format(latest=ONE_BY_ONE, moves=moves))
+        refused = REFUSED.format(made=as_given, stands=STANDS.format(latest=ONE_BY_ONE, moves=moves))
     else:
         statement = INSERT_OTHER.format(**names)
-        refused = f"SELECT NULL, '', '', false FROM ({made}) AS made WHERE body IS NULL LIMIT 1"
+        refused = f"SELECT NULL, '', '', false FROM ({as_given}) AS made WHERE body IS NULL LIMIT 1"
     try:
         with transaction.atomic():
             cursor.execute(statement, params or None)
@@ -267,6 +286,7 @@ def _made_sql(
     event: str,
     on: datetime.date,
     select: str,
+    *,
     columns: Sequence[str],
     constants: Mapping[str, str | int],
 ) -> str:
