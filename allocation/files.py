@@ -269,22 +269,19 @@ def write_allocations(
     place[devices.by_id] = np.arange(len(devices.ids))
     order = np.argsort(place[outcome.device])
     student = outcome.student[order]
-    rows = zip(
-        map(devices.ids.__getitem__, outcome.device[order].tolist()),
-        map(student_ids.__getitem__, student.tolist()),
-        tier_texts(outcome, student),
-        map(PASSES.__getitem__, outcome.via[order].tolist()),
-        strict=True,
-    )
+    ids = map(devices.ids.__getitem__, outcome.device[order].tolist())
+    students = map(student_ids.__getitem__, student.tolist())
+    endings = endings_of(outcome, student, outcome.via[order])
     with whole_file(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(OUTPUT_COLUMNS)
         if may_need_quotes(devices.ids) or may_need_quotes(student_ids):
-            writer.writerows(rows)
-        else:
-            file.write(
-                "".join([f"{row}\n" for row in map(",".join, rows)])
-            )  # the same bytes, in half the time
+            writer.writerows(
+                (*row[:2], *row[2].split(",")) for row in zip(ids, students, endings, strict=True)
+            )
+        else:  # the same bytes, in half the time
+            lines = map(",".join, zip(ids, students, endings, strict=True))
+            file.write("".join([f"{line}\n" for line in lines]))
 
 
 def may_need_quotes(ids: Sequence[str]) -> bool:
@@ -292,11 +289,15 @@ def may_need_quotes(ids: Sequence[str]) -> bool:
     return any(letter in text for letter in ',"\r\n')
 
 
-def tier_texts(outcome: engine.Outcome, student: Ints) -> Iterator[str]:
-    """The tier of each student as text; each distinct tier is written once."""
-    key = outcome.place[student] * 16 + outcome.locality[student] * 4 + outcome.group[student]
-    distinct, number = np.unique(key, return_inverse=True)
-    texts = [engine.tier_text((tier // 4 % 4, tier % 4, tier // 16)) for tier in distinct.tolist()]
+def endings_of(outcome: engine.Outcome, student: Ints, via: Ints) -> Iterator[str]:
+    """`tier,pass` of each line; each distinct one is written once."""
+    places, place = np.unique(outcome.place[student], return_inverse=True)
+    tier = place.reshape(-1) * 16 + outcome.locality[student] * 4 + outcome.group[student]
+    distinct, number = np.unique(tier * 4 + via, return_inverse=True)
+    texts = [
+        f"{engine.tier_text((key // 16 % 4, key // 4 % 4, int(places[key // 64])))},{PASSES[key % 4]}"
+        for key in distinct.tolist()
+    ]
     return map(texts.__getitem__, number.tolist())
 
 

@@ -154,6 +154,14 @@ def test_ids_that_need_quotes(case):
     assert case.output.read_text() == 'device,student,tier,pass\n"m,1","Ấ, ""1""",2.1.1,school\n'
 
 
+def test_a_household_with_more_devices_than_anyone_has(case):
+    case.write(
+        "s.csv", STUDENTS.replace("h1,0", "h1,999999999999999999").replace("h1,\n", "h1,999999999999999999\n")
+    )
+    case.run()
+    assert case.output.read_text().splitlines()[1] == "m1,a,1.1.1000000000000000000,school"
+
+
 def test_groups_the_policy_leaves_out_count_as_not_eligible(case):
     case.write("p.json", '{"locality_first": false, "margin": "draw", "groups": ["near_poor"]}')
     summary = case.run()

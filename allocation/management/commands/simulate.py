@@ -31,7 +31,13 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         refuse_overwriting(options)
-        gc.disable()  # millions of short-lived rows and no cycles: collecting them costs a third of the time
+        gc.disable()  # millions of short-lived rows and no cycles: looking for some costs a third of the time
+        try:
+            self.simulate(options)
+        finally:
+            gc.enable()
+
+    def simulate(self, options: dict[str, Any]) -> None:
         try:
             seed = files.read_seed(options["seed"])
             policy = files.read_policy(options["policy"])
@@ -39,8 +45,6 @@ class Command(BaseCommand):
             devices = files.read_devices(options["devices"], areas, self.progress)
         except files.BadFile as error:
             raise CommandError(str(error), returncode=2) from error
-        finally:
-            gc.enable()
         outcome = engine.allocate(students=students, devices=devices.devices, policy=policy, seed=seed)
         try:
             files.write_allocations(
