@@ -148,11 +148,19 @@ def start(
         binaries = _binaries(target)
         if not (target.data / "PG_VERSION").exists() or target.read_state() is None:
             _initialise(target, binaries, port)
+        _wait_until_settled(target)
         if is_running(target):
             return None
         process = _launch(target, binaries, durable=durable, with_parent=with_parent)
         _create_database(target)
         return process
+
+
+def _wait_until_settled(target: Server) -> None:
+    """A server whose supervisor was killed a moment ago is still stopping, or recovering: wait for the one or the other."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while _postmaster_pid(target) is not None and not is_running(target) and time.monotonic() < deadline:
+        time.sleep(0.1)
 
 
 def stop(target: Server, *, timeout_s: float = 30) -> bool:

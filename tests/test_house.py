@@ -15,7 +15,7 @@ import pytest
 from django.apps import apps
 from django.conf import settings
 from django.core.management import get_commands
-from django.db import models
+from django.db import connection, models
 from django.urls import URLPattern, URLResolver, get_resolver
 from packaging.requirements import Requirement
 from packaging.version import Version
@@ -155,6 +155,36 @@ def test_who_and_when_come_in_pairs(model):
     for name in sorted(people):
         moment = name.removesuffix("_by") + "_at"
         assert moment in names, f"{model._meta.label}.{name} không có {moment}"
+
+
+@pytest.mark.parametrize("model", OUR_MODELS, ids=lambda model: model._meta.label)
+def test_the_database_holds_who_and_when_together(model):
+    checks = [str(c.condition) for c in model._meta.constraints if isinstance(c, models.CheckConstraint)]
+    loose = []
+    for field in model._meta.concrete_fields:
+        if not (field.name.endswith("_by") and field.is_relation and field.null):
+            continue
+        pair = (field.name, field.name.removesuffix("_by") + "_at")
+        if not any(all(re.search(rf"\b{name}", check) for name in pair) for check in checks):
+            loose.append(field.name)
+    assert not loose
+
+
+@pytest.mark.django_db
+def test_the_database_holds_every_list_of_transitions():
+    """The trigger lets through exactly the moves of the model's one list."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT relname, tgname, pg_get_triggerdef(t.oid) FROM pg_trigger t JOIN pg_class c ON c.oid = tgrelid"
+            " WHERE tgname LIKE '%\\_moves'"
+        )
+        held = {table: definition for table, _, definition in cursor.fetchall()}
+    with_moves = [model for model in OUR_MODELS if hasattr(model, "TRANSITIONS")]
+    assert len(with_moves) >= 7
+    for model in with_moves:
+        definition = held.get(model._meta.db_table, "")
+        moves = set(re.findall(r"'(\w+ > \w+)'", definition))
+        assert moves == {f"{before!s} > {after!s}" for before, after in model.TRANSITIONS}, model._meta.label
 
 
 @pytest.mark.parametrize("model", OUR_MODELS, ids=lambda model: model._meta.label)

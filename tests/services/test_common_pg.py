@@ -63,6 +63,14 @@ def test_it_starts_keeps_its_data_over_a_kill_and_lets_nobody_in_without_the_pas
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(wrong, connect_timeout=5)
 
+    # Still stopping, as after a killed supervisor, it is waited for.
+    process.send_signal(signal.SIGINT)
+    restarted = start()
+    process.wait()
+    assert restarted is not None
+    assert value(server, "SELECT n FROM kept") == 7
+    process = restarted
+
     # Killed with all its children, it comes back with its data.
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
