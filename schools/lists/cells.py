@@ -240,9 +240,11 @@ def birth_date(cell: Cell, today: dt.date, *, date_1904: bool = False) -> Checke
         return error("born_not_date", f"“{raw}” không phải ngày sinh: viết ngày/tháng/năm, ví dụ 03/04/2010.")
     else:
         value = clean(raw).lstrip("'")
-        serial = value if isinstance(cell, str) and len(value) == 5 and value.isdigit() else None
-        if (isinstance(cell, (int, float)) and 10000 <= cell < 80000) or serial:
-            day = (_EXCEL_1904 if date_1904 else _EXCEL_EPOCH) + dt.timedelta(days=int(float(serial or cell)))
+        serial = float(value) if isinstance(cell, str) and len(value) == 5 and value.isdigit() else 0
+        if isinstance(cell, (int, float)):
+            serial = cell
+        if 10000 <= serial < 80000:
+            day = (_EXCEL_1904 if date_1904 else _EXCEL_EPOCH) + dt.timedelta(days=int(serial))
             said = f"Đã đổi số {value} của Excel thành ngày {day:%d/%m/%Y}."
             findings = [Finding("born_on", CORRECTION, "born_serial", raw, said)]
         elif found := _DATE.fullmatch(value):

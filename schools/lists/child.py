@@ -5,6 +5,7 @@ Answers on standard output, one JSON array a line: ``["H", head]``, ``["R", [row
 ``["Z", tail]``; or ``["X", {"code", "message", …}]`` when the file is refused.
 """
 
+import io
 import json
 import resource
 import sys
@@ -140,7 +141,8 @@ def _odd(row: Sequence[Cell], header: Header, width: int) -> bool:
 
 def main() -> int:
     _limit()
-    sys.stdout.reconfigure(encoding="utf-8", errors="replace")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="replace")
     options = Options.loads(sys.stdin.read())
     try:
         read(Path(sys.argv[1]), options)

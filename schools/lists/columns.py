@@ -239,10 +239,10 @@ def find_header(
                 continue
             if last == row:
                 labels = [[text] for text in texts[row]]
+            elif two := _two_row_labels(spread[row], spread[last], texts[last], row, last, tall):
+                labels = two
             else:
-                labels = _two_row_labels(spread[row], spread[last], texts[last], row, last, tall)
-                if labels is None:
-                    continue
+                continue
             found = _choose(_read_labels(labels, learnt))
             places, theirs, repeated = _settle(found)
             if len(places) < 2:

@@ -11,7 +11,7 @@ COUNTERS = ("ok", "corrected", "warnings", "duplicates", "errors")
 class Tally:
     """Counts outcomes while rows go by and gathers findings; the five always add up to the rows read."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.counts = dict.fromkeys(COUNTERS, 0)
         self.findings: list[dict] = []
 

@@ -91,7 +91,8 @@ def read(
             if process.poll() is None:
                 process.kill()
             process.wait()
-            process.stdout.close()
+            if process.stdout:
+                process.stdout.close()
 
 
 def _died(status: int, errors: bytes, late: bool) -> Refused:

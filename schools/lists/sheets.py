@@ -118,7 +118,7 @@ def _open_sheet(
         )
         raise Refused("stretched", said)
     # `iter_rows` begins at row 1 whatever is blank there, but at the first column in use.
-    pad: list[Cell] = [""] * data.start[1]
+    pad: list[Cell] = [""] * (data.start[1] if data.start else 0)
     numbered = ((n, [*pad, *row] if pad else row) for n, row in enumerate(data.iter_rows(), start=1))
     sample = [(row, list(cells)) for row, cells in itertools.islice(numbered, _SAMPLE_ROWS)]
     if not sample:

@@ -5,6 +5,7 @@ changed or unchanged. A row that finds somebody else's student becomes a duplica
 """
 
 import json
+from typing import Any
 
 from django.db import connection
 
@@ -136,7 +137,7 @@ def match_rows(student_list: StudentList, rows: list[int] | None = None) -> None
     Args:
         rows: ids of the only rows to compare, for a mended cell; rows that have the same students join them.
     """
-    values: dict[str, object] = {
+    values: dict[str, Any] = {
         "list": student_list.pk, "path": student_list.office.path, "codes": list(_CODES), "rows": rows,
     }  # fmt: skip
     with connection.cursor() as cursor:
@@ -161,7 +162,7 @@ def match_rows(student_list: StudentList, rows: list[int] | None = None) -> None
         cursor.execute(_STALE, values)
 
 
-def _pair(cursor, values: dict[str, object]) -> None:
+def _pair(cursor, values: dict[str, Any]) -> None:
     cursor.execute("DROP TABLE IF EXISTS list_pairs, list_found, list_best")
     cursor.execute(_RESET, values)
     # Rows just copied have no statistics. The laterals are one look-up by index for each row, whatever

@@ -69,7 +69,7 @@ def cells_of(row: ListRow) -> dict[str, str]:
         "full_name": row.full_name,
         "born_on": row.born_on.strftime("%d/%m/%Y") if row.born_on else "",
         "sex": {"male": "Nam", "female": "Nữ"}.get(row.sex, ""),
-        "identity": crypto.unseal(row.identity_sealed).decode() if row.identity_sealed else "",
+        "identity": crypto.unseal(bytes(row.identity_sealed)).decode() if row.identity_sealed else "",
         "group": {"poor": "Hộ nghèo", "near_poor": "Hộ cận nghèo", "covid_orphan": "Mồ côi do COVID-19"}.get(
             row.group, ""
         ),

@@ -196,7 +196,8 @@ def undo_commit(*, by: User, student_list: StudentList, at: dt.datetime) -> Stud
         State.RETURNED,
         otherwise="Chỉ hoàn tác được danh sách vừa ghi, chưa trình.",
     )
-    if at > undo_until(student_list):
+    until = undo_until(student_list)
+    if until is None or at > until:
         raise ValidationError("Đã quá 24 giờ từ khi ghi nên không hoàn tác được: hãy gửi danh sách sửa đổi.")
     values = {"list": student_list.pk, "first": student_list.first_student_id,
               "committed": student_list.committed_at}  # fmt: skip

@@ -36,6 +36,7 @@ def close_office(*, by: User, office: Office, successor: Office, reason: str, at
     old, new = locked[office.pk], locked.get(successor.pk)
     on = at.date()
     _check_takeover(old=old, new=new, on=on)
+    assert new is not None  # refused above
     if not reason.strip():
         raise ValidationError("Hãy ghi căn cứ của việc giải thể hoặc sáp nhập (số, ngày quyết định).")
     moved = [("đơn vị trực thuộc", _move_children(old=old, new=new))]

@@ -33,13 +33,13 @@ def change_status(
         student=student, kind=kind, from_school=student.school, to_school=to_school, reason=reason.strip(),
         changed_at=at, changed_by=by,
     )  # fmt: skip
-    if kind == Kind.MOVED:
+    if kind == Kind.MOVED and to_school is not None:
         student.school = to_school
         student.class_name, student.grade = "", None
     elif kind == Kind.GOT_DEVICE:
         student.has_device = True
     elif kind in _NEW_STATE:
-        student.state = _NEW_STATE[kind]
+        student.state = _NEW_STATE[Kind(kind)]
     student.save(update_fields=["school", "class_name", "grade", "has_device", "state"])
     return change
 
