@@ -50,8 +50,9 @@ def _commit(job_id: str, *, all_or_nothing: bool) -> None:
             try:
                 with acting(job.by, via="task schools.commit_list"):
                     lists.commit_list(
-                        by=job.by, student_list=student_list, at=clock.now(), all_or_nothing=all_or_nothing
-                    )
+                        by=job.by, student_list=student_list, at=clock.now(), all_or_nothing=all_or_nothing,
+                        progress=job.progress,
+                    )  # fmt: skip
             except ValidationError as refusal:
                 raise jobs.CannotContinue(" ".join(refusal.messages)) from refusal
             except IntegrityError as conflict:

@@ -10,7 +10,7 @@ from common import crypto
 from schools.lists.columns import TITLES, Header
 from schools.lists.findings import ERROR, GRAVITY
 from schools.lists.rows import NAMESAKE, SAME_PERSON, Options, RowChecker
-from schools.models import ListRow, StudentList
+from schools.models import ListRow, Student, StudentList
 from schools.services import list_matching
 from schools.services.list_reading import Places, household_key, options_for, without_number
 
@@ -82,6 +82,33 @@ def cells_of(row: ListRow) -> dict[str, str]:
         if kind == ERROR and column in typed:
             values[column] = typed[column]
     return values
+
+
+def changes_of(row: ListRow) -> list[tuple[str, str, str]]:
+    """(column's title, in the system, in the file) of what a commit of the row would change; for a row with its student."""
+    student = row.student
+    if student is None or row.effect != ListRow.Effect.CHANGED:
+        return []
+    groups, sexes, states = (dict(kind.choices) for kind in (Student.Group, Student.Sex, Student.State))
+    pairs = [
+        ("school_code", student.school.code, row.school_code),
+        ("class_name", student.class_name, row.class_name),
+        ("student_code", student.code, row.student_code),
+        ("full_name", student.full_name, row.full_name),
+        ("born_on", f"{student.born_on:%d/%m/%Y}", f"{row.born_on:%d/%m/%Y}" if row.born_on else ""),
+        ("sex", sexes.get(student.sex, ""), sexes.get(row.sex, "")),
+        ("group", groups[student.group], groups.get(row.group, "")),
+        ("has_device", "Có" if student.has_device else "Không", "Có" if row.has_device else ""),
+    ]
+    # An empty cell changes nothing.
+    found = [(TITLES[key], before, after) for key, before, after in pairs if after and before != after]
+    if row.household_key and student.household_key != row.household_key:
+        found.append((TITLES["household_code"], "hộ khác", row.household_code))
+    if row.identity_index and bytes(student.identity_index or b"") != bytes(row.identity_index):
+        found.append((TITLES["identity"], "số khác" if student.identity_index else "chưa có", "số trong tệp"))
+    if student.state in (Student.State.LEFT, Student.State.OUT_OF_GROUP):
+        found.append(("Trạng thái", states[student.state], states[Student.State.LISTED]))
+    return found
 
 
 @transaction.atomic

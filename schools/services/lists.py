@@ -4,6 +4,7 @@ Each step by other people: the database refuses an approver who uploaded or veri
 """
 
 import datetime as dt
+from collections.abc import Callable
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
@@ -139,7 +140,12 @@ def _refuse_commit(student_list: StudentList, all_or_nothing: bool) -> dict:
 
 @transaction.atomic
 def commit_list(
-    *, by: User, student_list: StudentList, at: dt.datetime, all_or_nothing: bool = False
+    *,
+    by: User,
+    student_list: StudentList,
+    at: dt.datetime,
+    all_or_nothing: bool = False,
+    progress: Callable[..., None] = lambda *a, **k: None,
 ) -> StudentList:
     """Write the good rows to the students, all in one transaction: new ones in, changed ones changed.
 
@@ -154,8 +160,11 @@ def commit_list(
     if student_list.state == State.COMMITTED:
         return student_list
     # Others may have committed since this list was checked.
+    total = student_list.rows.count()
+    progress(0, total, step="Đang đối chiếu với hệ thống")
     match_rows(student_list)
-    _refuse_commit(student_list, all_or_nothing)
+    count = _refuse_commit(student_list, all_or_nothing)
+    progress(0, total, step="Đang ghi vào hệ thống")
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT coalesce(max(number), 0) FROM schools_listrow WHERE student_list_id = %s",
@@ -170,6 +179,7 @@ def commit_list(
         first = cursor.fetchone()[0]
         values = committable_values(student_list) | {"first": first}
         cursor.execute(_INSERT, values)
+        progress(count["effects"][0], total, step="Đang ghi các em có thay đổi")
         cursor.execute(_REMEMBER, values)
         cursor.execute(_CHANGE, values)
     student_list.first_student_id = first

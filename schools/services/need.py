@@ -134,13 +134,16 @@ def by_school(patterns: list[str], *, only_listed: bool = True) -> list[tuple]:
 
 
 def _heard():
-    """Offices of whose subtree a list is committed or further, or a figure is typed."""
+    """Offices of whose subtree a list is committed or further, pupils are listed, or a figure is typed."""
     sent = StudentList.objects.filter(
         state__in=["committed", "submitted", "verified", "approved"],
         office__path__startswith=OuterRef("path"),
     )
     typed = SurveyFigure.objects.filter(office__path__startswith=OuterRef("path"))
-    return Office.objects.filter(Exists(sent) | Exists(typed)).values("pk")
+    # A school whose pupils are in its Sở's list has nothing more to send.
+    named = Student.objects.filter(school=OuterRef("pk"), state__in=["listed", "approved"])
+    schools = School.objects.filter(Exists(named), office__path__startswith=OuterRef("path"))
+    return Office.objects.filter(Exists(sent) | Exists(typed) | Exists(schools)).values("pk")
 
 
 def silent_offices(user):

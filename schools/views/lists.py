@@ -170,7 +170,9 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _same_files(request: HttpRequest, student_list: StudentList):
-    """Other lists of the same office made from the very same file, the newest first."""
+    """Other lists of the same office made from the very same file, the newest first; said until this one is written."""
+    if student_list.state not in (State.UPLOADED, State.CHECKED):
+        return StudentList.objects.none()
     found = StudentList.objects.for_user(request.user).filter(
         office=student_list.office, file_sha256=student_list.file_sha256
     )
@@ -180,7 +182,7 @@ def _same_files(request: HttpRequest, student_list: StudentList):
 def _result(request: HttpRequest, student_list: StudentList) -> dict:
     count = list_matching.counts(student_list)
     chosen = request.GET.get("ket-qua", "")
-    rows = student_list.rows.order_by("number")
+    rows = student_list.rows.select_related("student__school").order_by("number")
     if chosen.isdigit():
         rows = rows.filter(outcome=int(chosen))
     page = Paginator(rows, 25).get_page(request.GET.get("trang"))
@@ -190,6 +192,9 @@ def _result(request: HttpRequest, student_list: StudentList) -> dict:
     )  # fmt: skip
     for row in page:
         row.badge = OUTCOME_BADGES[row.outcome]
+        # The comparison is what a commit would do now: it means nothing for a row that stays out, or is in already.
+        row.does = row.get_effect_display().lower() if row.outcome < ListRow.Outcome.DUPLICATE else ""
+        row.changes = list_rows.changes_of(row) if student_list.state == State.CHECKED else []
         row.said = [
             {"column": TITLES.get(finding[0], finding[0]), "value": finding[3], "message": finding[4]}
             for finding in row.findings or ()
@@ -198,6 +203,7 @@ def _result(request: HttpRequest, student_list: StudentList) -> dict:
     reading = student_list.reading
     result = {
         "count": count,
+        "has_news": bool(count["effects"][ListRow.Effect.NEW] or count["effects"][ListRow.Effect.CHANGED]),
         "outcomes": [
             {"value": value, "label": labels(value).label, "rows": rows_, "chosen": chosen == str(value)}
             for value, rows_ in count["outcomes"].items()
