@@ -72,9 +72,10 @@ def publish_figures(*, by, at: dt.datetime) -> bool:
 
 
 def figures_are_behind() -> bool:
-    """Whether the log has grown since the figures were last counted; an empty log has nothing to count."""
+    """Whether the log has grown since the figures were last counted, or they were never counted."""
     releases = FigureRelease.objects.filter(on__lte=clock.today()).order_by("-on")
-    return (releases.values_list("ledger_size", flat=True).first() or 0) < figures.log_size()
+    newest = releases.values_list("ledger_size", flat=True).first()
+    return newest is None or newest < figures.log_size()
 
 
 @transaction.atomic

@@ -396,29 +396,27 @@ LANGUAGE_CODE = "vi"
 LANGUAGES = [("vi", _("Tiếng Việt")), ("en", _("English"))]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 # The pages that exist in English; any other address under /en/ leads to the Vietnamese page.
-ENGLISH_VIEWS = frozenset(
-    [
-        *(
-            f"dashboards:{name}"
-            for name in (
-                "home", "provinces_csv", "province", "how_counted", "donors", "statement", "statement_line",
-                "open_data", "dataset", "dump_file", "badge",
-            )
-        ),
-        *(
-            f"donations:{name}"
-            for name in (
-                "pledge_begin", "pledge_step", "pledge", "pledge_csv", "pledge_private", "pledge_change",
-                "pledge_cancel", "pledge_document",
-            )
-        ),
-        *(
-            f"ledger:{name}"
-            for name in ("log", "how", "verifier", "family", "receipt", "run", "ask", "asked", "lookup", "device")
-        ),
-        "allocation:public_draw_file",
-    ]
-)  # fmt: skip
+ENGLISH_VIEWS = [
+    *(
+        f"dashboards:{name}"
+        for name in (
+            "home", "provinces_csv", "province", "how_counted", "donors", "statement", "statement_line",
+            "open_data", "dataset", "dump_file", "badge",
+        )
+    ),
+    *(
+        f"donations:{name}"
+        for name in (
+            "pledge_begin", "pledge_step", "pledge", "pledge_csv", "pledge_private", "pledge_change",
+            "pledge_cancel", "pledge_document",
+        )
+    ),
+    *(
+        f"ledger:{name}"
+        for name in ("log", "how", "verifier", "family", "receipt", "run", "ask", "asked", "lookup", "device")
+    ),
+    "allocation:public_draw_file",
+]  # fmt: skip
 FORMAT_MODULE_PATH = ["sms_program.formats"]
 TIME_ZONE = "Asia/Ho_Chi_Minh"
 USE_TZ = True

@@ -24,7 +24,13 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup, django_db_blocker):
-    """The journal's connection (a mirror, which Django forgets) is closed before the test database is dropped."""
+    """Connections are closed where they were opened: after the database was made, and before it is dropped.
+
+    What made it would stay open unseen once Playwright runs its loop in this thread; the journal's (a mirror) Django
+    forgets at the end.
+    """
+    with django_db_blocker.unblock():
+        connections.close_all()
     yield
     with django_db_blocker.unblock():
         connections.close_all()

@@ -16,12 +16,12 @@ from common.access import public
 from common.exports import csv_response
 from common.models import Switch
 from common.notices import closes_with
-from common.pdf import pdf_response, render_pdf
-from common.qr import qr_svg_bytes
+from common.pdf import pdf_response
 from common.refusals import refusals_on
 from common.templatetags.vi import format_date, format_money, format_number, format_vnd
 from common.throttle import is_too_often
 from donations import codes, services
+from donations.documents import DOCUMENTS, document_pdf
 from donations.forms.manage import CancelForm, ChangeForm
 from donations.forms.pledge import STEP_FORMS, WHAT_FORMS, SendForm, WhoForm, begin_token, is_too_fast
 from donations.models import DeviceCriteria, Donor, Pledge, PledgeDraft, PriceAgreement
@@ -550,46 +550,8 @@ def pledge_cancel(request: HttpRequest, code: str, secret: str) -> HttpResponse:
 @never_cache
 @require_safe
 def pledge_document(request: HttpRequest, code: str, secret: str, kind: str) -> HttpResponse:
-    """Receipt (giấy xác nhận) or certificate (giấy ghi nhận) as PDF, with a QR to the public page."""
+    """Receipt, certificate or impact report as PDF, with a QR to the public page."""
     found = _by_secret(request, code, secret)
-    if not (found.received_count or found.received_vnd):
+    if kind not in DOCUMENTS or not (found.received_count or found.received_vnd):
         raise Http404
-    return pdf_response(
-        f"{kind}-{found.code}.pdf", document_pdf(found, kind, today=format_date(clock.today()))
-    )
-
-
-def document_pdf(pledge: Pledge, kind: str, *, today: str) -> bytes:
-    """The PDF of a receipt (`giay-xac-nhan`) or a certificate (`giay-ghi-nhan`) of a pledge with its progress."""
-    page = settings.PUBLIC_URL + reverse("donations:pledge", args=[pledge.code])
-    received = []
-    if pledge.received_count:
-        received.append(
-            [
-                f"Máy tính ({pledge.get_device_kind_display() or 'mua từ tiền ủng hộ'})",
-                format_number(pledge.received_count),
-            ]
-        )
-        received.append(["Trong đó đạt kiểm định", format_number(pledge.accepted_count)])
-    received += [
-        [
-            f"Tiền, ngày {format_date(row.received_on)}, chứng từ {row.document_number}",
-            format_vnd(row.amount_vnd),
-        ]
-        for row in pledge.money_receipts.order_by("received_on")[:200]
-    ]
-    return render_pdf(
-        "donations/receipt.typ" if kind == "giay-xac-nhan" else "donations/certificate.typ",
-        {
-            "code": pledge.code,
-            "donor": pledge.donor.name,
-            "tax_code": pledge.donor.tax_code,
-            "made_on": format_date(pledge.made_at),
-            "today": today,
-            "received": received,
-            "amount": format_money(pledge.received_vnd) if pledge.received_vnd else "",
-            "count": format_number(pledge.received_count) if pledge.received_count else "",
-            "page": page,
-            "qr": qr_svg_bytes(page).decode(),
-        },
-    )
+    return pdf_response(f"{kind}-{found.code}.pdf", document_pdf(found, kind, today=clock.today()))

@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from common.models import SentMail
 from donations import codes, services, tasks
+from donations.documents import DOCUMENTS, contribution
 from donations.models import Pledge, PledgeDraft
 from tests.supply import AT, DAY, World
 
@@ -169,9 +170,24 @@ def test_documents_come_when_something_arrived(client, world):
     receipt = reverse("donations:pledge_document", args=[pledge.code, secret, "giay-xac-nhan"])
     assert client.get(receipt).status_code == 404
     world.devices(2, lot=world.lot(pledge))
-    for kind in ("giay-xac-nhan", "giay-ghi-nhan"):
+    for kind in DOCUMENTS:
         response = client.get(reverse("donations:pledge_document", args=[pledge.code, secret, kind]))
         assert response.content.startswith(b"%PDF")
+    unknown = reverse("donations:pledge_document", args=[pledge.code, secret, "giay-khac"])
+    assert client.get(unknown).status_code == 404
+
+
+def test_what_money_bought_is_not_counted_as_given_too(world):
+    world.students(10)
+    pledge = world.money(25_000_000)
+    order = services.propose_order(by=world.clerk, agreement=world.price(), pledge=pledge, quantity=10, at=AT)
+    services.approve_order(by=world.clerk, order=order, at=AT)
+    lot = services.deliver_order(by=world.clerk, order=order, warehouse=world.warehouse, at=AT)
+    world.devices(10, lot=lot)
+    assert contribution(Pledge.objects.with_progress().get(pk=pledge.pk)) == (0, 10)
+    given = world.pledge()
+    world.devices(3, lot=world.lot(given), prefix="TANG")
+    assert contribution(Pledge.objects.with_progress().get(pk=given.pk)) == (3, 0)
 
 
 def test_the_page_shows_every_device_and_takes_a_code_as_typed(client, world):

@@ -296,3 +296,14 @@ def test_a_statement_without_money_is_empty_and_balanced(world):
 def test_only_donors_who_agreed_are_named(world):
     store(world)
     assert donors.delivered() == []
+
+
+def test_a_release_of_a_day_to_come_is_passed_over(world):
+    """Figures that were counted before the programme's date was set must not hide all later ones."""
+    Programme.objects.update_or_create(pk=1, defaults={"is_demonstration": True, "today_on": TODAY})
+    early = AT.replace(year=2026)
+    services.store_figures(by=world.people["programme"], at=early)
+    hand_over_class(world)
+    store(world)
+    assert snapshot.latest().release.on == TODAY
+    assert snapshot.latest().nation("handed_over") == 3

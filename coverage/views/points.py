@@ -1,21 +1,18 @@
-"""Pages of coverage: the public map and lists, the operator's own queue, data plans, platforms, schools."""
+"""Points without signal: the public map and lists, the operator's own queue and its file."""
 
 import datetime as dt
 
-from django import forms
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
-from django.db.models import Count, F, Q, Sum
+from django.db.models import Count, F, Q
 from django.http import Http404
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_POST
 
-from accounts.services import record_reading
 from common.access import public
 from common.charts import geographic_map, legend, patterns, tile_map, trend
 from common.clock import now, today
-from common.exports import csv_response, xlsx_response
+from common.exports import csv_response
 from common.models import Programme
 from common.refusals import refusals_on
 from common.templatetags.vi import format_number, format_percent
@@ -24,23 +21,11 @@ from coverage.forms import (
     PointFilter,
     PointReportForm,
     PointsFileForm,
-    SchoolFilter,
-    SimBatchForm,
-    SupportForm,
-    SurveyForm,
 )
 from coverage.models import (
     CoveragePoint,
-    DataPlan,
-    InfrastructureSupport,
-    LearningPlatform,
-    Operator,
     OperatorMember,
-    SchoolConnectivity,
-    SimBatch,
 )
-from schools.models import DirectivePeriod, School
-from schools.reach import reach
 
 PER_PAGE = 25
 State = CoveragePoint.State
@@ -59,9 +44,6 @@ def _mark(page, day: dt.date):
         point.badge = BADGE[point.state]
         point.is_late = rules.is_late(deadline_on=point.deadline_on, covered_on=point.covered_on, today=day)
     return page
-
-
-# --- the public ------------------------------------------------------------------------------------------------------
 
 
 def _targets(day: dt.date) -> list[dict]:
@@ -172,7 +154,6 @@ def coverage_public(request):
                 ).get_page(request.GET.get("trang")),
                 day,
             ),
-            "supports": _supports()[:20],
         },
     )
 
@@ -190,61 +171,6 @@ def points_csv(request):
         "is_urgent", "deadline_on", "state", "blocker", "covered_on",
     )  # fmt: skip
     return csv_response("diem-phu-song.csv", columns, values.iterator(chunk_size=2000))
-
-
-@public
-def platforms(request):
-    """Vietnamese online learning platforms that both ministries reviewed and published (Plan II.3a)."""
-    rows = LearningPlatform.objects.filter(is_published=True)
-    if request.GET.get("zero"):
-        rows = rows.filter(is_zero_rated=True)
-    return render(
-        request,
-        "coverage/platforms.html",
-        {
-            "platforms": rows.order_by("name"),
-            "only_zero_rated": bool(request.GET.get("zero")),
-            "waiting_count": LearningPlatform.objects.filter(is_published=False).count(),
-        },
-    )
-
-
-def _supports():
-    """Infrastructure support with whether the locality was under Directive 16 then (Plan II.3 head)."""
-    rows = list(
-        InfrastructureSupport.objects.select_related("operator", "unit").order_by(
-            "-starts_on", "unit__search_key"
-        )
-    )
-    periods = DirectivePeriod.objects.filter(is_in_force=True, unit__in=[row.unit_id for row in rows])
-    under: dict[int, list[DirectivePeriod]] = {}
-    for period in periods:
-        under.setdefault(period.unit_id, []).append(period)
-    for row in rows:
-        row.was_under_directive = any(
-            period.starts_on <= (row.ends_on or dt.date.max)
-            and row.starts_on <= (period.ends_on or dt.date.max)
-            for period in under.get(row.unit_id, [])
-        )
-    return rows
-
-
-@public
-def supports(request):
-    """Free platforms, hosting, lines and tariffs by locality and period (Plan II.3 head, II.3c)."""
-    rows = _supports()
-    return render(
-        request,
-        "coverage/supports.html",
-        {
-            "supports": rows,
-            "total_vnd": sum(row.value_vnd for row in rows),
-            "under_directive_count": sum(row.was_under_directive for row in rows),
-        },
-    )
-
-
-# --- the operator's own queue ---------------------------------------------------------------------------------------
 
 
 @perms.works_on_points
@@ -388,234 +314,4 @@ def upload(request):
             "fault_count": len(faults),
         },
         status=422 if form.errors or faults else 200,
-    )
-
-
-@perms.works_on_points
-def sims(request):
-    """SIM batches delivered to provinces, and the free plans of the programme counted against one million."""
-    operators = Operator.objects.filter(pk__in=perms.operators_of(request.user))
-    form = SimBatchForm(request.POST or None, initial={"delivered_on": today()})
-    if request.method == "POST":
-        if not operators:
-            raise Http404
-        if form.is_valid():
-            with refusals_on(form):
-                batch = services.register_sim_batch(
-                    by=request.user, operator=operators[0], at=now(), **form.cleaned_data
-                )
-        if not form.errors:
-            messages.success(request, f"Đã ghi lô {batch.code}: {format_number(batch.quantity)} SIM.")
-            return redirect("coverage:sims")
-    batches = SimBatch.objects.for_user(request.user).distinct().select_related("operator", "province")
-    totals = batches.aggregate(quantity=Sum("quantity"), used=Sum("used"))
-    day = today()
-    return render(
-        request,
-        "coverage/sims.html",
-        {
-            "page": Paginator(batches.order_by("-delivered_on", "-pk"), PER_PAGE).get_page(
-                request.GET.get("trang")
-            ),
-            "totals": totals,
-            "plan_count": DataPlan.objects.count(),
-            "live_count": DataPlan.objects.live_on(day).count(),
-            "ending_count": DataPlan.objects.ending_within(day=day, days=rules.PLAN_WARNING_DAYS).count(),
-            "target": rules.PLAN_TARGET,
-            "warning_days": rules.PLAN_WARNING_DAYS,
-            "form": form,
-            "can_register": bool(operators),
-        },
-        status=422 if form.errors else 200,
-    )
-
-
-@perms.records_supports
-def support_new(request):
-    """An operator, or the office for it, records support for a locality and a period (Plan II.3 head, II.3c)."""
-    operators = perms.supporting_operators(request.user)
-    form = SupportForm(request.POST or None, operators=operators, initial={"operator": operators.first()})
-    if form.is_bound and form.is_valid():
-        with refusals_on(form):
-            support = services.record_support(by=request.user, **form.cleaned_data)
-        if not form.errors:
-            messages.success(
-                request, f"Đã ghi hỗ trợ cho {support.unit}. Khoản này hiện công khai ở trang Hỗ trợ hạ tầng."
-            )
-            return redirect("coverage:support_new")
-    own = InfrastructureSupport.objects.filter(operator__in=operators).select_related("operator", "unit")
-    return render(
-        request,
-        "coverage/support_new.html",
-        {"form": form, "supports": own.order_by("-starts_on", "-pk")[:50]},
-        status=422 if form.errors else 200,
-    )
-
-
-# --- those who teach and watch ------------------------------------------------------------------------------------
-
-
-@perms.watches_plans
-def plans(request):
-    """Free plans of the students within reach: those that end soon first, to tell families before they are charged."""
-    day = today()
-    rows = DataPlan.objects.for_user(request.user).select_related("student__school__office", "operator")
-    ending = rows.ending_within(day=day, days=rules.PLAN_WARNING_DAYS)
-    chosen = rows.live_on(day) if request.GET.get("state") == "live" else ending
-    page = Paginator(chosen.order_by("ends_on", "pk"), PER_PAGE).get_page(request.GET.get("trang"))
-    for plan in page:
-        plan.days_left = (plan.ends_on - day).days + 1
-    record_reading(
-        by=request.user,
-        subject_type="coverage.dataplan",
-        subject_id="danh sách",
-        fields="họ tên, lớp, trường",
-        reason="theo dõi gói dữ liệu",
-        row_count=len(page),
-    )
-    return render(
-        request,
-        "coverage/plans.html",
-        {
-            "page": page,
-            "state": request.GET.get("state", ""),
-            "live_count": rows.live_on(day).count(),
-            "ending_count": ending.count(),
-            "warning_days": rules.PLAN_WARNING_DAYS,
-        },
-    )
-
-
-@perms.reviews_platforms
-def platform_review(request):
-    """What waits for one of the ministries, and what is published."""
-    rows = LearningPlatform.objects.order_by("is_published", "name")
-    return render(
-        request,
-        "coverage/platform_review.html",
-        {"platforms": rows, "ministry": perms.ministry_of(request.user)},
-    )
-
-
-@perms.reviews_platforms
-@require_POST
-def platform_act(request, pk: int, verb: str):
-    """A ministry has reviewed a platform, or takes it off the directory."""
-    platform = get_object_or_404(LearningPlatform, pk=pk)
-    form = forms.Form(request.POST)
-    with refusals_on(form):
-        if verb == "ra-soat":
-            services.review_platform(
-                by=request.user, platform=platform, ministry=perms.ministry_of(request.user), at=now()
-            )
-            done = f"Đã rà soát {platform}."
-        elif verb == "go":
-            services.unpublish_platform(by=request.user, platform=platform)
-            done = f"Đã gỡ {platform} khỏi danh mục công khai."
-        else:
-            raise Http404
-    if form.errors:
-        messages.error(request, " ".join(form.non_field_errors()))
-    else:
-        messages.success(request, done)
-    return redirect("coverage:platform_review")
-
-
-def _schools(request):
-    """Schools a person watches, with their connection; a school without a row is "unknown"."""
-    form = SchoolFilter(request.GET)
-    form.is_valid()
-    rows = School.objects.select_related("office", "province", "district", "connectivity")
-    if not perms.ministry_of(request.user):
-        rows = rows.filter(reach(request.user, through="office__"))
-    if province := form.cleaned_data.get("province"):
-        rows = rows.filter(province=province)
-    state = form.cleaned_data.get("state")
-    if state == SchoolConnectivity.State.UNKNOWN:
-        rows = rows.filter(Q(connectivity__isnull=True) | Q(connectivity__state=state))
-    elif state:
-        rows = rows.filter(connectivity__state=state)
-    return rows, form
-
-
-def _state(school: School) -> str:
-    return school.connectivity.state if hasattr(school, "connectivity") else SchoolConnectivity.State.UNKNOWN
-
-
-@perms.watches_schools
-def schools(request):
-    """Schools by whether they are connected to the internet (Plan III.2b)."""
-    rows, form = _schools(request)
-    counts = dict(rows.values_list("connectivity__state").annotate(n=Count("pk")).order_by())
-    unknown = counts.pop(None, 0) + counts.pop("unknown", 0)
-    page = Paginator(rows.order_by("province__search_key", "office__name", "pk"), PER_PAGE).get_page(
-        request.GET.get("trang")
-    )
-    for school in page:
-        school.net = SchoolConnectivity.State(_state(school))
-        school.badge = {"connected": "success", "not_connected": "danger"}.get(school.net, "neutral")
-        school.can_survey = perms.can_survey(request.user, school)
-    return render(
-        request,
-        "coverage/schools.html",
-        {
-            "page": page,
-            "form": form,
-            "connected": counts.get("connected", 0),
-            "not_connected": counts.get("not_connected", 0),
-            "unknown": unknown,
-        },
-    )
-
-
-@perms.watches_schools
-def schools_xlsx(request):
-    """The same list as a workbook, for both ministries."""
-    rows, _form = _schools(request)
-    columns = ["Mã trường", "Trường", "Tỉnh, thành phố", "Quận, huyện", "Kết nối", "Nguồn", "Ngày khảo sát"]
-    values = rows.order_by("province__search_key", "office__name", "pk").values_list(
-        "code", "office__name", "province__full_name", "district__full_name", "connectivity__state",
-        "connectivity__source", "connectivity__surveyed_on",
-    )  # fmt: skip
-    labels = dict(SchoolConnectivity.State.choices)
-    return xlsx_response(
-        "truong-ket-noi-internet.xlsx",
-        "Kết nối Internet",
-        columns,
-        (
-            (*head, labels.get(state, "Chưa rõ"), *tail)
-            for *head, state, source, day in values.iterator(2000)
-            for tail in [(source, day)]
-        ),
-    )
-
-
-@perms.watches_schools
-def survey(request, code: str):
-    """What a survey found about one school."""
-    school = get_object_or_404(
-        School.objects.filter(reach(request.user, through="office__")).select_related(
-            "office", "connectivity"
-        ),
-        code=code,
-    )
-    if not perms.can_survey(request.user, school):
-        raise Http404
-    row = getattr(school, "connectivity", None)
-    form = SurveyForm(
-        request.POST or None,
-        initial={
-            "state": _state(school),
-            "source": row.source if row else "",
-            "surveyed_on": row.surveyed_on if row else today(),
-        },
-    )
-    if form.is_bound and form.is_valid():
-        with refusals_on(form):
-            services.survey_school(by=request.user, school=school, **form.cleaned_data)
-        if not form.errors:
-            messages.success(request, f"Đã ghi kết nối của {school}.")
-            return redirect("coverage:schools")
-    return render(
-        request, "coverage/survey.html", {"school": school, "form": form}, status=422 if form.errors else 200
     )
