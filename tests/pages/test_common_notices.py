@@ -47,7 +47,7 @@ def test_a_notice_saved_by_the_administrator_shows_at_once(administrator):
 
 
 @pytest.mark.parametrize(
-    ("name", "path"), [("pledges", "/ung-ho/"), ("grievances", "/phan-anh/"), ("grievances", "/en/phan-anh/")]
+    ("name", "path"), [("pledges", "/ung-ho/"), ("grievances", "/phan-anh/"), ("pledges", "/en/ung-ho/")]
 )
 def test_a_closed_form_says_why_and_keeps_the_page_open(client, name, path):
     Switch.objects.create(name=name, is_on=False, why="Hệ thống nâng cấp, nhận lại từ 6 giờ ngày mai.")
