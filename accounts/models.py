@@ -1,10 +1,12 @@
 """Who signs in. What a person may do is said by the roles that organisations give (schools, coverage, donations)."""
 
+import datetime as dt
+
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Lower
+from django.db.models.functions import Lower, Now
 
 from common.audit import audited
 
@@ -74,6 +76,16 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.full_name or self.email
 
 
+class PersonalDataAccessQuerySet(models.QuerySet):
+    def reveals(self):
+        """Identity numbers shown in the clear."""
+        return self.filter(fields_read="số định danh")
+
+    def revealed_by(self, user):
+        """The reveals of a person within the last 24 hours of the clock."""
+        return self.reveals().filter(user_id_text=str(user.pk), at__gt=Now() - dt.timedelta(days=1))
+
+
 class PersonalDataAccess(models.Model):
     """That somebody read a child's personal data: who, what, why. Append-only; written on its own connection."""
 
@@ -84,6 +96,8 @@ class PersonalDataAccess(models.Model):
     fields_read = models.CharField("thông tin đã đọc", max_length=200)
     reason = models.CharField("lý do", max_length=200, blank=True)
     row_count = models.PositiveIntegerField("số bản ghi", default=1)
+
+    objects = PersonalDataAccessQuerySet.as_manager()
 
     class Meta:
         verbose_name = "lượt đọc dữ liệu cá nhân"

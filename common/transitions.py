@@ -14,6 +14,8 @@ from collections.abc import Sequence
 
 from django.db import migrations
 
+from common.erasure import ERASED
+
 CREATE_MOVES = """
 CREATE OR REPLACE FUNCTION {table}_{column}_refuse_move() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -31,7 +33,7 @@ DROP FUNCTION IF EXISTS {table}_{column}_refuse_move();
 """
 CREATE_FROZEN = """
 CREATE OR REPLACE FUNCTION {table}_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
+BEGIN{but}
     RAISE EXCEPTION 'Bảng {table} chỉ thêm vào, không sửa và không xoá.'
         USING ERRCODE = 'restrict_violation', TABLE = '{table}', CONSTRAINT = '{table}_append_only';
 END $$;
@@ -39,6 +41,11 @@ DROP TRIGGER IF EXISTS {table}_append_only ON {table};
 CREATE TRIGGER {table}_append_only BEFORE UPDATE{columns} OR DELETE ON {table} FOR EACH ROW
 EXECUTE FUNCTION {table}_refuse_change();
 """
+# The one change that such a row may see: what a family asked to erase becomes the mark, all else stays.
+BUT_ERASED = """
+    IF TG_OP = 'UPDATE' AND to_jsonb(NEW) - ARRAY[{names}] = to_jsonb(OLD) - ARRAY[{names}] AND {marked} THEN
+        RETURN NEW;
+    END IF;"""
 DROP_FROZEN = """
 DROP TRIGGER IF EXISTS {table}_append_only ON {table};
 DROP FUNCTION IF EXISTS {table}_refuse_change();
@@ -60,9 +67,22 @@ def hold_transitions(table: str, column: str, transitions: Sequence[tuple[str, s
     )
 
 
-def append_only(table: str, *, columns: Sequence[str] = ()) -> migrations.RunSQL:
-    """Migration operation: rows are never changed or deleted; with ``columns``, only these never change."""
+def append_only(
+    table: str, *, columns: Sequence[str] = (), erasable: Sequence[str] = ()
+) -> migrations.RunSQL:
+    """Migration operation: rows are never changed or deleted.
+
+    Args:
+        columns: only these never change; every column if empty.
+        erasable: text columns that may be overwritten by `common.erasure.ERASED` (Law 91/2025/QH15) and nothing else.
+    """
+    but = ""
+    if erasable:
+        but = BUT_ERASED.format(
+            names=", ".join(f"'{name}'" for name in erasable),
+            marked=" AND ".join(f"NEW.{name} IN (OLD.{name}, '{ERASED}')" for name in erasable),
+        )
     named = f" OF {', '.join(columns)}" if columns else ""
     return migrations.RunSQL(
-        CREATE_FROZEN.format(table=table, columns=named), DROP_FROZEN.format(table=table)
+        CREATE_FROZEN.format(table=table, columns=named, but=but), DROP_FROZEN.format(table=table)
     )

@@ -15,9 +15,9 @@ from rest_framework.views import APIView
 
 from common.access import public
 from dashboards import opendata
-from ledger.canon import parse
+from ledger import trace
 from ledger.codes import normalise_code
-from ledger.models import LedgerEntry
+from ledger.tree import leaf_hash
 
 LARGEST_PAGE = 1_000
 FIELDS = {
@@ -122,7 +122,8 @@ class DeviceView(APIView):
 
     def get(self, request: Request, code: str) -> Response:
         known = normalise_code(code)
-        entries = list(LedgerEntry.objects.filter(dev=known).order_by("n")) if known else []
+        # As the device's page: what a signed checkpoint commits to, nothing finer and nothing sooner.
+        entries = trace.device_way(known) if known else []
         if not entries:
             raise NotFound("Không có máy nào mang mã này trong sổ cái. Hãy kiểm tra lại từng ký tự trên tem.")
         return Response(
@@ -132,12 +133,13 @@ class DeviceView(APIView):
                 "entries": [
                     {
                         "index": entry.index,
-                        "leaf_hash": bytes(entry.leaf_hash).hex(),
-                        "body": parse(entry.body.encode()),
+                        "leaf_hash": leaf_hash(entry.raw).hex(),
+                        "body": entry.body,
                     }
                     for entry in entries
                 ],
-            }
+            },
+            headers={"X-Robots-Tag": "noindex, nofollow"},
         )
 
 

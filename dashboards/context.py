@@ -21,6 +21,7 @@ ROOMS = (
     ("/phu-song/truong/", "Kết nối trường"),
     ("/nen-tang/ra-soat/", "Rà soát nền tảng"),
     ("/phan-anh/xu-ly/", "Phản ánh"),
+    ("/so-cai/hang-doi/", "Xoá, đính chính"),
     ("/dieu-hanh/", "Điều hành"),
     ("/kiem-toan/", "Kiểm toán"),
     ("/ung-ho-cua-toi/", "Ủng hộ của tôi"),

@@ -2,7 +2,7 @@
 
 Everything about devices, pledges and money is counted from the entries of the public log alone, so that an outsider who
 replays the log gets the same numbers; the need, the points and the data plans come from their own tables and say so.
-Below the nation a figure is shown through `dashboards.rules.protect` only.
+Below the nation a figure is shown through `dashboards.protection` and `dashboards.snapshot` only.
 """
 
 import datetime as dt
@@ -15,6 +15,7 @@ from django.db import connection
 from django.utils.translation import gettext_lazy as _
 
 from ledger.custody import ALLOCATED, WITH_STUDENT
+from ledger.disclosure import CELL_MINIMUM, hidden_as
 
 NATION = "VN"
 # Reached a child: with the student now, or lost there after a real handover.
@@ -247,7 +248,14 @@ def _names_of(state: str) -> list[str]:
     return names
 
 
-def digest(values: dict[tuple[str, str], int]) -> str:
-    """SHA-256 over the canonical list of [name, area, value]: the same figures give the same trace."""
-    rows = sorted([name, area, value] for (name, area), value in values.items())
+def digest(values: dict[tuple[str, str], int], *, hidden: set[tuple[str, str]]) -> str:
+    """SHA-256 over the canonical list of [name, area, value as the public sees it].
+
+    Of a hidden figure only "<10" or "ẩn" goes in: whoever knows the rest could otherwise try its few values out.
+    """
+    few = {key for key, value in values.items() if key[0] == DONOR_HANDED_OVER and 0 < value < CELL_MINIMUM}
+    rows = sorted(
+        [name, area, hidden_as(value) if (name, area) in hidden | few else str(value)]
+        for (name, area), value in values.items()
+    )
     return hashlib.sha256(json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()

@@ -44,6 +44,8 @@ class DailyFigure(models.Model):
     value = models.BigIntegerField("giá trị")
     revision = models.PositiveSmallIntegerField("lần điều chỉnh", default=0)
     note = models.CharField("ghi chú điều chỉnh", max_length=200, blank=True)
+    # The public sees "<10" or "ẩn" instead: decided when it was released, with what was released before.
+    is_hidden = models.BooleanField("không hiện công khai", default=False)
 
     class Meta:
         verbose_name = "số liệu trong ngày"
@@ -60,7 +62,10 @@ class DailyFigure(models.Model):
                 violation_error_message="Điều chỉnh số liệu phải ghi lý do.",
             ),
         ]
-        indexes = [models.Index(fields=["name", "area", "on"], name="dailyfigure_series")]
+        indexes = [
+            models.Index(fields=["name", "area", "on"], name="dailyfigure_series"),
+            models.Index(fields=["name", "on"], condition=Q(is_hidden=True), name="dailyfigure_hidden"),
+        ]
 
     def __str__(self):
         return f"{self.name} {self.area} {self.on}"

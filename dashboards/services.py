@@ -11,6 +11,7 @@ from django.utils import timezone
 from common import clock
 from dashboards import figures
 from dashboards.models import DailyFigure, FigureRelease, Story
+from dashboards.protection import protect_day
 from ledger.disclosure import Tally
 from ledger.models import LedgerEntry, LedgerOutbox
 from ledger.services import record
@@ -32,9 +33,15 @@ def store_figures(*, by, at: dt.datetime) -> FigureRelease:
     day = timezone.localdate(at)
     size = figures.log_size()
     values, series = figures.compute(size=size)
-    DailyFigure.objects.filter(on=day, revision=0).exclude(name=figures.CUMULATIVE).delete()
+    before = DailyFigure.objects.filter(on=day, revision=0).exclude(name=figures.CUMULATIVE)
+    # What was hidden this morning stays hidden all day: each drawing anew is a release too.
+    seen = set(before.filter(is_hidden=True).values_list("name", "area"))
+    before.delete()
     DailyFigure.objects.bulk_create(
-        (DailyFigure(on=day, name=name, area=area, value=value) for (name, area), value in values.items()),
+        (
+            DailyFigure(on=day, name=name, area=area, value=value, is_hidden=(name, area) in seen)
+            for (name, area), value in values.items()
+        ),
         batch_size=2_000,
     )
     # The curve of handovers by their published day is derived as a whole, so it is replaced as a whole.
@@ -42,8 +49,15 @@ def store_figures(*, by, at: dt.datetime) -> FigureRelease:
     DailyFigure.objects.bulk_create(
         (DailyFigure(on=on, name=figures.CUMULATIVE, value=value) for on, value in series), batch_size=2_000
     )
+    protect_day(on=day)
+    hidden = DailyFigure.objects.filter(on=day, is_hidden=True)
     release, _created = FigureRelease.objects.update_or_create(
-        on=day, defaults={"as_of": at, "ledger_size": size, "digest": figures.digest(values)}
+        on=day,
+        defaults={
+            "as_of": at,
+            "ledger_size": size,
+            "digest": figures.digest(values, hidden=set(hidden.values_list("name", "area"))),
+        },
     )
     return release
 
@@ -89,9 +103,13 @@ def revise_figure(*, by, on: dt.date, name: str, area: str, value: int, note: st
     if latest is None:
         raise ValidationError(f"Ngày {on:%d/%m/%Y} không có số liệu «{name}» của {area} để điều chỉnh.")
     del by  # the audit trail names who; the public note doesn't
-    revision = DailyFigure(on=on, name=name, area=area, value=value, revision=latest + 1, note=note)
+    is_hidden = known.filter(is_hidden=True).exists()
+    revision = DailyFigure(
+        on=on, name=name, area=area, value=value, revision=latest + 1, note=note, is_hidden=is_hidden
+    )
     revision.full_clean()
     revision.save()
+    protect_day(on=on)
     return revision
 
 

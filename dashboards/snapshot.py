@@ -10,11 +10,9 @@ from common import clock
 from common.models import Programme
 from dashboards.figures import CUMULATIVE, DEFINITIONS, NATION
 from dashboards.models import DailyFigure, FigureRelease
-from ledger.disclosure import suppress
+from dashboards.protection import PROTECTED
+from ledger.disclosure import hidden_as
 from schools.models import AdministrativeUnit
-
-# Counts of children below the nation; points and their like are nobody's personal data.
-PROTECTED = ("need", "listed", "allocated", "in_province", "handed_over", "in_use")
 
 
 @dataclass(frozen=True)
@@ -49,6 +47,7 @@ class Snapshot:
     # How far the demonstration is while it still fills: (percent, what it does); None otherwise.
     filling: tuple[int, str] | None = None
     revised: dict[tuple[str, str], str] = field(default_factory=dict)
+    hidden: frozenset[tuple[str, str]] = frozenset()
 
     def nation(self, name: str) -> int | None:
         return self.raw.get(name, {}).get(NATION)
@@ -62,8 +61,11 @@ class Snapshot:
         """Per figure and province what the public may see."""
         result: dict[str, dict[str, int | str]] = {}
         for name, cells in self.raw.items():
-            below = {area: value for area, value in cells.items() if area != NATION}
-            result[name] = suppress(below) if name in PROTECTED else dict(below)
+            result[name] = {
+                area: hidden_as(value) if (name, area) in self.hidden else value
+                for area, value in cells.items()
+                if area != NATION
+            }
         return result
 
     @cached_property
@@ -100,12 +102,15 @@ def latest() -> Snapshot:
     release = FigureRelease.objects.filter(on__lte=clock.today()).order_by("-on").first()
     raw: dict[str, dict[str, int]] = defaultdict(dict)
     revised: dict[tuple[str, str], str] = {}
+    hidden: set[tuple[str, str]] = set()
     if release:
         rows = DailyFigure.objects.filter(on=release.on).exclude(name=CUMULATIVE).order_by("revision")
-        for name, area, value, revision, note in rows.values_list(
-            "name", "area", "value", "revision", "note"
+        for name, area, value, revision, note, is_hidden in rows.values_list(
+            "name", "area", "value", "revision", "note", "is_hidden"
         ):
             raw[name][area] = value
+            if is_hidden:
+                hidden.add((name, area))
             if revision:
                 revised[name, area] = note
     programme = Programme.objects.filter(pk=1, is_demonstration=True).first()
@@ -113,7 +118,47 @@ def latest() -> Snapshot:
     if programme and programme.demonstration_step:
         filling = (programme.demonstration_percent, programme.demonstration_step)
     figures = {**{name: {} for name in DEFINITIONS}, **raw}
-    return Snapshot(release, figures, programme is not None, filling, revised)
+    return Snapshot(release, figures, programme is not None, filling, revised, frozenset(hidden))
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One corrected figure as the public reads it: what was published, what stands now, and why."""
+
+    on: dt.date
+    label: str
+    area: str
+    before: int | str
+    after: int | str
+    note: str
+
+
+def revisions(*, limit: int = 50) -> list[Revision]:
+    """The newest corrections of published figures; hidden values stay hidden on both sides."""
+    known = DailyFigure.objects.filter(revision__gt=0).order_by("-on", "name", "area", "-revision")[:limit]
+    earlier = {
+        (row.on, row.name, row.area, row.revision + 1): row
+        for row in DailyFigure.objects.filter(
+            on__in={row.on for row in known}, name__in={row.name for row in known}
+        )
+    }
+    names = dict(AdministrativeUnit.objects.provinces().values_list("public_code", "name"))
+
+    def shown(row: DailyFigure) -> int | str:
+        return hidden_as(row.value) if row.is_hidden else row.value
+
+    return [
+        Revision(
+            row.on,
+            str(DEFINITIONS[row.name].label) if row.name in DEFINITIONS else row.name,
+            "" if row.area == NATION else names.get(row.area, row.area),
+            shown(earlier[row.on, row.name, row.area, row.revision]),
+            shown(row),
+            row.note,
+        )
+        for row in known
+        if (row.on, row.name, row.area, row.revision) in earlier
+    ]
 
 
 def cumulative() -> list[tuple[dt.date, int]]:

@@ -1,10 +1,14 @@
 """What people type on the pages of delivery: shape only."""
 
 from django import forms
+from django.utils import timezone
 
 from coverage.models import Operator
 from delivery.models import DeviceReport, Fault, Grievance, LotRecall, Shipment
 from donations.models import Lot
+from ledger.events import CORRECTION
+from ledger.models import PrivacyRequest
+from ledger.words import REASON
 from schools.models import AdministrativeUnit, Office
 
 MAX_EVIDENCE_MB = 10
@@ -221,3 +225,43 @@ class AnswerForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 5}),
         help_text="Người phản ánh đọc được nội dung này. Không ghi thông tin của học sinh.",
     )
+
+
+class PrivacyAnswerForm(forms.Form):
+    """The answer to a family's request."""
+
+    answer = forms.ChoiceField(label="Trả lời", choices=PrivacyRequest.Answer, widget=forms.RadioSelect)
+    reason = forms.CharField(
+        label="Vì sao không thực hiện được",
+        max_length=300,
+        required=False,
+        help_text="Người gửi đọc câu này. Đừng ghi tên ai.",
+    )
+    extend = forms.BooleanField(label="Việc khó, gia hạn đến 20 ngày", required=False)
+
+
+class EraseForm(forms.Form):
+    """Whose data to erase: the family that holds the device's receipt."""
+
+    handover = forms.ChoiceField(label="Gia đình nhận máy", widget=forms.RadioSelect)
+    sure = forms.BooleanField(label="Tôi đã gọi lại và kiểm tra biên nhận; việc xoá không lấy lại được")
+
+    def __init__(self, *args, handovers, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields["handover"].choices = [
+            (str(row.pk), f"Nhận ngày {timezone.localtime(row.handed_over_at):%d/%m/%Y}, {row.record.school}")
+            for row in handovers
+        ]
+        if len(handovers) == 1:
+            self.initial["handover"] = str(handovers[0].pk)
+
+
+class CorrectForm(forms.Form):
+    """A correction names the entry and why."""
+
+    corrects = forms.ChoiceField(label="Mục cần đính chính", widget=forms.RadioSelect)
+    reason = forms.ChoiceField(label="Vì sao", choices=[(word, REASON[word]) for word in CORRECTION])
+
+    def __init__(self, *args, entries, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields["corrects"].choices = entries

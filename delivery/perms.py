@@ -2,6 +2,7 @@
 
 from django.db.models import Q
 
+from common.access import administrator
 from coverage.models import CHILDREN_KINDS, READS_CHILDREN
 from delivery.models import (
     DELIVERY_KINDS,
@@ -24,6 +25,8 @@ moves_devices = staff(*MOVES_DEVICES, kinds=DELIVERY_KINDS)
 reads_children = staff(*READS_CHILDREN, kinds=CHILDREN_KINDS)
 hands_over = staff(Role.CLERK, kinds=[Kind.SCHOOL, Kind.UNIVERSITY, Kind.DISTRICT_OFFICE])
 handles_grievances = staff(*HANDLES_GRIEVANCES, kinds=DELIVERY_KINDS)
+# The programme answers families for the nation: requests about the public log (Law 91/2025/QH15).
+answers_families = staff(Role.MANAGER, Role.CLERK, Role.APPROVER, kinds=[Kind.PROGRAMME]) | administrator
 recalls = staff(Role.CLERK, Role.APPROVER, Role.MANAGER, kinds=[Kind.PROGRAMME, Kind.MOET])
 
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from common.workdays import add_working_days
 from ledger.codes import normalise_code
 from ledger.events import FAULT, LOSS, RECALL, RETURN, WRITE_OFF
 
@@ -200,35 +201,6 @@ def may_report(before: str, kind: str) -> bool:
 
 ANSWER_WITHIN_DAYS = 10
 SENSITIVE_WITHIN_DAYS = 5
-# Public holidays on fixed days (Labour Code 2019, art. 112); those of the lunar calendar are listed by year.
-FIXED_HOLIDAYS = {(1, 1), (4, 30), (5, 1), (9, 2)}
-LUNAR_HOLIDAYS = {
-    *(dt.date(2021, 2, day) for day in range(10, 17)),
-    dt.date(2021, 4, 21),
-    dt.date(2021, 9, 3),
-    *(dt.date(2022, 1, day) for day in (31,)),
-    *(dt.date(2022, 2, day) for day in range(1, 5)),
-    dt.date(2022, 4, 11),
-    dt.date(2022, 9, 1),
-}
-
-
-def is_working_day(day: dt.date) -> bool:
-    """Monday to Friday outside public holidays."""
-    return day.weekday() < 5 and (day.month, day.day) not in FIXED_HOLIDAYS and day not in LUNAR_HOLIDAYS
-
-
-def add_working_days(start: dt.date, count: int) -> dt.date:
-    """The day that is `count` working days after `start` (which itself does not count).
-
-    >>> add_working_days(dt.date(2021, 11, 15), 10)
-    datetime.date(2021, 11, 29)
-    """
-    day = start
-    while count:
-        day += dt.timedelta(days=1)
-        count -= is_working_day(day)
-    return day
 
 
 def answer_due_on(opened_on: dt.date, *, is_sensitive: bool) -> dt.date:

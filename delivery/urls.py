@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from delivery.views import aftercare, grievances, handovers, returns, shipments
+from delivery.views import aftercare, grievances, handovers, privacy, returns, shipments
 
 app_name = "delivery"
 urlpatterns = [
@@ -29,5 +29,7 @@ urlpatterns = [
     path("phan-anh/tra-cuu/", grievances.follow, name="follow"),
     path("phan-anh/xu-ly/", grievances.queue, name="grievances"),
     path("phan-anh/xu-ly/<str:code>/", grievances.answer, name="answer"),
+    path("so-cai/hang-doi/", privacy.requests, name="privacy_requests"),
+    path("so-cai/hang-doi/<str:code>/", privacy.request_page, name="privacy_request"),
     path("phan-anh/<str:code>/", grievances.follow, name="grievance"),
 ]

@@ -60,33 +60,41 @@ def stages_of(pledge: Pledge) -> list[Stage]:
 
 @dataclass(frozen=True)
 class Way:
-    """One device and where it stands in the public log."""
+    """One device and where it stands in the public log; `eid` names its latest entry, "" before the first."""
 
     code: str
     model: str
     state: str
     label: str
+    eid: str
 
 
 def ways_of(devices) -> list[Way]:
     """The devices of one page with their latest published state: two queries, whatever the number."""
     rows = list(devices.values_list("code", "lot__model_name", "lot__device_kind"))
-    latest = dict(
-        LedgerEntry.objects.filter(dev__in=[code for code, *_ in rows])
+    latest = {
+        dev: (state, eid)
+        for dev, state, eid in LedgerEntry.objects.filter(dev__in=[code for code, *_ in rows])
         .order_by("dev", "-n")
         .distinct("dev")
-        .values_list("dev", "state")
-    )
+        .values_list("dev", "state", "eid")
+    }
     kinds = dict(Pledge.DeviceKind.choices)
     return [
         Way(
             code,
             model or kinds[kind],
-            latest.get(code, ""),
-            LABEL[latest[code]] if latest.get(code) else "Chờ ghi vào sổ cái công khai",
+            latest[code][0] if code in latest else "",
+            LABEL[latest[code][0]] if code in latest else "Chờ ghi vào sổ cái công khai",
+            latest[code][1].hex if code in latest else "",
         )
         for code, model, kind in rows
     ]
+
+
+def has_receipt(pledge: Pledge) -> bool:
+    """Whether the public log has an entry of the pledge itself, which its receipt proves."""
+    return LedgerEntry.objects.filter(subject=pledge.code).exists()
 
 
 def devices_of(pledge: Pledge):

@@ -12,7 +12,7 @@ RANDOM_SYMBOLS = 11
 LENGTH = RANDOM_SYMBOLS + 1
 VALUE = {symbol: value for value, symbol in enumerate(ALPHABET)}
 # What people read wrongly on a label; U is in no code.
-LOOKALIKE = str.maketrans({"I": "1", "L": "1", "O": "0", "-": "", " ": ""})
+LOOKALIKE = str.maketrans({"I": "1", "L": "1", "O": "0"} | dict.fromkeys("- \t\u00a0._–—‐‑−", ""))
 
 
 def powers() -> tuple[list[int], dict[int, int]]:

@@ -76,22 +76,69 @@ def choose_areas(schools: Sequence[tuple[Sequence[str | None], int, int]]) -> li
     roll). From the finest
     level up, an area is taken by the schools in it that have none yet, when those have at least ten recipients who
     are at most half of those schools' roll. Counting only who is left matters: in a commune whose large school is
-    named by itself, the commune's name would otherwise point at the one pupil of its small school.
+    named by itself, the commune's name would otherwise point at the one pupil of its small school. And where fewer
+    than ten of the whole run are left for "the nation", an area around them takes in its neighbours.
     """
     found: list[str | None] = [None] * len(schools)
-    for level in range(max((len(chain) for chain, _, _ in schools), default=0)):
-        recipients: Counter[str | None] = Counter()
-        roll: Counter[str | None] = Counter()
-        for at, (chain, count, size) in enumerate(schools):
-            area = chain[level] if level < len(chain) else None
-            if found[at] is None and area:
-                recipients[area] += count
-                roll[area] += size
-        for at, (chain, _, _) in enumerate(schools):
-            area = chain[level] if level < len(chain) else None
-            if found[at] is None and recipients[area] >= AREA_MINIMUM and 2 * recipients[area] <= roll[area]:
-                found[at] = area
+    levels = max((len(chain) for chain, _, _ in schools), default=0)
+    for level in range(levels):
+        _name_areas(schools, found, level, [at for at, area in enumerate(found) if area is None])
+    _hide_the_rest(schools, found, levels)
     return [area or NATION for area in found]
+
+
+Schools = Sequence[tuple[Sequence[str | None], int, int]]
+
+
+def _at(chain: Sequence[str | None], level: int) -> str | None:
+    return chain[level] if level < len(chain) else None
+
+
+def _name_areas(schools: Schools, found: list[str | None], level: int, members: Sequence[int]) -> None:
+    """Give the areas of a level to those of these schools that are, together, enough to hide their recipients."""
+    recipients: Counter[str | None] = Counter()
+    roll: Counter[str | None] = Counter()
+    for at in members:
+        chain, count, size = schools[at]
+        recipients[_at(chain, level)] += count
+        roll[_at(chain, level)] += size
+    for at in members:
+        area = _at(schools[at][0], level)
+        if area and recipients[area] >= AREA_MINIMUM and 2 * recipients[area] <= roll[area]:
+            found[at] = area
+
+
+def _hide_the_rest(schools: Schools, found: list[str | None], levels: int) -> None:
+    """Where fewer than ten recipients of the whole nation are left, "the nation" would point at them.
+
+    The finest area around them takes in its neighbours, who were named more finely; in the last resort the nation
+    takes in the smallest area.
+    """
+
+    def rest() -> list[int]:
+        left = [at for at, area in enumerate(found) if area is None and schools[at][1]]
+        return left if sum(schools[at][1] for at in left) < AREA_MINIMUM else []
+
+    for level in range(1, levels):
+        around = {_at(schools[at][0], level) for at in rest()} - {None}
+        if around:
+            finer = [
+                at
+                for at, area in enumerate(found)
+                if (area is None or area in schools[at][0][:level]) and _at(schools[at][0], level) in around
+            ]
+            _name_areas(schools, found, level, finer)
+    while rest():
+        sizes: Counter[str] = Counter()
+        for at, area in enumerate(found):
+            if area and schools[at][1]:
+                sizes[area] += schools[at][1]
+        if not sizes:
+            return
+        smallest = min(sizes, key=lambda area: (sizes[area], area))
+        for at, area in enumerate(found):
+            if area == smallest:
+                found[at] = None
 
 
 def public_place(chain: Sequence[str], area: str | None) -> str:
@@ -183,13 +230,64 @@ def suppress_table(
                 changed = True
     return {
         name: {
-            column: value[name, column]
-            if (name, column) not in hidden
-            else (FEW if value[name, column] < CELL_MINIMUM else "ẩn")
+            column: value[name, column] if (name, column) not in hidden else hidden_as(value[name, column])
             for column in columns
         }
         for name in rows
     }
+
+
+@dataclass(frozen=True)
+class Release:
+    """One earlier release of a row of counts: its values, and which of them the public saw only as "<10" or "ẩn"."""
+
+    values: Mapping[str, int]
+    hidden: frozenset[str]
+
+    @property
+    def few(self) -> set[str]:
+        """The hidden cells of 1 to 9: what is to be protected; the others were hidden beside them."""
+        return {cell for cell in self.hidden if 0 < self.values[cell] < CELL_MINIMUM}
+
+    def is_possible(self, total: int) -> bool:
+        """Whether the hidden small cells could add up to this."""
+        return len(self.few) <= total <= (CELL_MINIMUM - 1) * len(self.few)
+
+
+def hide_after(cells: Mapping[str, int], earlier: Sequence[Release]) -> frozenset[str]:
+    """Rule 4 from one release to the next: which cells of a row with a public total to hide, given what was released.
+
+    Beside what one release must hide, cells that were hidden before stay hidden while showing them now would let one
+    of the plain guesses about the past stand: that none of the cells hidden beside a small one has changed since, that
+    one alone has (its change is then the change of the totals), or that only the small one has. Only refuted guesses
+    let them be shown again, and whether they are refuted follows from what is public, so that showing or not showing
+    tells nothing by itself.
+    """
+    hidden = {cell for cell, shown in suppress(cells).items() if isinstance(shown, str)}
+    while True:
+        kept = set().union(*(_telling(cells, release, hidden) for release in earlier))
+        if not kept:
+            return frozenset(hidden)
+        shown = suppress(cells, sticky=frozenset(hidden | kept))
+        hidden = {cell for cell, value in shown.items() if isinstance(value, str)}
+
+
+def _telling(cells: Mapping[str, int], release: Release, hidden: set[str]) -> set[str]:
+    """The cells that, shown now, would let a guess about this earlier release stand."""
+    few, beside = release.few, release.hidden - release.few
+    moved = sum(cells.get(cell, 0) - release.values.get(cell, 0) for cell in release.hidden | hidden)
+    kept = {cell for cell in few - hidden if cells.get(cell, 0) and 0 < cells[cell] - moved < CELL_MINIMUM}
+    if few and beside and not beside & hidden:
+        before = sum(release.values[cell] for cell in release.hidden)
+        rest = before - sum(cells.get(cell, 0) for cell in beside)
+        if release.is_possible(rest) or release.is_possible(rest + moved):
+            kept |= set(sorted(beside, key=lambda cell: (cells.get(cell, 0), cell))[:1])
+    return {cell for cell in kept if cells.get(cell, 0)}
+
+
+def hidden_as(count: int) -> str:
+    """What stands for a hidden count."""
+    return FEW if count < CELL_MINIMUM else "ẩn"
 
 
 def merge_small(

@@ -225,7 +225,7 @@ EVENTS: dict[str, Event] = {
         commits=("recipient", "school", "date", "record", "photo", "guardian"),
         run="DPB-2021-01",
     ),
-    "device.handover_confirmed": device(commits=("recipient", "record", "date", "guardian")),
+    "device.handover_confirmed": device(commits=("recipient", "record", "date", "guardian", "photo")),
     "device.broken": device({"reason": FAULT}, commits=("report",), reason="screen"),
     "device.lost": device({"reason": LOSS}, commits=("report",), reason="with_student"),
     "device.stolen": device(optional={"reason": LOSS}, commits=("report",), reason="theft"),

@@ -4,9 +4,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from ledger.codes import normalise_code
-from ledger.events import CORRECTION
 from ledger.models import PrivacyRequest
-from ledger.words import REASON
 
 
 class RequestForm(forms.ModelForm):
@@ -52,20 +50,3 @@ class RequestForm(forms.ModelForm):
         if cleaned.get("website"):
             raise forms.ValidationError(_("Không gửi được yêu cầu này."))
         return cleaned
-
-
-class AnswerForm(forms.Form):
-    """A staff answer to a request."""
-
-    answer = forms.ChoiceField(label="Trả lời", choices=PrivacyRequest.Answer, widget=forms.RadioSelect)
-    reason = forms.CharField(label="Vì sao không thực hiện được", max_length=300, required=False)
-    extend = forms.BooleanField(label="Gia hạn đến 20 ngày", required=False)
-
-
-class CarryOutForm(forms.Form):
-    """Carrying a request out; a correction names the entry and why."""
-
-    corrects = forms.UUIDField(label="Mục cần đính chính (mã sự kiện)", required=False)
-    reason = forms.ChoiceField(
-        label="Vì sao", choices=[(word, REASON[word]) for word in CORRECTION], required=False
-    )

@@ -81,7 +81,13 @@ class LedgerEntry(models.Model):
                 fields=["subject", "index"],
                 condition=models.Q(subject__isnull=False),
                 name="ledger_entry_subject",
-            )
+            ),
+            # The page of corrections reads the newest of these few.
+            models.Index(
+                fields=["-index"],
+                condition=models.Q(event__in=["correction", "commitment.erased"]),
+                name="ledger_entry_amendments",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -130,6 +136,29 @@ class Opening(models.Model):
         return f"{self.eid} {self.field}"
 
 
+class ErasureOwed(models.Model):
+    """A commitment that was erased while its event waited for its batch: the entry that says so is still to come."""
+
+    eid = models.UUIDField("mã sự kiện")
+    field = models.CharField("trường", max_length=20, db_collation="C")
+    reason = models.CharField("lý do", max_length=20, db_collation="C")
+
+    class Meta:
+        verbose_name = "việc xoá chờ ghi sổ"
+        verbose_name_plural = "việc xoá chờ ghi sổ"
+        db_table = "ledger_erasure_owed"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["eid", "field"],
+                name="ledger_erasure_owed_once",
+                violation_error_message="Việc xoá này đã được ghi.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.eid} {self.field}"
+
+
 class ClosedHold(models.Model):
     """A batch key whose run is closed: what it still holds goes out although it has fewer than ten."""
 
@@ -143,6 +172,17 @@ class ClosedHold(models.Model):
 
     def __str__(self) -> str:
         return self.hold
+
+
+class PrivacyRequestQuerySet(models.QuerySet):
+    def waiting_first(self):
+        """What is still to be answered or done, by its next deadline; then what is finished, newest first."""
+        answer = PrivacyRequest.Answer
+        is_finished = Q(done_at__isnull=False) | Q(answer=answer.REFUSED)
+        return self.annotate(
+            is_finished=models.Case(models.When(is_finished, then=1), default=0),
+            due_on=models.Case(models.When(answer="", then="answer_due_on"), default="done_due_on"),
+        ).order_by("is_finished", "due_on", "-pk")
 
 
 # What the person wrote is private and leaves with the request: it is in no image of the audit trail either.
@@ -176,6 +216,8 @@ class PrivacyRequest(models.Model):
     answered_by = models.CharField("người trả lời", max_length=120, blank=True)
     done_at = models.DateTimeField("xong lúc", null=True, blank=True)
     done_by = models.CharField("người thực hiện", max_length=120, blank=True)
+
+    objects = PrivacyRequestQuerySet.as_manager()
 
     class Meta:
         verbose_name = "yêu cầu xoá hoặc đính chính"

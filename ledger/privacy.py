@@ -1,27 +1,41 @@
-"""A family's or donor's request to erase or correct, from the form to the entry that says it was done."""
+"""A family's or donor's request to erase or correct, from the form to the entry that says it was done.
+
+Here is the log's part: the queue, the openings, the entries. What else is known about a child the apps above erase
+(`delivery.services.erasure`).
+"""
 
 import datetime
+import uuid
+from collections.abc import Sequence
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
+from common.workdays import add_working_days
 from ledger.codes import new_code
-from ledger.models import LedgerEntry, LedgerOutbox, Opening, PrivacyRequest
+from ledger.models import ErasureOwed, LedgerEntry, Opening, PrivacyRequest
 from ledger.services import record
 
 ANSWER_WORKING_DAYS = 2
 DONE_DAYS, EXTENDED_DAYS = 10, 20
-# The commitments that are about a person; a device's serial isn't.
-PERSONAL = ("recipient", "guardian", "school", "date", "record", "photo", "donor", "report")
+# The commitments that are about the family who received a device; a device's serial and its donor aren't.
+FAMILY = ("recipient", "guardian", "school", "date", "record", "photo", "report")
+# A device's events from one handover until it is handed to somebody else.
+SINCE = """
+WITH way AS (
+    SELECT eid, n, event FROM ledger_entry WHERE dev = %(device)s
+    UNION ALL SELECT eid, n, event FROM ledger_outbox WHERE dev = %(device)s
+), start AS (SELECT n FROM way WHERE eid = %(since)s)
+SELECT eid FROM way, start WHERE way.n >= start.n AND way.n < coalesce(
+    (SELECT min(later.n) FROM way later WHERE later.event = 'device.handed_over' AND later.n > start.n), 2147483647)
+"""
 
-
-def working_days_after(day: datetime.date, count: int) -> datetime.date:
-    """The `count`-th working day (Monday to Friday) after `day`."""
-    while count:
-        day += datetime.timedelta(days=1)
-        count -= day.weekday() < 5
-    return day
+RETURNED = """
+DELETE FROM ledger_opening o USING ledger_entry e
+WHERE e.event = 'commitment.erased' AND e.subject = replace(o.eid::text, '-', '')
+  AND e.body::jsonb ->> 'field' = o.field RETURNING o.eid
+"""
 
 
 @transaction.atomic
@@ -37,7 +51,7 @@ def file_request(
         contact=contact,
         detail=detail,
         received_at=at,
-        answer_due_on=working_days_after(day, ANSWER_WORKING_DAYS),
+        answer_due_on=add_working_days(day, ANSWER_WORKING_DAYS),
         done_due_on=day + datetime.timedelta(days=DONE_DAYS),
     )
 
@@ -62,43 +76,72 @@ def answer_request(
     row.save()
 
 
-@transaction.atomic
-def carry_out(*, by, request: PrivacyRequest, at: datetime.datetime, corrects=None, reason: str = "") -> int:
-    """Do what was accepted: erase every personal opening of the device, or record the correction; how many entries.
-
-    What the person wrote is erased with it. Raises ValidationError when it isn't accepted, or done already.
-    """
+def take_up(*, request: PrivacyRequest, kind: str) -> PrivacyRequest:
+    """Lock an accepted request that is still to be done; raises ValidationError otherwise."""
     row = PrivacyRequest.objects.select_for_update().get(pk=request.pk)
-    if row.answer != PrivacyRequest.Answer.ACCEPTED or row.done_at:
+    if row.answer != PrivacyRequest.Answer.ACCEPTED or row.done_at or row.kind != kind:
         raise ValidationError(f"Yêu cầu {row.code} chưa được chấp nhận, hoặc đã làm xong. Hãy tải lại trang.")
-    day = timezone.localdate(at)
-    if row.kind == PrivacyRequest.Kind.ERASE:
-        count = erase_device(device=row.device, reason="family_request", on=day)
-    else:
-        if corrects is None:
-            raise ValidationError("Hãy chọn mục cần đính chính.")
-        record(event="correction", on=day, device=row.device, corrects=corrects.hex, reason=reason)
-        count = 1
-    row.done_at, row.done_by, row.contact, row.detail = at, str(by), "", ""
-    row.save()
-    return count
+    return row
+
+
+def close_request(*, by, request: PrivacyRequest, at: datetime.datetime) -> None:
+    """Say that what was asked is done; what the person wrote is erased with it."""
+    request.done_at, request.done_by, request.contact, request.detail = at, str(by), "", ""
+    request.save()
 
 
 @transaction.atomic
-def erase_device(*, device: str, reason: str, on: datetime.date) -> int:
-    """Delete salt and value of every personal commitment about a device; one `commitment.erased` entry each.
+def carry_out_correction(
+    *, by, request: PrivacyRequest, at: datetime.datetime, corrects: uuid.UUID | None, reason: str
+) -> None:
+    """Record the correction that was accepted beside the entry that it corrects.
 
-    The commitments stay in the log and say nothing any more: 32 random bytes are gone.
+    Raises ValidationError when the request isn't accepted, is done, or no entry or reason is named.
     """
-    eids = [
-        *LedgerEntry.objects.filter(dev=device).values_list("eid", flat=True),
-        *LedgerOutbox.objects.filter(dev=device).values_list("eid", flat=True),
-    ]
-    openings = (
-        Opening.objects.select_for_update().filter(eid__in=eids, field__in=PERSONAL).order_by("eid", "field")
+    row = take_up(request=request, kind=PrivacyRequest.Kind.CORRECT)
+    if corrects is None or not reason:
+        raise ValidationError("Hãy chọn mục cần đính chính và vì sao.")
+    record(
+        event="correction", on=timezone.localdate(at), device=row.device, corrects=corrects.hex, reason=reason
     )
-    gone = [(opening.eid, opening.field) for opening in openings]
-    Opening.objects.filter(eid__in=eids, field__in=PERSONAL).delete()
-    for eid, field in gone:
-        record(event="commitment.erased", on=on, erases=eid.hex, field=field, reason=reason)
+    close_request(by=by, request=row, at=at)
+
+
+@transaction.atomic
+def erase_openings(
+    *, device: str, since: uuid.UUID, fields: Sequence[str], reason: str, on: datetime.date
+) -> int:
+    """Delete salt and value of these commitments of a device, from a handover until the next; how many.
+
+    The commitments stay in the log and say nothing any more: 32 random bytes are gone. One `commitment.erased` entry
+    each; for an event that is still held back for its batch the entry follows once the event is in the log.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(SINCE, {"device": device, "since": since})
+        eids = [eid for (eid,) in cursor.fetchall()]
+    openings = Opening.objects.select_for_update().filter(eid__in=eids, field__in=fields)
+    gone = [(opening.eid, opening.field) for opening in openings.order_by("eid", "field")]
+    Opening.objects.filter(eid__in=eids, field__in=fields).delete()
+    ErasureOwed.objects.bulk_create(ErasureOwed(eid=eid, field=field, reason=reason) for eid, field in gone)
+    record_owed(on=on)
     return len(gone)
+
+
+@transaction.atomic
+def record_owed(*, on: datetime.date) -> int:
+    """Record the `commitment.erased` entries of erased commitments whose event is in the log by now; how many."""
+    owed = ErasureOwed.objects.select_for_update().order_by("pk")
+    known = set(LedgerEntry.objects.filter(eid__in=owed.values("eid")).values_list("eid", flat=True))
+    ready = [row for row in owed if row.eid in known]
+    for row in ready:
+        record(event="commitment.erased", on=on, erases=row.eid.hex, field=row.field, reason=row.reason)
+    ErasureOwed.objects.filter(pk__in=[row.pk for row in ready]).delete()
+    return len(ready)
+
+
+@transaction.atomic
+def forget_returned() -> list[uuid.UUID]:
+    """Delete openings that the log says were erased (an older backup brought them back); the events that had any."""
+    with connection.cursor() as cursor:
+        cursor.execute(RETURNED)
+        return list({eid for (eid,) in cursor.fetchall()})

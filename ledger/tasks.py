@@ -5,7 +5,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from common import clock
-from ledger import trace
+from ledger import privacy, trace
 from ledger.models import LedgerOutbox
 from ledger.publisher import PublishError, publish_figures, seal_and_publish
 from ledger.signer import SignerRefusedError
@@ -16,6 +16,7 @@ log = structlog.get_logger("ledger")
 @shared_task
 def seal_and_publish_due(**_ignored) -> None:
     """One turn of the sequencer: what is due goes into the log, and its checkpoint is signed and published."""
+    privacy.record_owed(on=clock.today())
     try:
         seal_and_publish(at=timezone.now(), today=clock.today())
     except (PublishError, SignerRefusedError) as error:

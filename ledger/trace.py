@@ -78,6 +78,43 @@ def subject_entries(subject: str) -> list[PublicEntry]:
     return _entries("subject = %s", [subject], last.head.size) if last else []
 
 
+def erased_of(way: list[PublicEntry]) -> dict[str, list[PublicEntry]]:
+    """For the handovers of a way, the published entries that say which of their commitments were erased."""
+    last, found = latest(), {}
+    eids = [
+        entry.eid for entry in way if entry.body["t"] in ("device.handed_over", "device.handover_confirmed")
+    ]
+    if last and eids:
+        for entry in _entries("subject = ANY(%s) AND event = 'commitment.erased'", [eids], last.head.size):
+            found.setdefault(entry.body["erases"], []).append(entry)
+    return found
+
+
+def amendments(count: int) -> list[tuple[PublicEntry, PublicEntry | None]]:
+    """The newest corrections and erasures, each with the entry that it is about."""
+    last = latest()
+    if last is None:
+        return []
+    where = (
+        "index = ANY(ARRAY(SELECT index FROM ledger_entry WHERE event IN ('correction', 'commitment.erased')"
+    )
+    found = _entries(
+        where + " AND index < %s ORDER BY index DESC LIMIT %s))", [last.head.size, count], last.head.size
+    )
+    about = [uuid.UUID(entry.body.get("corrects") or entry.body["erases"]) for entry in found]
+    originals = {entry.eid: entry for entry in _entries("eid = ANY(%s)", [about], last.head.size)}
+    return [
+        (entry, originals.get(eid.hex)) for entry, eid in zip(reversed(found), reversed(about), strict=True)
+    ]
+
+
+def is_held(eid: uuid.UUID) -> bool:
+    """Whether this event is recorded and waits to be published."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT 1 FROM ledger_outbox WHERE eid = %s)", [eid])
+        return cursor.fetchone()[0]
+
+
 def entry_of(eid: uuid.UUID) -> PublicEntry | None:
     """The published entry with this event id."""
     last = latest()

@@ -26,11 +26,11 @@ urlpatterns = [
     path("so-cai/tu-kiem-tra/mtce_verify.py", views.verifier_file, name="verifier"),
     path("so-cai/bien-nhan/", views.family, name="family"),
     path("so-cai/bien-nhan/<eid:eid>.tlog-proof", views.receipt, name="receipt"),
+    path("so-cai/cam-ket/<str:code>/", views.pledge_page, name="pledge"),
+    path("so-cai/dinh-chinh/", views.amendments, name="amendments"),
     path("so-cai/dot/<str:run>/", views.run_page, name="run"),
     path("so-cai/yeu-cau/", views.ask, name="ask"),
     path("so-cai/yeu-cau/<str:code>/", views.asked, name="asked"),
-    path("so-cai/hang-doi/", views.requests, name="requests"),
-    path("so-cai/hang-doi/<str:code>/", views.request_page, name="request"),
     path("tra-cuu/", views.lookup, name="lookup"),
     path("thiet-bi/<str:code>/", views.device, name="device"),
 ]

@@ -1,5 +1,6 @@
 """Public pages of the log. Drawn from its entries and files alone; no session, no cookie, nothing about a child."""
 
+import hashlib
 import mimetypes
 import re
 import uuid
@@ -15,12 +16,12 @@ from django.utils.http import http_date, parse_http_date_safe
 from django.utils.translation import gettext as _
 
 from common import clock
-from common.access import administrator, public
-from common.refusals import refusals_on
+from common.access import public
+from common.qr import qr_svg
 from common.throttle import is_too_often
 from ledger import privacy, trace, words
 from ledger.codes import normalise, normalise_code, spell
-from ledger.forms import AnswerForm, CarryOutForm, RequestForm
+from ledger.forms import RequestForm
 from ledger.models import PrivacyRequest
 from ledger.notes import Note, VerifierKey, encode64, witnesses_of
 from ledger.publisher import policy, public_keys, status
@@ -108,7 +109,12 @@ def how_page(request: HttpRequest) -> HttpResponse:
     return render(
         request,
         "ledger/how.html",
-        {"key": str(keys[0]) if keys else "", "log_url": f"{settings.PUBLIC_URL}/ledger"},
+        {
+            "key": str(keys[0]) if keys else "",
+            "log_url": f"{settings.PUBLIC_URL}/ledger",
+            "verifier_sha256": hashlib.sha256(VERIFIER.read_bytes()).hexdigest(),
+            "run": next((path.stem for path in sorted((settings.LEDGER_DIR / "runs").glob("*.csv"))), ""),
+        },
     )
 
 
@@ -133,10 +139,14 @@ def lookup(request: HttpRequest) -> HttpResponse:
             {"typed": typed, "error": _("Bạn tra cứu quá nhanh. Hãy chờ một phút rồi thử lại.")},
             status=429,
         )
+    # A scanned label gives the whole address.
+    typed = typed.rstrip("/").rpartition("/")[2]
     if code := normalise_code(typed):
         return redirect("ledger:device", code=code)
-    if (code := normalise(typed)) and code.startswith("CK-"):
-        return redirect(f"/cam-ket/{code}/")
+    code = normalise(typed) or ""
+    for prefix, path in (("CK-", "/cam-ket/"), ("YC-", "/so-cai/yeu-cau/"), ("PA-", "/phan-anh/")):
+        if code.startswith(prefix):
+            return redirect(f"{path}{code}/")
     if re.fullmatch(r"[A-Za-z0-9._-]{3,40}", typed) and any(
         entry.body["t"].startswith("run.") for entry in trace.subject_entries(typed)
     ):
@@ -146,11 +156,9 @@ def lookup(request: HttpRequest) -> HttpResponse:
         "ledger/lookup.html",
         {
             "typed": typed[:60],
-            "error": _(
-                "Không có mã nào như vậy. Mã máy có 12 chữ và số, in trên tem dán sau máy; mã cam kết bắt đầu bằng CK-."
-                " Hãy xem lại từng ký tự."
-            ),
+            "error": words.what_is_wrong(typed),
         },
+        status=404,
     )
 
 
@@ -172,7 +180,12 @@ def device(request: HttpRequest, code: str) -> HttpResponse:
             return _private(
                 render(request, "ledger/device_waiting.html", {"code": code, "spelled": spell(code)})
             )
-        raise Http404
+        error = _(
+            "Mã %(code)s viết đúng, nhưng sổ cái không có máy nào mang mã này. Nếu mã in trên tem của một máy thuộc"
+            " chương trình, hãy gửi phản ánh cho chúng tôi."
+        ) % {"code": spell(code)}
+        context = {"typed": spell(code), "error": error, "is_unknown": True}
+        return _private(render(request, "ledger/lookup.html", context, status=404))
     names = trace.names_of(words.codes_in(way))
     last, newest = trace.latest(), way[-1]
     assert last is not None
@@ -188,7 +201,7 @@ def device(request: HttpRequest, code: str) -> HttpResponse:
             {
                 "code": code,
                 "spelled": spell(code),
-                "items": words.timeline(way, names),
+                "items": words.timeline(way, names, trace.erased_of(way)),
                 "state": words.STATE.get(state, state),
                 "badge": "success" if state in words.GOOD else "danger" if state in words.TROUBLE else "info",
                 "newest": newest,
@@ -213,7 +226,14 @@ def receipt(request: HttpRequest, eid: uuid.UUID) -> HttpResponse:
     """The .tlog-proof of one public entry (without any opening: the salt never reaches the server)."""
     entry = trace.entry_of(eid)
     if entry is None:
-        raise Http404
+        if not trace.is_held(eid):
+            raise Http404
+        # Known and not public yet: whoever holds the printed receipt comes back for the proof.
+        text = _(
+            "Việc này đã được ghi, chưa đến đợt công bố: bàn giao được công bố theo tuần, khi vùng có ít nhất 10 em."
+            " Hãy tải lại sau vài ngày; biên nhận của bạn vẫn có giá trị."
+        )
+        return _private(HttpResponse(f"{text}\n", status=425, content_type="text/plain; charset=utf-8"))
     try:
         text = trace.receipt_of(entry)
     except TileError as error:
@@ -233,6 +253,44 @@ def family(request: HttpRequest) -> HttpResponse:
             request, "ledger/family.html", {"proof_url": reverse("ledger:receipt", args=[uuid.UUID(int=0)])}
         )
     )
+
+
+@public
+def pledge_page(request: HttpRequest, code: str) -> HttpResponse:
+    """What the log says of a pledge: each entry with its proof, as a donor's receipt."""
+    known = normalise(code)
+    entries = [entry for entry in trace.subject_entries(known or "") if entry.body["t"].startswith("pledge.")]
+    if not entries:
+        raise Http404
+    last = trace.latest()
+    address = settings.PUBLIC_URL + reverse("ledger:pledge", args=[known])
+    context = {
+        "code": known,
+        "entries": [
+            (entry, words.sentence(entry.body, {}), entry.raw.decode()) for entry in reversed(entries)
+        ],
+        "newest": entries[-1],
+        "size": last.head.size,
+        "signed_at": last.signed_at,
+        "qr": qr_svg(address, title=_("Mã QR của trang này"), scale=3),
+        "address": address,
+    }
+    return _private(render(request, "ledger/pledge.html", context))
+
+
+@public
+def amendments(request: HttpRequest) -> HttpResponse:
+    """Corrections and erasures, each beside what it is about; nothing was rewritten."""
+    rows = [
+        {
+            "entry": entry,
+            "text": words.sentence(entry.body, {}),
+            "original": original,
+            "original_text": words.kind_of(original.body) if original else "",
+        }
+        for entry, original in trace.amendments(100)
+    ]
+    return render(request, "ledger/amendments.html", {"rows": rows})
 
 
 @public
@@ -272,35 +330,3 @@ def asked(request: HttpRequest, code: str) -> HttpResponse:
     """Where a request stands, by its code; nothing that the person wrote is shown."""
     row = get_object_or_404(PrivacyRequest, code=normalise(code) or "")
     return _private(render(request, "ledger/asked.html", {"row": row}))
-
-
-@administrator
-def requests(request: HttpRequest) -> HttpResponse:
-    """The queue of requests by their legal deadlines."""
-    rows = PrivacyRequest.objects.order_by("done_at", "answered_at", "done_due_on")[:200]
-    return render(request, "ledger/requests.html", {"rows": rows, "today": clock.today()})
-
-
-@administrator
-def request_page(request: HttpRequest, code: str) -> HttpResponse:
-    """One request: answer it, then carry it out."""
-    row = get_object_or_404(PrivacyRequest, code=code)
-    is_answer = not row.answer
-    form = (AnswerForm if is_answer else CarryOutForm)(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        at, data = clock.now(), form.cleaned_data
-        with refusals_on(form):
-            if is_answer:
-                privacy.answer_request(by=request.user, request=row, at=at, **data)
-            else:
-                privacy.carry_out(by=request.user, request=row, at=at, **data)
-        if not form.errors:
-            return redirect("ledger:request", code=code)
-    way = trace.device_way(row.device)
-    names = trace.names_of(words.codes_in(way))
-    entries = [(entry.eid, entry.body["d"], words.sentence(entry.body, names)) for entry in way]
-    return render(
-        request,
-        "ledger/request.html",
-        {"row": row, "form": form, "is_answer": is_answer, "entries": entries, "spelled": spell(row.device)},
-    )

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from common.templatetags.vi import format_number, format_vnd
+from ledger.codes import LENGTH, LOOKALIKE, VALUE, check_symbol, spell
+from ledger.services import EVENT_LABEL
 from ledger.trace import PublicEntry
 
 KIND = {
@@ -95,6 +98,9 @@ STATE = {
     "written_off": gettext_lazy("Đã thanh lý"),
 }
 TEXT = {
+    "pledge.made": gettext_lazy("Ghi nhận cam kết ủng hộ%(amount)s"),
+    "pledge.changed": gettext_lazy("Cam kết thay đổi%(amount)s: %(reason)s"),
+    "pledge.cancelled": gettext_lazy("Cam kết được rút lại: %(reason)s"),
     "device.repaired": gettext_lazy("Đã sửa xong"),
     "device.allocated": gettext_lazy("Phân bổ theo đúng thứ tự ưu tiên cho một học sinh ở %(area)s"),
     "device.allocation_revoked": gettext_lazy("Huỷ phân bổ: %(reason)s"),
@@ -112,8 +118,22 @@ TEXT = {
     "device.replaced": gettext_lazy("Được thay bằng máy khác"),
     "device.recalled": gettext_lazy("Có lệnh thu hồi: %(reason)s"),
     "device.written_off": gettext_lazy("Thanh lý: %(reason)s"),
-    "correction": gettext_lazy("Đính chính một mục trước: %(reason)s"),
-    "commitment.erased": gettext_lazy("Xoá chìa mở một cam kết: %(reason)s"),
+    "correction": gettext_lazy("Đính chính: %(reason)s"),
+    "commitment.erased": gettext_lazy("Xoá chìa mở thông tin «%(field)s»: %(reason)s"),
+}
+# What a commitment is about; the value itself is in no entry.
+FIELD = {
+    "recipient": gettext_lazy("người nhận"),
+    "guardian": gettext_lazy("người giám hộ"),
+    "school": gettext_lazy("trường"),
+    "date": gettext_lazy("ngày nhận"),
+    "record": gettext_lazy("biên bản"),
+    "photo": gettext_lazy("bản chụp biên bản"),
+    "report": gettext_lazy("nội dung báo"),
+    "donor": gettext_lazy("nhà tài trợ"),
+    "serial": gettext_lazy("số sê-ri"),
+    "imei": gettext_lazy("IMEI"),
+    "evidence": gettext_lazy("chứng từ"),
 }
 INSPECTED = {
     "accepted": gettext_lazy("Kiểm định: đạt yêu cầu"),
@@ -164,16 +184,61 @@ def sentence(body: Mapping, names: Mapping[str, str], area: str | None = None) -
     if kind == "device.received":
         return _("%(to)s tiếp nhận một %(kind)s") % (where | {"kind": KIND[body["kind"]]})
     where["reason"] = str(REASON.get(body.get("reason", ""), ""))
+    where["field"] = str(FIELD.get(body.get("field", ""), ""))
+    where["amount"] = _amount(body)
     if kind == "device.inspected":
         return str(INSPECTED[body["outcome"]]) % where
     if kind == "device.handed_over":
         where["destination"] = place(area or "VN", names)
-    return str(TEXT[kind]) % where if kind in TEXT else kind
+    said = str(TEXT[kind]) % where if kind in TEXT else kind
+    return said[:1].upper() + said[1:]
 
 
-def timeline(way: list[PublicEntry], names: Mapping[str, str]) -> list[dict]:
-    """Items of `components/timeline.html` for a device's way."""
+def kind_of(body: Mapping) -> str:
+    """What kind of entry this is, without saying of which device."""
+    return _(EVENT_LABEL.get(body["t"], body["t"]))
+
+
+def _amount(body: Mapping) -> str:
+    if "qty" in body:
+        return _(": %(count)s máy") % {"count": format_number(body["qty"])}
+    return f": {format_vnd(body['amount_vnd'])}" if "amount_vnd" in body else ""
+
+
+def what_is_wrong(typed: str) -> str:
+    """Why this can't be a device's code, to the character where that can be told; empty when it can be one."""
+    upper = typed.strip().upper()
+    if upper.startswith(("CK-", "YC-", "PA-")):
+        return _(
+            "Mã %(code)s có ký tự gõ nhầm: ký tự cuối dùng để kiểm tra mã, và nó không khớp. Hãy so lại từng ký tự."
+        ) % {"code": upper[:20]}
+    if upper.startswith("DPB-"):
+        return _("Sổ cái không có đợt phân bổ nào mang mã %(code)s.") % {"code": upper[:20]}
+    code = upper.translate(LOOKALIKE)
+    strange = [symbol for symbol in code if symbol not in VALUE]
+    if strange:
+        return _(
+            "Ký tự «%(symbol)s» không có trong mã máy nào. Mã máy chỉ gồm chữ số và chữ cái không dấu, trừ I, L, O, U."
+        ) % {"symbol": strange[0]}
+    if len(code) != LENGTH:
+        return _("Mã máy có %(length)s ký tự; bạn gõ %(count)s.") % {"length": LENGTH, "count": len(code)}
+    if check_symbol(code[:-1]) != code[-1]:
+        return _(
+            "Mã này có một ký tự gõ nhầm, hoặc hai ký tự đổi chỗ: ký tự cuối «%(last)s» dùng để kiểm tra mã, và nó không"
+            " khớp với các ký tự trước. Hãy so lại từng ký tự với tem: %(spelled)s."
+        ) % {"last": code[-1], "spelled": spell(code)}
+    return ""
+
+
+def timeline(
+    way: list[PublicEntry], names: Mapping[str, str], erased: Mapping[str, list[PublicEntry]] | None = None
+) -> list[dict]:
+    """Items of `components/timeline.html` for a device's way; a correction stands beside what it corrects.
+
+    `erased`: for an event id, the entries that say which of its commitments were erased.
+    """
     items, area = [], None
+    by_eid = {entry.eid: entry for entry in way}
     corrected = {entry.body["corrects"]: entry for entry in way if entry.body["t"] == "correction"}
     for number, entry in enumerate(way, 1):
         body = entry.body
@@ -182,8 +247,18 @@ def timeline(way: list[PublicEntry], names: Mapping[str, str]) -> list[dict]:
         note = _("Mục %(index)s trong sổ cái") % {"index": entry.index}
         if body["t"] in ("device.handed_over", "device.handover_confirmed"):
             note = _("Trong tuần bắt đầu từ ngày này. ") + note
-        if body["eid"] in corrected:
-            note = _("Đã được đính chính ở mục %(index)s. ") % {"index": corrected[body["eid"]].index} + note
+        if fix := corrected.get(body["eid"]):
+            said = {"index": fix.index, "reason": REASON.get(fix.body["reason"], "")}
+            note = _("Đã được đính chính ở mục %(index)s: %(reason)s. ") % said + note
+        if body["t"] == "correction" and (original := by_eid.get(body["corrects"])):
+            said = {"index": original.index, "text": sentence(original.body, names, area)}
+            note = _("Mục được đính chính: mục %(index)s, «%(text)s». ") % said + note
+        if gone := (erased or {}).get(body["eid"]):
+            said = {"index": gone[-1].index}
+            note = (
+                _("Gia đình đã yêu cầu xoá: không ai mở được tên người nhận nữa (mục %(index)s). ") % said
+                + note
+            )
         trouble = body["t"] in PROBLEM_EVENTS or body.get("outcome") == "refused"
         items.append(
             {

@@ -10,21 +10,20 @@ from django.core.files.storage import default_storage
 from django.db import connection, transaction
 from django.db.models import Q
 
+from common.erasure import ERASED, ERASED_DAY
 from common.retention import erases
 from schools.models import StudentList
 
-# What stands where a name was; the day that can't be empty becomes the first of a year that nobody was born in.
-MARK, MARK_DAY = "(đã xoá)", "1900-01-01"
-ROWS = f"""
-UPDATE schools_listrow SET
-    full_name = CASE WHEN full_name = '' THEN '' ELSE '{MARK}' END, search_key = '', sort_key = '',
-    born_on = CASE WHEN born_on IS NULL THEN NULL ELSE DATE '{MARK_DAY}' END, sex = '', class_name = '',
+# What a row of a list and a student become, here and when a family asks (`schools.services.erasure`).
+ERASED_ROW = f"""
+    full_name = CASE WHEN full_name = '' THEN '' ELSE '{ERASED}' END, search_key = '', sort_key = '',
+    born_on = CASE WHEN born_on IS NULL THEN NULL ELSE DATE '{ERASED_DAY}' END, sex = '', class_name = '',
     student_code = '', identity_index = NULL, identity_sealed = NULL, household_code = '', household_key = '',
     commune_name = '', commune_id = NULL, findings = NULL, typed = NULL, before = NULL
-WHERE student_list_id = ANY(%s)
 """
+ROWS = f"UPDATE schools_listrow SET {ERASED_ROW} WHERE student_list_id = ANY(%s)"
 PERSONAL = f"""
-    full_name = '{MARK}', search_key = '', sort_key = '', born_on = DATE '{MARK_DAY}', sex = '', code = '',
+    full_name = '{ERASED}', search_key = '', sort_key = '', born_on = DATE '{ERASED_DAY}', sex = '', code = '',
     class_name = '', grade = NULL, household_key = '', home_commune_id = NULL
 """
 
@@ -62,7 +61,7 @@ def erase_students(*, groups: list[str]) -> int:
         cursor.execute(
             "CREATE TEMP TABLE retention_student ON COMMIT DROP AS SELECT id FROM schools_student"
             ' WHERE "group" = ANY(%s) AND full_name <> %s',
-            [groups, MARK],
+            [groups, ERASED],
         )
         cursor.execute("ANALYZE retention_student")
         cursor.execute(

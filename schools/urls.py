@@ -1,6 +1,6 @@
 from django.urls import path
 
-from schools.views import audit, lists, offices, students
+from schools.views import audit, identity, lists, offices, students
 
 app_name = "schools"
 urlpatterns = [
@@ -21,6 +21,7 @@ urlpatterns = [
     path("danh-sach/<int:pk>/tien-do/", lists.progress, name="list_progress"),
     path("danh-sach/<int:pk>/dung/", lists.cancel, name="cancel_list"),
     path("danh-sach/<int:pk>/hang/<int:number>/", lists.row, name="list_row"),
+    path("danh-sach/<int:pk>/hang/<int:number>/so-dinh-danh/", identity.list_row, name="row_identity"),
     path("danh-sach/<int:pk>/doc-lai/", lists.read_again, name="read_list_again"),
     path("danh-sach/<int:pk>/luu-y/", lists.acknowledge, name="acknowledge_list"),
     path("danh-sach/<int:pk>/phong-chu/", lists.confirm_conversion, name="confirm_conversion"),
@@ -34,6 +35,7 @@ urlpatterns = [
     path("hoc-sinh/", students.students, name="students"),
     path("hoc-sinh/tai-ve/", students.export, name="export_students"),
     path("hoc-sinh/<int:pk>/", students.student, name="student"),
+    path("hoc-sinh/<int:pk>/so-dinh-danh/", identity.student, name="student_identity"),
     path("nhu-cau/", students.need, name="need"),
     path("nhu-cau/nhac/", students.remind, name="remind_offices"),
     path("nhu-cau/khao-sat/", students.survey, name="survey"),

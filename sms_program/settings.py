@@ -326,6 +326,10 @@ CELERY_BEAT_SCHEDULE = {
         "task": "coverage.tasks.warn_before_plans_end",
         "schedule": crontab(hour=6, minute=30),
     },
+    "delivery.delete_orphan_files": {
+        "task": "delivery.tasks.delete_orphan_files",
+        "schedule": crontab(hour=3, minute=30),
+    },
     "dashboards.refresh_figures": {
         "task": "dashboards.tasks.refresh_figures",
         "schedule": 10.0 if LEDGER_AT_ONCE else 60.0,

@@ -96,6 +96,12 @@ register.filter("vi_percent_of", format_percent)
 
 
 @register.filter
+def vi_iso(value: str) -> str:
+    """A date as the public log writes it (`2021-09-21`) as `21/09/2021`."""
+    return format_date(date.fromisoformat(value))
+
+
+@register.filter
 def vi_when(value: date | datetime | str | None) -> str:
     """A date as `21/09/2021`, a moment as `17:00 ngày 05/10/2021`, a text as it is."""
     if isinstance(value, datetime):

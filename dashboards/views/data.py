@@ -2,6 +2,7 @@
 
 import datetime as dt
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 from django import forms
@@ -18,6 +19,7 @@ from common import clock
 from common.access import public
 from common.exports import XLSX_TYPE, csv_response, write_xlsx
 from common.templatetags.vi import format_number
+from common.vietnamese import search_key
 from dashboards import donors, opendata, snapshot, statement
 from dashboards.models import Story
 
@@ -28,8 +30,13 @@ PAGE = 50
 def donor_list(request: HttpRequest) -> HttpResponse:
     """Who gave, by what was delivered."""
     shot = snapshot.latest()
-    page = Paginator(donors.delivered(shot), PAGE).get_page(request.GET.get("trang"))
-    return render(request, "dashboards/donors.html", {"page": page, "shot": shot})
+    words, kind = request.GET.get("q", "").strip()[:80], request.GET.get("loai", "")
+    found = [row for row in donors.delivered(shot) if search_key(words) in search_key(row.name)]
+    kinds = Counter(row.kind for row in found)
+    rows = [row for row in found if kind not in kinds or row.kind == kind]
+    page = Paginator(rows, PAGE).get_page(request.GET.get("trang"))
+    context = {"page": page, "shot": shot, "words": words, "kind": kind, "kinds": sorted(kinds.items())}
+    return render(request, "dashboards/donors.html", context)
 
 
 class StatementFilter(forms.Form):

@@ -146,7 +146,17 @@ def _province_stages(row: snapshot.ProvinceRow) -> list[list[str]]:
 def how_counted(request: HttpRequest) -> HttpResponse:
     """How every public figure is counted, from what, and how small numbers are protected."""
     shot = snapshot.latest()
-    return render(request, "dashboards/how_counted.html", {"definitions": DEFINITIONS.values(), "shot": shot})
+    return render(
+        request,
+        "dashboards/how_counted.html",
+        {
+            "definitions": DEFINITIONS.values(),
+            "shot": shot,
+            "revisions": [
+                (row, count_or_few(row.before), count_or_few(row.after)) for row in snapshot.revisions()
+            ],
+        },
+    )
 
 
 @public

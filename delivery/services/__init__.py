@@ -7,6 +7,7 @@ from delivery.services.aftercare import (
     report_device,
     report_devices,
 )
+from delivery.services.erasure import carry_out_erasure, delete_orphans, erase_again, handovers_of
 from delivery.services.grievances import answer_grievance, assign_grievance, open_grievance
 from delivery.services.handovers import (
     close_finished_batches,
@@ -38,11 +39,15 @@ __all__ = [
     "answer_grievance",
     "assign_grievance",
     "cancel_shipment",
+    "carry_out_erasure",
     "close_finished_batches",
     "close_recall",
+    "delete_orphans",
     "dispatch",
     "dispatch_shipments",
+    "erase_again",
     "hand_over",
+    "handovers_of",
     "mark_found",
     "next_hops",
     "open_grievance",

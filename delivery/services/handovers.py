@@ -3,14 +3,16 @@
 import datetime as dt
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from django.core.exceptions import ValidationError
-from django.core.files.base import File
+from django.core.files.base import ContentFile, File
 from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import User
 from allocation.models import Allocation
+from common.photos import without_metadata
 from coverage.models import DataPlan, Operator
 from coverage.services import start_data_plans
 from delivery import rules
@@ -272,16 +274,18 @@ def sign_record(
     done = record.handovers.values_list(
         "allocation__device__code", "allocation__run__code", "allocation__public_area"
     ).order_by("allocation__device__code")
-    rows = [
-        {"device": device, "hold": f"{run}/{area}", "commit": {"record": record.code}}
-        for device, run, area in done
-    ]
+    commit = {"record": record.code}
+    if evidence:
+        content = without_metadata(evidence.read())
+        record.evidence_sha256 = hashlib.sha256(content).hexdigest()
+        # The scan stays private; whoever is shown it can hold it against the log (ledger rule 7).
+        commit["photo"] = record.evidence_sha256
+    rows = [{"device": device, "hold": f"{run}/{area}", "commit": commit} for device, run, area in done]
     if not rows:
         raise ValidationError("Biên bản chưa có học sinh nào nhận máy.", code="empty")
     if evidence:
-        record.evidence_sha256 = hashlib.file_digest(evidence.file, "sha256").hexdigest()
-        evidence.seek(0)
-        record.evidence = evidence
+        # Under the record's own code: what a phone or a person named it may name a child.
+        record.evidence = ContentFile(content, f"{record.code}{Path(evidence.name or '').suffix.lower()}")
     record.signed_at, record.signed_by = at, by
     record.save()
     record_many(event="device.handover_confirmed", on=timezone.localdate(at), rows=rows)

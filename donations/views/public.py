@@ -27,7 +27,7 @@ from donations.forms.pledge import STEP_FORMS, WHAT_FORMS, SendForm, WhoForm, be
 from donations.models import DeviceCriteria, Donor, Pledge, PledgeDraft, PriceAgreement
 from donations.rules import describe_limits, devices_for, shortfall
 from donations.services.pledges import money_in_devices
-from donations.ways import devices_of, stages_of, ways_of
+from donations.ways import devices_of, has_receipt, stages_of, ways_of
 from schools.models import AdministrativeUnit, School
 
 STEPS = ("nguoi-ung-ho", "ung-ho-gi", "noi-nhan", "lien-he", "kiem-tra")
@@ -439,6 +439,7 @@ def _context(request: HttpRequest, pledge: Pledge) -> dict:
         "members": _pledges().live().filter(umbrella=pledge).with_progress().order_by("made_at")[:50]
         if pledge.umbrella_id is None
         else [],
+        "has_receipt": has_receipt(pledge),
         "receipts": pledge.money_receipts.select_related("office").order_by("-received_on")[:50],
         "transfers": pledge.money_transfers.select_related("order__agreement", "to_office").order_by(
             "-transferred_on"

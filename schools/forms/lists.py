@@ -198,6 +198,17 @@ class StatusForm(forms.Form):
         return cleaned
 
 
+class RevealForm(forms.Form):
+    """Why somebody needs to see an identity number."""
+
+    reason = forms.CharField(
+        label="Vì sao cần xem số này",
+        widget=forms.Textarea(attrs={"rows": 2}),
+        max_length=200,
+        help_text="Ví dụ: đối chiếu giấy khai sinh theo công văn số… Đừng ghi tên em. Kiểm toán đọc được lý do.",
+    )
+
+
 class SurveyForm(forms.ModelForm):
     """One figure of the need survey."""
 

@@ -89,6 +89,8 @@ def read_again(
     student_list = StudentList.objects.select_for_update().get(pk=student_list.pk)
     if student_list.state not in (State.UPLOADED, State.REFUSED, State.CHECKED):
         raise ValidationError("Danh sách này đã được ghi vào hệ thống nên không đọc lại được.")
+    if not student_list.file:
+        raise ValidationError("Tệp này đã xoá theo yêu cầu của một gia đình. Hãy gửi tệp mới.")
     for header, column in mapping.items():
         HeaderMapping.objects.update_or_create(
             office=student_list.office,

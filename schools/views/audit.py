@@ -58,6 +58,8 @@ def changes(request: HttpRequest) -> HttpResponse:
 def readings(request: HttpRequest) -> HttpResponse:
     """Who read personal data of children, and why."""
     rows = PersonalDataAccess.objects.order_by("-pk")
+    if only_reveals := request.GET.get("chi") == "so-dinh-danh":
+        rows = rows.reveals()
     if email := request.GET.get("nguoi", "").strip():
         people = User.objects.filter(email__iexact=email).values_list("pk", flat=True)
         rows = rows.filter(user_id_text__in=[str(pk) for pk in people])
@@ -65,7 +67,9 @@ def readings(request: HttpRequest) -> HttpResponse:
     people = User.objects.in_bulk([int(row.user_id_text) for row in page if row.user_id_text.isdigit()])
     entries = [(row, people.get(int(row.user_id_text or 0))) for row in page]
     return render(
-        request, "schools/audit/readings.html", {"page_obj": page, "entries": entries, "email": email}
+        request,
+        "schools/audit/readings.html",
+        {"page_obj": page, "entries": entries, "email": email, "only_reveals": only_reveals},
     )
 
 

@@ -17,10 +17,11 @@ from common.templatetags.vi import format_date, format_number
 from common.vietnamese import search_key
 from schools.forms import lists as forms
 from schools.models import DuplicateCase, Office, School, StaffRole, Student
-from schools.perms import can_change_status, can_decide_duplicate, staff
+from schools.perms import can_change_status, can_decide_duplicate, can_reveal_identity, staff
 from schools.reach import reach
 from schools.services import need as services_need
 from schools.services import students as services
+from schools.services.identity import MASKED
 from schools.tasks import send_need_reminders
 from schools.views.lists import _KINDS, reader
 
@@ -118,12 +119,22 @@ def student(request: HttpRequest, pk: int) -> HttpResponse:
         {"key": "Lớp", "value": found.class_name or "chưa ghi"},
         {"key": "Ngày sinh", "value": format_date(found.born_on)},
         {"key": "Đối tượng", "value": found.get_group_display()},
-        {"key": "Số định danh", "value": "đã lưu, được mã hoá" if found.identity_index else "chưa có"},
+        _identity_line(request, found),
         {"key": "Đã có máy tính", "value": "Có" if found.has_device else "Chưa"},
         {"key": "Trạng thái", "value": found.get_state_display()},
     ]
     context = {"student": found, "rows": rows, "history": history, "form": form, "may_change": may_change}
     return render(request, "schools/students/detail.html", context, status=422 if form.errors else 200)
+
+
+def _identity_line(request: HttpRequest, found: Student) -> dict:
+    """The masked number; the way to see it for whoever may."""
+    if not found.identity_index:
+        return {"key": "Số định danh", "value": "chưa có"}
+    line = {"key": "Số định danh", "value": MASKED}
+    if can_reveal_identity(request.user, found.school.office):
+        line |= {"href": reverse("schools:student_identity", args=[found.pk]), "action": "Xem số"}
+    return line
 
 
 @reader

@@ -84,12 +84,22 @@
     return { entry, signed: await signed(text, note.slice(end + 2).trim().split("\n"), keys) };
   }
 
+  /** The receipt with what opens its commitments in it: it verifies offline, and never was on a server. */
+  function withOpenings(proof, openings) {
+    const lines = proof.split("\n");
+    const { entry } = JSON.parse(new TextDecoder().decode(fromBase64(lines[1].replace("extra ", ""))));
+    const bytes = utf8.encode(canonical({ entry, open: openings }));
+    lines[1] = `extra ${btoa(Array.from(bytes, (b) => String.fromCharCode(b)).join(""))}`;
+    return lines.join("\n");
+  }
+
   async function commitment(field, value, saltHex) {
     return toHex(await sha256(utf8.encode("mtce/commit/v1\0"), fromHex(saltHex), utf8.encode(canonical([field, value]))));
   }
 
   async function load(url) {
     const answer = await fetch(url, { credentials: "omit", referrerPolicy: "no-referrer" });
+    if (answer.status === 425) throw new RangeError("not out yet");
     if (!answer.ok) throw new TypeError("away");
     return answer.text();
   }
@@ -97,14 +107,15 @@
   function say(box, kind) {
     const result = box.querySelector("[data-result]");
     result.textContent = box.dataset[kind];
-    result.className = kind === "textBad" ? "text-danger fw-bold" : kind === "textAway" || kind === "textEmpty" ? "" : "text-success fw-bold";
+    result.className = kind === "textBad" ? "text-danger fw-bold" : ["textAway", "textEmpty", "textWaiting"].includes(kind) ? "" : "text-success fw-bold";
   }
 
   async function attempt(box, work) {
     try {
       await work();
     } catch (error) {
-      say(box, error instanceof TypeError ? "textAway" : "textBad");
+      const kind = error instanceof TypeError ? "textAway" : error instanceof RangeError && box.dataset.textWaiting ? "textWaiting" : "textBad";
+      say(box, kind);
     }
   }
 
@@ -119,7 +130,7 @@
     );
   }
 
-  const LABELS = { recipient: "Người nhận", school: "Trường", date: "Ngày nhận", guardian: "Người giám hộ", record: "Mã biên bản", photo: "Mã ảnh" };
+  const LABELS = { recipient: "Người nhận", school: "Mã trường", date: "Ngày nhận", guardian: "Người giám hộ", record: "Mã biên bản", photo: "Mã ảnh" };
   const family = document.querySelector("[data-family]");
   if (family) {
     const packed = location.hash.slice(1);
@@ -145,10 +156,14 @@
           const name = document.createElement("dt");
           const shown = document.createElement("dd");
           name.textContent = LABELS[field] || field;
-          shown.textContent = value;
+          shown.textContent = value.replace(/^(\d{4})-(\d\d)-(\d\d)$/, "$3/$2/$1");
           row.append(name, shown);
           list.append(row);
         }
+        const keep = family.querySelector("[data-keep]");
+        keep.href = URL.createObjectURL(new Blob([withOpenings(proof, opened.o)], { type: "text/plain" }));
+        keep.download = `${opened.d}.tlog-proof`;
+        keep.hidden = false;
         const link = family.querySelector("[data-device-link]");
         link.href = family.dataset.device.replace("000000000000", opened.d);
         link.hidden = false;

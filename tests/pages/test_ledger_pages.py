@@ -1,21 +1,40 @@
 """The log's public pages: what they show, what they refuse, and that files are the log's bytes."""
 
 import hashlib
+import html
+import json
+import re
+import shlex
+import subprocess
+import sys
 import uuid
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import pytest
+from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 
 from ledger import trace
 from ledger.audit import verify_log
+from ledger.codes import new_code, new_device_codes
 from ledger.draw import draw_file
 from ledger.models import LedgerEntry
 from ledger.notes import SigningKey
 from ledger.publisher import put_draw_file
 from ledger.receipts import check_receipt
+from ledger.sequencer import seal
 from ledger.services import openings_of, record
 from tests.ledger_log import DAY, ORIGIN, make_log, receive
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """A static server that says nothing."""
+
+    def log_message(self, *arguments):
+        pass
 
 
 @pytest.fixture
@@ -59,10 +78,99 @@ def test_a_device_page_tells_the_way_and_no_child(client: Client, handed):
 
 def test_unknown_codes_are_refused_kindly(client: Client, handed):
     assert client.get("/thiet-bi/7K3QF9XW2MD0/").status_code == 404
-    page = client.get("/tra-cuu/", {"ma": "không có"})
-    assert "Không có mã nào như vậy" in page.content.decode()
     spelled = "-".join(handed[0][at : at + 4] for at in (0, 4, 8)).lower()
     assert client.get("/tra-cuu/", {"ma": spelled})["Location"] == f"/thiet-bi/{handed[0]}/"
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "{0}-{1}-{2}",
+        "{0} {1} {2}",
+        " {0}–{1}—{2} ",
+        "{0}.{1}.{2}",
+        "http://may.example/thiet-bi/{0}{1}{2}/",
+        "lower",
+        "O1",
+    ],
+)
+def test_a_code_is_found_however_it_is_typed(client: Client, handed, typed):
+    code = handed[0]
+    groups = [code[at : at + 4] for at in (0, 4, 8)]
+    typed = {"lower": code.lower(), "O1": code.replace("0", "O").replace("1", "l")}.get(
+        typed
+    ) or typed.format(*groups)
+    answer = client.get("/tra-cuu/", {"ma": typed})
+    assert (answer.status_code, answer["Location"]) == (302, f"/thiet-bi/{code}/")
+
+
+def test_what_is_wrong_with_a_code_is_said_to_the_character(client: Client, handed):
+    code = handed[0]
+
+    def said(typed: str) -> str:
+        page = client.get("/tra-cuu/", {"ma": typed})
+        assert page.status_code == 404
+        return page.content.decode()
+
+    wrong = code[:3] + ("7" if code[3] != "7" else "8") + code[4:]
+    assert "một ký tự gõ nhầm" in said(wrong)
+    assert f"«{code[-1]}»" in said(wrong)
+    assert "12 ký tự; bạn gõ 11" in said(code[:-1])
+    assert "«Ữ»" in said("ữ" + code[1:])
+    assert "CK-" in said("CK-7K3QF9XWA")
+    assert "Sổ cái không có đợt" in said("DPB-2021-99")
+    other = new_device_codes(1)[0]
+    page = client.get(f"/thiet-bi/{other}/")
+    assert page.status_code == 404
+    assert "viết đúng, nhưng sổ cái không có máy nào" in page.content.decode()
+    assert (
+        client.get("/tra-cuu/", {"ma": "<script>alert(1)</script>"}).content.decode().count("<script>alert")
+        == 0
+    )
+
+
+def test_a_receipt_before_its_batch_is_out_says_so(client: Client, log):
+    (code,) = receive(1)
+    record(event="device.inspected", on=DAY, device=code, outcome="accepted")
+    record(event="device.allocated", on=DAY, device=code, run="DPB-1", area="VN2021-15")
+    eid = record(event="device.handed_over", on=DAY, device=code, run="DPB-1", hold="DPB-1/VN2021-15")
+    log.turn(at_once=False, today=DAY)
+    early = client.get(reverse("ledger:receipt", args=[eid]))
+    assert early.status_code == 425
+    assert "chưa đến đợt công bố" in early.content.decode()
+    log.turn()
+    assert check_receipt(client.get(reverse("ledger:receipt", args=[eid])).content, log.verifiers[0])
+
+
+def test_a_pledge_has_its_receipt_in_the_log(client: Client, log):
+    code = new_code("CK")
+    record(event="pledge.made", on=DAY, pledge=code, kind="devices", donor="enterprise", qty=20)
+    eid = record(event="pledge.changed", on=DAY, pledge=code, reason="donor_request", qty=15)
+    log.turn()
+    page = client.get(f"/so-cai/cam-ket/{code}/")
+    text = page.content.decode()
+    assert "Ghi nhận cam kết ủng hộ: 20 máy" in text
+    assert "Cam kết thay đổi: 15 máy" in text
+    assert "<svg" in text
+    address = reverse("ledger:receipt", args=[eid])
+    assert address in text
+    assert check_receipt(client.get(address).content, log.verifiers[0])[0].body["qty"] == 15
+    assert client.get(f"/so-cai/cam-ket/{new_code('CK')}/").status_code == 404
+
+
+def test_a_correction_and_an_erasure_stand_beside_what_they_are_about(client: Client, handed, log):
+    code, eid = handed
+    record(event="correction", on=DAY, device=code, corrects=eid.hex, reason="wrong_date")
+    record(event="commitment.erased", on=DAY, erases=eid.hex, field="recipient", reason="family_request")
+    log.turn()
+    way = client.get(f"/thiet-bi/{code}/").content.decode()
+    assert "Đã được đính chính ở mục 7: sai ngày" in way
+    assert "Mục được đính chính: mục 6" in way
+    assert "Gia đình đã yêu cầu xoá" in way
+    page = client.get("/so-cai/dinh-chinh/").content.decode()
+    assert "Xoá chìa mở thông tin «người nhận»" in page
+    assert "mục 6: bàn giao" in page
+    assert code not in page
 
 
 def test_a_recorded_device_that_is_not_out_yet_says_so(client: Client, log):
@@ -112,6 +220,30 @@ def test_a_receipt_verifies_offline_and_opens_only_with_its_salt(client: Client,
     assert client.get(reverse("ledger:receipt", args=[uuid.uuid4()])).status_code == 404
 
 
+def test_rule_5_the_api_says_of_a_device_what_the_log_says_and_no_sooner(client: Client, handed, log):
+    code, _ = handed
+    answer = client.get(f"/api/v1/devices/{code}/").json()
+    log_entries = LedgerEntry.objects.filter(dev=code).order_by("n")
+    assert [entry["body"] for entry in answer["entries"]] == [json.loads(entry.body) for entry in log_entries]
+    record(event="device.handover_confirmed", on=DAY, device=code)
+    with transaction.atomic():
+        seal(at_once=True, today=DAY)
+    assert client.get(f"/api/v1/devices/{code}/").json() == answer, "sequenced, not signed: not public"
+
+
+def test_rule_6_a_device_is_found_by_its_code_only_slowly_and_by_no_search_engine(client: Client, handed):
+    code, _ = handed
+    for address in (f"/thiet-bi/{code}/", f"/api/v1/devices/{code}/"):
+        assert client.get(address)["X-Robots-Tag"] == "noindex, nofollow"
+    assert client.get("/tra-cuu/", {"ma": code[:8]}).status_code == 404
+    assert client.get("/api/v1/devices/").status_code == 404
+    assert client.get("/thiet-bi/").status_code == 404
+    answers = [client.get("/tra-cuu/", {"ma": other}).status_code for other in new_device_codes(61)]
+    assert answers[-1] == 429
+    unknown = [client.get(f"/thiet-bi/{other}/").status_code for other in new_device_codes(61)]
+    assert (unknown[0], unknown[-1]) == (404, 429)
+
+
 def test_the_log_and_how_pages(client: Client, handed):
     text = client.get("/so-cai/").content.decode()
     assert "Đúng lời hứa" in text
@@ -119,6 +251,36 @@ def test_the_log_and_how_pages(client: Client, handed):
     assert b"verify-log" in client.get("/so-cai/tu-kiem-tra/mtce_verify.py").content
     assert client.get("/so-cai/bien-nhan/").status_code == 200
     assert client.get("/en/so-cai/").status_code == 200
+
+
+def test_every_command_of_the_page_works_as_it_stands(client: Client, handed, log, settings, tmp_path):
+    """As a new user: copied from the page, with the code of a label and a saved receipt; served as plain files."""
+    code, eid = handed
+    (tmp_path / "ledger").symlink_to(log.folder)
+    handler = partial(QuietHandler, directory=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        settings.PUBLIC_URL = f"http://127.0.0.1:{server.server_address[1]}"
+        page = client.get("/so-cai/tu-kiem-tra/").content.decode()
+        (tmp_path / "mtce_verify.py").write_bytes(client.get("/so-cai/tu-kiem-tra/mtce_verify.py").content)
+        (tmp_path / "bien-nhan.tlog-proof").write_bytes(
+            client.get(reverse("ledger:receipt", args=[eid])).content
+        )
+        commands = re.findall(r"<code>python (mtce_verify.py [^<]+)</code>", page)
+        asked = [shlex.split(html.unescape(command).replace("7K3Q-F9XW-2MDC", code)) for command in commands]
+        assert [words[1] for words in asked] == ["verify-log", "verify-device", "verify-receipt", "audit"]
+        done = {
+            words[1]: subprocess.run(
+                [sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, check=False
+            )
+            for words in asked
+        }
+        server.shutdown()
+    # The log of this test has a device allocated by a run that never was: the audit must say so, and nothing else.
+    assert {name: run.returncode for name, run in done.items()} == {
+        "verify-log": 0, "verify-device": 0, "verify-receipt": 0, "audit": 1,
+    }, done  # fmt: skip
+    assert hashlib.sha256((tmp_path / "mtce_verify.py").read_bytes()).hexdigest() in page
 
 
 def test_the_log_page_before_the_first_entry(client: Client, log):

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common import workdays
 from coverage import rules
 from delivery import rules as delivery
 from ledger.codes import new_device_codes
@@ -77,9 +78,9 @@ def test_each_refused_scan_has_its_own_reason():
 
 @given(dates, st.integers(0, 30))
 def test_working_days_count_only_themselves(start, count):
-    due = delivery.add_working_days(start, count)
+    due = workdays.add_working_days(start, count)
     between = [start + dt.timedelta(days=n) for n in range(1, (due - start).days + 1)]
-    assert sum(delivery.is_working_day(day) for day in between) == count
+    assert sum(workdays.is_working_day(day) for day in between) == count
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,18 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
+from common.workdays import add_working_days
 from ledger import custody
 from ledger.audit import audit
 from ledger.models import LedgerEntry, LedgerOutbox, Opening, PrivacyRequest
-from ledger.privacy import answer_request, carry_out, file_request, working_days_after
+from ledger.privacy import (
+    FAMILY,
+    answer_request,
+    carry_out_correction,
+    erase_openings,
+    file_request,
+    take_up,
+)
 from ledger.services import record
 from tests.ledger_log import DAY, make_log, receive
 
@@ -33,9 +41,37 @@ def handed_over(log) -> tuple[str, object]:
     return code, eid
 
 
-def test_deadlines_skip_weekends():
-    friday = datetime.date(2021, 10, 8)
-    assert working_days_after(friday, 2) == datetime.date(2021, 10, 12)
+@pytest.mark.parametrize(
+    ("received", "due"),
+    [
+        ("2021-10-08", "2021-10-12"),  # over a weekend
+        ("2021-09-01", "2021-09-07"),  # Independence Day, two days, and the weekend behind it
+        ("2022-01-28", "2022-02-08"),  # Tết
+        ("2022-04-08", "2022-04-13"),  # the Hùng kings on a Sunday, made up for on Monday
+        ("2022-04-29", "2022-05-05"),  # 30 April and 1 May on a weekend, made up for on Monday and Tuesday
+        ("2026-02-13", "2026-02-24"),  # Tết 2026
+        ("2027-04-29", "2027-05-05"),
+    ],
+)
+def test_an_answer_is_due_in_two_working_days_of_vietnam(received, due):
+    assert add_working_days(datetime.date.fromisoformat(received), 2).isoformat() == due
+
+
+def test_the_queue_puts_the_next_deadline_first(log):
+    code, _ = handed_over(log)
+    first, second, third = (
+        file_request(
+            kind="correct",
+            device=code,
+            contact="0912",
+            detail=word,
+            at=AT + number * datetime.timedelta(days=1),
+        )
+        for number, word in enumerate("abc")
+    )
+    answer_request(by="Cán bộ", request=first, answer="refused", reason="Không đúng máy.", at=AT)
+    answer_request(by="Cán bộ", request=second, answer="accepted", extend=True, at=AT)
+    assert list(PrivacyRequest.objects.waiting_first()) == [third, second, first]
 
 
 def test_an_erasure_leaves_a_commitment_that_says_nothing(log):
@@ -43,14 +79,12 @@ def test_an_erasure_leaves_a_commitment_that_says_nothing(log):
     row = file_request(kind="erase", device=code, contact="0912", detail="xin xoá", at=AT)
     assert (row.answer_due_on, row.done_due_on) == (datetime.date(2021, 10, 12), datetime.date(2021, 10, 18))
     with pytest.raises(ValidationError):
-        carry_out(by="Cán bộ", request=row, at=AT)
+        take_up(request=row, kind="erase")
     answer_request(by="Cán bộ", request=row, answer="accepted", at=AT)
     with pytest.raises(ValidationError):
         answer_request(by="Cán bộ", request=row, answer="refused", reason="x", at=AT)
-    assert carry_out(by="Cán bộ", request=row, at=AT) == 2
+    assert erase_openings(device=code, since=eid, fields=FAMILY, reason="family_request", on=DAY) == 2
     assert not Opening.objects.filter(eid=eid).exists()
-    row.refresh_from_db()
-    assert (row.contact, row.detail) == ("", "")
     log.turn()
     assert LedgerEntry.objects.filter(event="commitment.erased").count() == 2
     problems = audit(log.disk.fetch, log.verifiers)["problems"]
@@ -63,11 +97,26 @@ def test_a_correction_names_the_entry_and_takes_the_device_back(log):
     answer_request(by="Cán bộ", request=row, answer="accepted", extend=True, at=AT)
     row.refresh_from_db()
     assert row.done_due_on == datetime.date(2021, 10, 28)
-    carry_out(by="Cán bộ", request=row, at=AT, corrects=eid, reason="recorded_in_error")
+    with pytest.raises(ValidationError, match="chọn mục"):
+        carry_out_correction(by="Cán bộ", request=row, at=AT, corrects=None, reason="")
+    carry_out_correction(by="Cán bộ", request=row, at=AT, corrects=eid, reason="recorded_in_error")
     assert LedgerOutbox.objects.get().state == "allocated"
     log.turn()
     record(event="device.dispatched", on=DAY, device=code, from_="KHO", to="S-15")
     assert custody.LABEL[LedgerOutbox.objects.get().state] == "Đang vận chuyển"
+
+
+def test_an_erasure_spares_who_had_the_device_after(log):
+    code, first = handed_over(log)
+    record(event="device.returned", on=DAY, device=code, reason="left_school", to="S-15")
+    record(event="device.inspected", on=DAY, device=code, outcome="accepted")
+    record(event="device.allocated", on=DAY, device=code, run="R-2", area="VN")
+    second = record(
+        event="device.handed_over", on=DAY, device=code, run="R-2", commit={"recipient": "Lò Văn Pao"}
+    )
+    log.turn()
+    assert erase_openings(device=code, since=first, fields=FAMILY, reason="family_request", on=DAY) == 2
+    assert Opening.objects.filter(eid=second).count() == 1
 
 
 def test_a_refusal_needs_its_reason(log):

@@ -1,0 +1,18 @@
+"""`manage.py erase_again`: after a restore, erase anew what families had erased since the backup was taken."""
+
+from django.core.management.base import BaseCommand
+
+from accounts.models import User
+from common import clock
+from common.audit import acting
+from delivery.services import erase_again
+
+
+class Command(BaseCommand):
+    help = "Sau khi khôi phục bản sao lưu: xoá lại thông tin của những gia đình mà sổ cái ghi là đã xoá."
+
+    def handle(self, **options) -> None:
+        by = User.objects.system()
+        with acting(by, via="command erase_again"):
+            count = erase_again(by=by, at=clock.now())
+        self.stdout.write(f"Đã xoá lại thông tin của {count} em.")
