@@ -34,7 +34,11 @@ SELECT eid FROM way, start WHERE way.n >= start.n AND way.n < coalesce(
 RETURNED = """
 DELETE FROM ledger_opening o USING ledger_entry e
 WHERE e.event = 'commitment.erased' AND e.subject = replace(o.eid::text, '-', '')
-  AND e.body::jsonb ->> 'field' = o.field RETURNING o.eid
+  AND e.body::jsonb ->> 'field' = o.field
+"""
+ERASED_FOR_FAMILIES = """
+SELECT DISTINCT subject FROM ledger_entry
+WHERE event = 'commitment.erased' AND body::jsonb ->> 'reason' = 'family_request'
 """
 
 
@@ -140,8 +144,12 @@ def record_owed(*, on: datetime.date) -> int:
 
 
 @transaction.atomic
-def forget_returned() -> list[uuid.UUID]:
-    """Delete openings that the log says were erased (an older backup brought them back); the events that had any."""
+def forget_returned() -> list[str]:
+    """Delete openings that the log says were erased (an older backup brought them back).
+
+    Returns the event ids (hex) of everything that families had erased, whether an opening came back or not.
+    """
     with connection.cursor() as cursor:
         cursor.execute(RETURNED)
-        return list({eid for (eid,) in cursor.fetchall()})
+        cursor.execute(ERASED_FOR_FAMILIES)
+        return [eid for (eid,) in cursor.fetchall()]

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy
 
 from common.templatetags.vi import format_number, format_vnd
 from ledger.codes import LENGTH, LOOKALIKE, VALUE, check_symbol, spell
-from ledger.services import EVENT_LABEL
+from ledger.custody import EVENT_LABEL
 from ledger.trace import PublicEntry
 
 KIND = {

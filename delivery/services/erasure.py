@@ -98,7 +98,7 @@ def erase_again(*, by: User, at: dt.datetime) -> int:
 
     The log outlives the database: its `commitment.erased` entries say whose data an older dump brought back.
     """
-    events = [eid.hex for eid in privacy.forget_returned()]
+    events = privacy.forget_returned()
     students = Student.objects.filter(allocations__handover__ledger_event__in=events).exclude(
         full_name=ERASED
     )
