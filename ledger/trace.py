@@ -80,7 +80,8 @@ def subject_entries(subject: str) -> list[PublicEntry]:
 
 def erased_of(way: list[PublicEntry]) -> dict[str, list[PublicEntry]]:
     """For the handovers of a way, the published entries that say which of their commitments were erased."""
-    last, found = latest(), {}
+    last = latest()
+    found: dict[str, list[PublicEntry]] = {}
     eids = [
         entry.eid for entry in way if entry.body["t"] in ("device.handed_over", "device.handover_confirmed")
     ]

@@ -263,6 +263,7 @@ def pledge_page(request: HttpRequest, code: str) -> HttpResponse:
     if not entries:
         raise Http404
     last = trace.latest()
+    assert last is not None
     address = settings.PUBLIC_URL + reverse("ledger:pledge", args=[known])
     context = {
         "code": known,
