@@ -15,8 +15,10 @@ from django.db import connection
 from allocation import engine, rules
 from allocation.columns import read_columns
 from allocation.engine import FREE, GROUPS, Devices, Students
+from allocation.models import AllocationRun
 
 ENGINE = Path(engine.__file__)
+MANY_ROWS = 100_000
 
 # Of each unit the period in force on the day; a record that it is no longer in force lifts a smaller place.
 IN_FORCE = """
@@ -38,11 +40,6 @@ IN_FORCE = """
 # counts all its members, also those who are no longer eligible.
 ELIGIBLE = f"""
     WITH {IN_FORCE},
-    held AS (
-        SELECT s.household_key, count(*) AS devices FROM allocation_allocation a
-        JOIN schools_student s ON s.id = a.student_id
-        WHERE a.ended_at IS NULL AND s.household_key <> '' GROUP BY s.household_key
-    ),
     able AS (
         SELECT s.id, s.school_id, s."group", s.household_key, place.is_first
         FROM schools_student s JOIN place ON place.office_id = s.school_id
@@ -53,8 +50,12 @@ ELIGIBLE = f"""
         able.is_first,
         CASE WHEN able.household_key = '' THEN -1
              ELSE min(able.id) OVER (PARTITION BY able.household_key) END AS household,
-        coalesce(held.devices, 0) AS held
-    FROM able LEFT JOIN held ON held.household_key = able.household_key
+        held.devices AS held
+    FROM able CROSS JOIN LATERAL (
+        SELECT count(*) AS devices FROM schools_student s
+        JOIN allocation_allocation a ON a.student_id = s.id AND a.ended_at IS NULL
+        WHERE s.household_key = able.household_key AND s.household_key <> ''
+    ) AS held
 """
 IN_STOCK = """
     SELECT d.id,
@@ -125,12 +126,15 @@ class Places:
     area_numbers: dict[int, dict[int, int]]  # level → id of the area → its number
 
     @classmethod
-    def read(cls) -> Places:
+    def read(cls, province_id: int | None) -> Places:
+        """Those of one province, or all."""
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT s.office_id, s.code, s.district_id, d.public_code, s.province_id, p.public_code "
                 "FROM schools_school s JOIN schools_administrativeunit p ON p.id = s.province_id "
-                "LEFT JOIN schools_administrativeunit d ON d.id = s.district_id ORDER BY s.office_id"
+                "LEFT JOIN schools_administrativeunit d ON d.id = s.district_id "
+                "WHERE %(province)s::bigint IS NULL OR s.province_id = %(province)s ORDER BY s.office_id",
+                {"province": province_id},
             )
             rows = cursor.fetchall()
         ids, codes, districts, district_codes, provinces, province_codes = (
@@ -177,7 +181,7 @@ class Inputs:
 
 def read_inputs(applicants: str, offers: str, params: dict[str, Any]) -> Inputs:
     """The engine's columns from two sources (see `read_columns`): frozen ones, or today's for a simulation."""
-    places = Places.read()
+    places = Places.read(params["province"])
     rows = read_columns(
         applicants, params,
         student_id="i8", code="S16", school_id="i8", group_number="i2", is_priority="?", household="i8", held="i2",
@@ -212,13 +216,13 @@ def texts(codes: np.ndarray) -> list[str]:
     return [text[begin : begin + size] for begin in range(0, len(text), size)]
 
 
-def frozen_inputs(run_id: int) -> Inputs:
+def frozen_inputs(run: AllocationRun) -> Inputs:
     """What a run was frozen with."""
     return read_inputs(
         '(SELECT student_id, code, school_id, "group" AS group_number, is_priority, household, held '
         "FROM allocation_applicant WHERE run_id = %(run)s) AS rows",
         "(SELECT device_id, level, area, position FROM allocation_offer WHERE run_id = %(run)s) AS rows",
-        {"run": run_id},
+        {"run": run.pk, "province": run.province_id},
     )
 
 
@@ -283,16 +287,18 @@ def freeze_rows(
         return students, cursor.rowcount
 
 
-def analyze(*tables: str) -> None:
-    """Tell the planner at once of what was just written by the million."""
+def analyze(*tables: str, rows: int) -> None:
+    """Tell the planner at once of what was just written, if it is much."""
+    if rows < MANY_ROWS:
+        return
     with connection.cursor() as cursor:
         for table in tables:
             cursor.execute(f"ANALYZE {table}")
 
 
-def frozen_root(run_id: int) -> str:
+def frozen_root(run: AllocationRun) -> str:
     """The Merkle root over a run's applicants, in the order of their codes. Raises ValueError if two codes are equal."""
-    inputs = frozen_inputs(run_id)
+    inputs = frozen_inputs(run)
     students, names = inputs.students, inputs.places.province_codes
     if len(set(students.code)) != len(students.code):
         raise ValueError("two applicants drew the same code")

@@ -35,8 +35,8 @@ def recompute(*, run: AllocationRun, steps: Mapping[str, Mapping]) -> list[Compa
     `steps` are the run's entries by step (`ledger.audit.run_entries`), from the checked log. Nothing is written.
     """
     frozen, seeded, committed = steps["frozen"], steps["seeded"], steps["committed"]
-    inputs = freezing.frozen_inputs(run.pk)
-    root = freezing.frozen_root(run.pk)
+    inputs = freezing.frozen_inputs(run)
+    root = freezing.frozen_root(run)
     seed = draw_seed(bytes.fromhex(root), bytes.fromhex(seeded["randomness"]))
     outcome = engine.allocate(
         students=inputs.students,

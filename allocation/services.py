@@ -176,7 +176,7 @@ def freeze(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_p
     run.applicant_count, run.supply_count = freezing.freeze_rows(
         run_id=run.pk, reserve=reserve, codes_of=drawn.pk if drawn else None, **eligible
     )
-    freezing.analyze("allocation_applicant", "allocation_offer")
+    freezing.analyze("allocation_applicant", "allocation_offer", rows=run.applicant_count)
     if not run.applicant_count:
         raise ValidationError("Không có học sinh nào đủ điều kiện trong phạm vi này nên không có gì để chốt.")
     if not run.supply_count:
@@ -186,7 +186,7 @@ def freeze(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_p
         event="device.allocated", select=freezing.OFFERED, params=[run.pk], expected=run.supply_count
     )
     progress(2, 3, step="Tính gốc dữ liệu")
-    run.frozen_root = freezing.frozen_root(run.pk)
+    run.frozen_root = freezing.frozen_root(run)
     run.engine_digest = freezing.engine_digest()
     run.reserve_count = reserve
     if drawn:
@@ -313,7 +313,7 @@ def propose(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_
     if run.state != State.SEEDED:
         return run
     progress(0, 3, step="Đọc dữ liệu đã chốt")
-    inputs = freezing.frozen_inputs(run.pk)
+    inputs = freezing.frozen_inputs(run)
     policy = proposing.engine_policy(run.policy.rules)
     progress(1, 3, step="Xếp thứ tự và chia máy")
     outcome = engine.allocate(
@@ -321,7 +321,7 @@ def propose(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_
     )
     progress(2, 3, step="Ghi phương án")
     run.proposal_digest = proposing.write_proposal(run_id=run.pk, inputs=inputs, outcome=outcome)
-    freezing.analyze("allocation_proposed")
+    freezing.analyze("allocation_proposed", rows=len(outcome.device))
     run.summary = proposing.figures(inputs=inputs, outcome=outcome, policy=policy)
     run.state, run.proposed_at, run.proposed_by = State.PROPOSED, at, by
     run.save(update_fields=["proposal_digest", "summary", "state", "proposed_at", "proposed_by"])
@@ -402,7 +402,7 @@ def publish(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_
     if run.state != State.COMMITTED or run.draw_file_digest:
         return run
     progress(0, 2, step="Tính lại bốc thăm")
-    inputs = freezing.frozen_inputs(run.pk)
+    inputs = freezing.frozen_inputs(run)
     outcome = engine.allocate(
         students=inputs.students,
         devices=inputs.devices,
