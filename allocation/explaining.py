@@ -7,7 +7,7 @@ from typing import Any
 
 from allocation import rules
 from allocation.engine import GROUPS, PASSES
-from allocation.models import AllocationRun, Applicant, Proposed
+from allocation.models import AllocationRun, Applicant, Proposed, Ranking
 from ledger.commitments import lot_number
 
 
@@ -20,6 +20,7 @@ class Standing:
     lot: str | None
     via: str | None
     said: list[str]
+    ranking: Ranking | None = None
 
 
 def standing(run: AllocationRun, applicant: Applicant) -> Standing:
@@ -45,6 +46,7 @@ def standing(run: AllocationRun, applicant: Applicant) -> Standing:
     tier = (1 if applicant.is_priority else 2, groups.index(GROUPS[applicant.group]) + 1, place)
     line = Proposed.objects.filter(run=run, student=applicant.student_id).first()
     via = PASSES[line.via] if line else None
+    ranking = Ranking.objects.filter(run=run, student=applicant.student_id).first()
     said = []
     if run.summary:
         waterline = run.summary["waterline"]
@@ -54,8 +56,10 @@ def standing(run: AllocationRun, applicant: Applicant) -> Standing:
             locality_first=locality_first,
             via=via,
             waterline=tuple(map(int, waterline.split("."))) if waterline else None,
+            held=applicant.held,
+            queue=(ranking.queue, ranking.queue_in_province) if ranking and ranking.queue else None,
         )
-    return Standing(applicant, tier, lot_number(seed, applicant.code).hex(), via, said)
+    return Standing(applicant, tier, lot_number(seed, applicant.code).hex(), via, said, ranking)
 
 
 def spell(code: str) -> str:

@@ -4,12 +4,13 @@ from typing import Any
 
 from django import forms
 
+from allocation import perms
 from allocation.engine import GROUPS
-from allocation.models import AllocationPolicy, AllocationRun, Phase, Revocation
-from allocation.rules import GROUP_NAMES, HEX256
+from allocation.models import AllocationPolicy, AllocationRun, Phase, Reduction, Revocation
+from allocation.rules import HEX256, group_title
 from schools.models import AdministrativeUnit
 
-GROUP_CHOICES = [(group, GROUP_NAMES[group].capitalize()) for group in GROUPS]
+GROUP_CHOICES = [(group, group_title(group)) for group in GROUPS]
 MARGIN_CHOICES = [
     ("proportional", "Chia cho các tỉnh theo tỉ lệ số em còn thiếu, trong tỉnh thì bốc thăm"),
     ("draw", "Bốc thăm chung cả nước"),
@@ -17,7 +18,9 @@ MARGIN_CHOICES = [
 
 
 class PolicyForm(forms.Form):
-    phase = forms.ModelChoiceField(label="Giai đoạn", queryset=Phase.objects.order_by("code"))
+    phase = forms.ModelChoiceField(
+        label="Giai đoạn", queryset=Phase.objects.order_by("code"), empty_label="Chọn một giai đoạn"
+    )
     name = forms.CharField(label="Tên gọi", max_length=120)
     groups = forms.MultipleChoiceField(
         label="Đối tượng được xét",
@@ -49,6 +52,7 @@ class PolicyForm(forms.Form):
 class RunForm(forms.Form):
     policy = forms.ModelChoiceField(
         label="Chính sách đã công bố",
+        empty_label="Chọn một chính sách",
         queryset=AllocationPolicy.objects.filter(published_at__isnull=False)
         .select_related("phase")
         .order_by("phase__code", "-version"),
@@ -58,6 +62,13 @@ class RunForm(forms.Form):
         queryset=AdministrativeUnit.objects.none(),
         required=False,
         empty_label="Toàn quốc",
+    )
+    purpose = forms.ChoiceField(
+        label="Loại đợt",
+        choices=AllocationRun.Purpose.choices,
+        widget=forms.RadioSelect,
+        initial=AllocationRun.Purpose.MAIN,
+        help_text="Đợt chính giữ lại phần dự phòng của chính sách; đợt bổ sung chia cả phần đã giữ lại.",
     )
     source = forms.ChoiceField(
         label="Số ngẫu nhiên lấy từ đâu",
@@ -85,20 +96,7 @@ class RunForm(forms.Form):
 
     def __init__(self, *args: Any, user, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["province"].queryset, national = self._scopes(user)
-        if not national:
-            self.fields["province"].required = True
-            self.fields["province"].empty_label = None
-
-    @staticmethod
-    def _scopes(user):
-        """The provinces over which this person may open a run, and whether the nation too."""
-        provinces = AdministrativeUnit.objects.provinces().order_by("code")
-        roles = user.staff_roles.filter(ended_at=None, role="clerk")
-        if roles.filter(office__kind="programme").exists():
-            return provinces, True
-        own = roles.filter(office__kind="province_department").values("office__unit")
-        return provinces.filter(pk__in=own), False
+        limit_to_scope(self.fields["province"], *perms.scopes_to_run(user))
 
     def clean_commitments(self) -> list[str]:
         lines = self.cleaned_data["commitments"].lower().split()
@@ -111,9 +109,15 @@ class RandomnessForm(forms.Form):
     value = forms.CharField(
         label="Kết quả ngẫu nhiên",
         max_length=200,
-        widget=forms.Textarea(attrs={"rows": 1}),
-        help_text="Nhập đúng như nguồn đã công bố. Ba bên cùng góp số thì mỗi bên một dòng.",
+        help_text="Nhập đúng từng ký tự như nguồn đã công bố; khoảng trắng ở hai đầu bỏ qua.",
     )
+
+    def __init__(self, *args: Any, run: AllocationRun, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if run.is_three_parties:
+            self.fields["value"].widget = forms.Textarea(attrs={"rows": 3})
+            self.fields["value"].label = "Số của ba bên"
+            self.fields["value"].help_text = "Mỗi bên một dòng, theo đúng thứ tự của ba cam kết."
 
 
 class RejectForm(forms.Form):
@@ -128,15 +132,62 @@ class RejectForm(forms.Form):
     )
 
 
-class ComparisonForm(forms.Form):
+class TrialForm(forms.Form):
+    """A policy to try alone, or two of them side by side."""
+
     one = forms.ModelChoiceField(
-        label="Chính sách thứ nhất",
-        queryset=AllocationPolicy.objects.select_related("phase").order_by("phase__code", "version"),
+        label="Chính sách", queryset=AllocationPolicy.objects.none(), empty_label="Chọn một chính sách"
     )
     other = forms.ModelChoiceField(
-        label="Chính sách thứ hai",
-        queryset=AllocationPolicy.objects.select_related("phase").order_by("phase__code", "version"),
+        label="So với chính sách",
+        queryset=AllocationPolicy.objects.none(),
+        required=False,
+        empty_label="Không so sánh, chỉ chạy thử một chính sách",
     )
+    province = forms.ModelChoiceField(
+        label="Phạm vi",
+        queryset=AdministrativeUnit.objects.none(),
+        required=False,
+        empty_label="Toàn quốc",
+    )
+
+    def __init__(self, *args: Any, user, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        policies = AllocationPolicy.objects.select_related("phase").order_by("phase__code", "version")
+        self.fields["one"].queryset = self.fields["other"].queryset = policies
+        limit_to_scope(self.fields["province"], *perms.scopes_to_try(user))
+
+
+def limit_to_scope(field: forms.ModelChoiceField, provinces, is_national: bool) -> None:
+    """Offer these provinces, and the nation only to whom it is open."""
+    field.queryset = provinces
+    if not is_national:
+        field.required = True
+        field.empty_label = None
+        if provinces.count() == 1:
+            field.initial = provinces.get().pk
+
+
+class ReductionForm(forms.ModelForm):
+    class Meta:
+        model = Reduction
+        fields = ["count", "ground", "notice"]
+        widgets = {"notice": forms.Textarea(attrs={"rows": 5})}
+        help_texts = {
+            "count": "Hệ thống lấy lại của các em đứng cuối theo bậc và bốc thăm, máy chưa rời kho; không ai chọn em nào.",
+            "ground": "Ví dụ: nhà tài trợ rút 120 máy theo công văn số …",
+        }
+
+
+class DecisionForm(forms.Form):
+    """Yes or no to what another official asked for."""
+
+    quyet_dinh = forms.ChoiceField(
+        label="Quyết định", choices=[("dong-y", "Đồng ý"), ("khong", "Không đồng ý")]
+    )
+
+    def add_prefix(self, field_name: str) -> str:
+        return field_name.replace("_", "-")
 
 
 class RevocationForm(forms.ModelForm):

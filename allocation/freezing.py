@@ -255,6 +255,17 @@ def count_free_stock(*, province_id: int | None) -> int:
         return cursor.fetchone()[0]
 
 
+def count_inputs(*, day: dt.date, province_id: int | None, groups: Sequence[str]) -> tuple[int, int]:
+    """How many students and devices a freeze on `day` would find, the reserve included."""
+    params = parameters(day=day, province_id=province_id, groups=groups)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT (SELECT count(*) FROM ({ELIGIBLE}) AS e), (SELECT count(*) FROM ({IN_STOCK}) AS s)",
+            params,
+        )
+        return cursor.fetchone()
+
+
 def has_same_students(
     *, earlier_id: int, applicants: int, day: dt.date, province_id: int | None, groups: Sequence[str]
 ) -> bool:

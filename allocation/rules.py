@@ -77,6 +77,26 @@ def commitment_of(value: str) -> str:
     return sha256(value.encode()).hexdigest()
 
 
+def commitments_problem(source: str, commitments: Sequence[str]) -> str | None:
+    """Why these commitments can't be announced for a run with this source of randomness; None if they can."""
+    if source != "three_parties":
+        return "Chỉ khi ba bên cùng góp số mới có cam kết; hãy để trống." if commitments else None
+    if len(commitments) != 3 or not all(HEX256.fullmatch(value) for value in commitments):
+        return "Cần đúng ba cam kết, mỗi cam kết 64 ký tự 0–9, a–f, mỗi dòng một bên."
+    if len(set(commitments)) != 3:
+        return "Hai bên có cùng một cam kết: mỗi bên phải tự chọn số của mình."
+    return None
+
+
+def parties(commitments: Sequence[str], randomness: str) -> list[dict[str, str]]:
+    """Of each of the three parties: what it committed to, and the number that it gave once the seed is fixed."""
+    given = randomness.split("\n") if randomness else [""] * len(commitments)
+    return [
+        {"name": f"Bên {place}", "commitment": commitment, "value": value}
+        for place, (commitment, value) in enumerate(zip(commitments, given, strict=False), start=1)
+    ]
+
+
 def randomness_problem(
     *,
     randomness: str,
@@ -96,10 +116,21 @@ def randomness_problem(
     if draw_at <= frozen_at:
         return "Số này đã có trước khi chốt dữ liệu nên không dùng được: người chốt có thể đã biết trước kết quả."
     if source == "three_parties":
-        if [commitment_of(part) for part in randomness.split("\n")] != list(commitments):
+        given = randomness.split("\n")
+        if len(given) != len(commitments):
             return (
-                "Số của ba bên không khớp với cam kết đã công bố. Nhập mỗi bên một dòng, đúng thứ tự, "
-                "đúng từng ký tự; bên nào không đưa số ra thì phải bác đợt này."
+                f"Cần đúng {len(commitments)} dòng, mỗi bên một dòng, theo thứ tự của các cam kết. "
+                "Bên nào không đưa số ra thì đợt này không còn hiệu lực: phải bác, lý do «Không có số ngẫu nhiên như đã công bố»."
+            )
+        wrong = [
+            f"bên {place}"
+            for place, (part, commitment) in enumerate(zip(given, commitments, strict=True), start=1)
+            if commitment_of(part) != commitment
+        ]
+        if wrong:
+            return (
+                f"Số của {', '.join(wrong)} không khớp với cam kết đã công bố. Xem lại thứ tự và từng ký tự; "
+                "bên nào không đưa đúng số đã cam kết thì đợt này không còn hiệu lực và phải bác."
             )
         return None
     if at < draw_at:
@@ -108,6 +139,12 @@ def randomness_problem(
 
 
 # --- why, and why not yet ----------------------------------------------------------------------------
+
+
+def group_title(group: str) -> str:
+    """A group's name at the beginning of a line; the acronym in it keeps its capitals."""
+    name = GROUP_NAMES.get(group, group)
+    return name[:1].upper() + name[1:]
 
 
 def tier_words(tier: Sequence[int], groups: Sequence[str]) -> str:
@@ -130,9 +167,17 @@ def reasons(
     locality_first: bool,
     via: str | None,
     waterline: Sequence[int] | None,
+    held: int = 0,
+    queue: tuple[int, int] | None = None,
 ) -> list[str]:
-    """Sentences that answer "why" (via is the pass) or "why not yet" (via is None), and what would change it."""
+    """Sentences that answer "why" (via is the pass) or "why not yet" (via is None), and what would change it.
+
+    `held` are the devices the household had before the run; `queue` is the place among those who wait, in the
+    run and in the province (from 1), None while it isn't written yet.
+    """
     said = [f"Em ở bậc {'.'.join(map(str, tier))}: {tier_words(tier, groups)}."]
+    if tier[2] > 1:
+        said.append(household_words(tier[2], held))
     if via is not None:
         said.append(f"Em được nhận từ {PASS_NAMES[via]}, đúng lượt theo bậc và bốc thăm.")
         return said
@@ -148,6 +193,12 @@ def reasons(
             f"Máy chung hết ở bậc {'.'.join(map(str, waterline))} ({tier_words(waterline, groups)}), "
             "trước khi đến bậc của em."
         )
+    if queue is not None:
+        in_run, in_province = queue
+        said.append(
+            f"Trong hàng chờ của đợt, em đứng thứ {number(in_run)}; riêng trong tỉnh, em đứng thứ "
+            f"{number(in_province)}. Máy nào được trả lại thì đến em đứng đầu hàng chờ ở nơi có máy đó, không ai chọn."
+        )
     said.append(
         "Em vẫn ở trong danh sách chờ: có thêm máy, hoặc máy được trả lại, thì đợt sau xét tiếp theo đúng thứ tự này."
     )
@@ -155,7 +206,20 @@ def reasons(
         said.append(
             "Nếu nơi trường đóng thực hiện Chỉ thị 16 và dạy trực tuyến vào ngày chốt đợt sau, em sẽ lên bậc trước."
         )
+    if tier[2] > 1:
+        said.append("Nếu hộ trả lại máy đã nhận, hoặc em đứng trước trong hộ thôi xét, em sẽ lên bậc trước.")
     return said
+
+
+def household_words(place: int, held: int) -> str:
+    """Why a student isn't the first of the household."""
+    ahead = place - 1 - held
+    grounds = []
+    if held:
+        grounds.append(f"hộ đã nhận {number(held)} máy")
+    if ahead > 0:
+        grounds.append(f"trong hộ có {number(ahead)} em đứng trước theo đối tượng và bốc thăm")
+    return f"Em là suất thứ {place} của hộ vì {' và '.join(grounds)}; mỗi hộ có một máy rồi mới đến suất thứ hai."
 
 
 def starvation(served: Mapping[str, int], unmet: Mapping[str, int]) -> list[str]:
@@ -173,3 +237,37 @@ def starvation(served: Mapping[str, int], unmet: Mapping[str, int]) -> list[str]
 
 def number(value: int) -> str:
     return f"{value:,}".replace(",", ".")
+
+
+# --- two policies side by side -------------------------------------------------------------------------
+
+
+def comparison_words(cells: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> list[str]:
+    """Who gains and who loses by the second policy, in sentences; `names` are the provinces' by code."""
+    gain, lose = (sum(cell[side] for cell in cells) for side in ("gain", "lose"))
+    if not cells:
+        return ["Hai chính sách cho máy đúng cùng những em đó: không em nào thêm, không em nào mất lượt."]
+    said = [
+        f"So với chính sách thứ nhất, chính sách thứ hai thêm máy cho {number(gain)} em, bớt của {number(lose)} em."
+    ]
+    for group in GROUPS:
+        of_group = [cell for cell in cells if cell["group"] == group]
+        more, less = (sum(cell[side] for cell in of_group) for side in ("gain", "lose"))
+        if more or less:
+            said.append(
+                f"{group_title(group)}: thêm {number(more)} em, bớt {number(less)} em "
+                f"({signed(more - less)})."
+            )
+    net: dict[str, int] = {}
+    for cell in cells:
+        net[cell["province"]] = net.get(cell["province"], 0) + cell["gain"] - cell["lose"]
+    for sign, words in ((1, "Tỉnh được thêm nhiều nhất"), (-1, "Tỉnh bị bớt nhiều nhất")):
+        code, change = max(net.items(), key=lambda item: (sign * item[1], item[0]))
+        if sign * change > 0:
+            said.append(f"{words}: {names.get(code, code)} ({signed(change)} em).")
+    return said
+
+
+def signed(value: int) -> str:
+    """`+12`, `−3` or `0`, for a difference that a person reads."""
+    return f"+{number(value)}" if value > 0 else f"−{number(-value)}" if value < 0 else "0"

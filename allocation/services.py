@@ -8,19 +8,13 @@ from hashlib import sha256
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.db.models import Max
+from django.db.models import Exists, Max, OuterRef
 from django.utils import timezone
 
-from allocation import committing, engine, freezing, proposing, rules, swapping
-from allocation.models import (
-    Allocation,
-    AllocationPolicy,
-    AllocationRun,
-    Comparison,
-    Phase,
-    Revocation,
-)
+from allocation import committing, engine, freezing, proposing, ranking, rules, swapping
+from allocation.models import AllocationPolicy, AllocationRun, Phase, Ranking
 from common import jobs
+from common.models import Job
 from ledger.bulk import refuse_moves
 from ledger.codes import new_code
 from ledger.commitments import draw_seed
@@ -34,6 +28,7 @@ Progress = Callable[..., None]
 
 # Above this many rows a shadow table, loaded and then indexed, is quicker than live indexes (docs/adr).
 SWAP_FROM_ROWS = 50_000
+RANKING_JOB = "allocation.tasks.rank"
 
 
 def no_progress(done: int, total: int | None = None, *, step: str = "") -> None:
@@ -56,6 +51,7 @@ def draft_policy(
     groups: Sequence[str],
     locality_first: bool,
     margin: str,
+    at: dt.datetime,
     reserve_percent: int = 0,
 ) -> AllocationPolicy:
     """A new version of the phase's policy, not yet in force. Raises ValidationError for what the law forbids."""
@@ -65,16 +61,27 @@ def draft_policy(
     Phase.objects.select_for_update().get(pk=phase.pk)
     latest = phase.policies.aggregate(latest=Max("version"))["latest"] or 0
     return AllocationPolicy.objects.create(
-        phase=phase, version=latest + 1, name=name, rules=given, reserve_percent=reserve_percent
+        phase=phase,
+        version=latest + 1,
+        name=name,
+        rules=given,
+        reserve_percent=reserve_percent,
+        drafted_at=at,
+        drafted_by=by,
     )
 
 
 @transaction.atomic
 def publish_policy(*, by, policy: AllocationPolicy, at: dt.datetime) -> AllocationPolicy:
-    """Put the policy in force: its hash stands in the ledger, and it never changes again."""
+    """Put the policy in force: its hash stands in the ledger, and it never changes again.
+
+    Raises ValidationError for whoever drafted it: what decides who comes first is seen by two people.
+    """
     policy = AllocationPolicy.objects.select_for_update().select_related("phase").get(pk=policy.pk)
     if policy.published_at is not None:
         raise ValidationError("Chính sách này đã công bố rồi.")
+    if policy.drafted_by_id == by.pk:
+        raise ValidationError("Người công bố chính sách phải khác người soạn.")
     if problems := rules.policy_problems(policy.rules, policy.phase.groups):
         raise ValidationError(problems)
     record(event="policy.published", on=day_of(at), policy=policy.code, hash=policy.digest)
@@ -97,6 +104,7 @@ def open_run(
     province: AdministrativeUnit | None = None,
     source: str = AllocationRun.Source.PUBLIC_DRAW,
     commitments: Sequence[str] = (),
+    purpose: str = AllocationRun.Purpose.MAIN,
 ) -> AllocationRun:
     """Open a run and announce the randomness that will decide its ties, before anything is frozen."""
     if policy.published_at is None:
@@ -105,12 +113,8 @@ def open_run(
         raise ValidationError(
             {"draw_at": "Kết quả này đã có rồi. Hãy chọn một kỳ quay số sắp tới, để không ai biết trước."}
         )
-    if source == AllocationRun.Source.THREE_PARTIES and (
-        len(commitments) != 3 or not all(rules.HEX256.fullmatch(value) for value in commitments)
-    ):
-        raise ValidationError(
-            {"commitments": "Cần đúng ba cam kết, mỗi cam kết 64 ký tự 0–9, a–f, mỗi dòng một bên."}
-        )
+    if problem := rules.commitments_problem(source, commitments):
+        raise ValidationError({"commitments": problem})
     refuse_overlap(province)
     try:
         with transaction.atomic():
@@ -118,6 +122,7 @@ def open_run(
                 code=new_code("DPB"),
                 policy=policy,
                 province=province,
+                purpose=purpose,
                 source=source,
                 randomness_source=randomness_source,
                 draw_at=draw_at,
@@ -169,7 +174,8 @@ def freeze(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_p
     day, place = day_of(at), {"province_id": run.province_id}
     refuse_lost_earmarks(day, run.province_id)
     progress(0, 3, step="Đếm máy trong kho")
-    reserve = freezing.count_free_stock(**place) * policy.reserve_percent // 100
+    # What was held back before is there for a top-up: late lists, appeals, devices that came back.
+    reserve = 0 if run.is_top_up else freezing.count_free_stock(**place) * policy.reserve_percent // 100
     progress(1, 3, step="Chốt danh sách học sinh và máy")
     eligible = {"day": day, "groups": policy.rules["groups"], **place}
     drawn = drawn_before(run, eligible)
@@ -326,7 +332,35 @@ def propose(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_
     run.state, run.proposed_at, run.proposed_by = State.PROPOSED, at, by
     run.save(update_fields=["proposal_digest", "summary", "state", "proposed_at", "proposed_by"])
     progress(3, 3, step="Đã có phương án")
+    # Who waits in which place is written on its own: nothing of the proposal waits for it.
+    request_ranking(run=run)
     return run
+
+
+def request_ranking(*, run: AllocationRun):
+    """Hand the queue to a worker, in the name of who opened the run."""
+    return jobs.hand_over(by=run.opened_by, kind=RANKING_JOB, subject=run)
+
+
+def unranked_runs() -> list[AllocationRun]:
+    """Runs with a proposal but without a queue, which nobody is writing: from before there was one."""
+    with_proposal = [State.PROPOSED, State.APPROVED, State.COMMITTED]
+    runs = AllocationRun.objects.filter(state__in=with_proposal).exclude(seed="").select_related("opened_by")
+    return [
+        run
+        for run in runs.filter(~Exists(Ranking.objects.filter(run=OuterRef("pk")))).order_by("-pk")[:20]
+        if not Job.objects.for_subject(run).filter(kind=RANKING_JOB).exclude(state=Job.State.DONE).exists()
+    ]
+
+
+@transaction.atomic
+def rank(*, by, run: AllocationRun, at: dt.datetime | None = None, progress: Progress = no_progress) -> None:
+    """Store everyone's place in a run that has its draw. Does nothing if it is there already, or before the draw."""
+    run = locked(run)
+    if run.seed:
+        progress(0, 1, step="Xếp hàng chờ")
+        ranking.write_ranking(run)
+        progress(1, 1, step="Đã xếp hàng chờ")
 
 
 @transaction.atomic
@@ -454,103 +488,3 @@ def locked(run: AllocationRun, *states: str) -> AllocationRun:
             f"Đợt {row.code} đang ở bước «{row.get_state_display()}» nên chưa làm được việc này."
         )
     return row
-
-
-# --- comparing policies --------------------------------------------------------------------------------------
-
-
-@transaction.atomic
-def ask_comparison(
-    *,
-    by,
-    one: AllocationPolicy,
-    other: AllocationPolicy,
-    at: dt.datetime,
-    province: AdministrativeUnit | None = None,
-) -> Comparison:
-    """Have a worker simulate two policies on today's inputs; changes nothing but its own result."""
-    if one.pk == other.pk:
-        raise ValidationError({"other": "Hãy chọn hai chính sách khác nhau."})
-    row = Comparison.objects.create(one=one, other=other, province=province, asked_at=at, asked_by=by)
-    jobs.hand_over(by=by, kind="allocation.tasks.compare", subject=row)
-    return row
-
-
-@transaction.atomic
-def compare(*, by, comparison: Comparison, at: dt.datetime, progress: Progress = no_progress) -> Comparison:
-    """Both policies on the same inputs and the same (throw-away) seed: who gains, who loses."""
-    progress(0, 2, step="Đọc học sinh và máy")
-    results = []
-    served = []
-    for step, policy in enumerate((comparison.one, comparison.other), start=1):
-        inputs = freezing.current_inputs(
-            day=day_of(at), province_id=comparison.province_id, groups=policy.rules["groups"]
-        )
-        chosen = proposing.engine_policy(policy.rules)
-        outcome = engine.allocate(
-            students=inputs.students, devices=inputs.devices, policy=chosen, seed=bytes(32)
-        )
-        results.append(proposing.figures(inputs=inputs, outcome=outcome, policy=chosen))
-        served.append(set(inputs.student_ids[outcome.student].tolist()))
-        progress(step, 2, step="Chạy thử từng chính sách")
-    comparison.result = {
-        "one": results[0],
-        "other": results[1],
-        "difference": proposing.difference(results[1], results[0]),
-        "gain": len(served[1] - served[0]),
-        "lose": len(served[0] - served[1]),
-    }
-    comparison.save(update_fields=["result"])
-    return comparison
-
-
-# --- taking back ---------------------------------------------------------------------------------------------
-
-
-@transaction.atomic
-def request_revocation(
-    *, by, allocation: Allocation, reason: str, notice: str, at: dt.datetime
-) -> Revocation:
-    """Ask that an allocation be taken back; another official decides."""
-    allocation = Allocation.objects.select_for_update().get(pk=allocation.pk)
-    if allocation.ended_at is not None:
-        raise ValidationError("Phân bổ này đã chấm dứt rồi.")
-    if len(notice.strip()) < 20:
-        raise ValidationError(
-            {"notice": "Thông báo phải nói rõ vì sao và gia đình khiếu nại ở đâu (ít nhất 20 ký tự)."}
-        )
-    return Revocation.objects.create(
-        allocation=allocation, reason=reason, notice=notice.strip(), requested_at=at, requested_by=by
-    )
-
-
-@transaction.atomic
-def decide_revocation(*, by, revocation: Revocation, agree: bool, at: dt.datetime) -> Revocation:
-    """A second official agrees (the allocation ends, the device is in stock again) or not (nothing changes)."""
-    revocation = (
-        Revocation.objects.select_for_update(of=("self",))
-        .select_related("allocation__device", "allocation__run")
-        .get(pk=revocation.pk)
-    )
-    if revocation.approved_at or revocation.refused_at:
-        raise ValidationError("Đề nghị này đã có quyết định.")
-    if revocation.requested_by_id == by.pk:
-        raise ValidationError("Người quyết định phải khác người đề nghị thu hồi.")
-    if not agree:
-        revocation.refused_at, revocation.refused_by = at, by
-        revocation.save(update_fields=["refused_at", "refused_by"])
-        return revocation
-    allocation = Allocation.objects.select_for_update().get(pk=revocation.allocation_id)
-    record(
-        event="device.allocation_revoked",
-        on=day_of(at),
-        device=revocation.allocation.device.code,
-        run=revocation.allocation.run.code,
-        reason=revocation.reason,
-    )
-    allocation.ended_at, allocation.ended_by = at, by
-    allocation.end_reason = Allocation.EndReason.REVOKED
-    allocation.save(update_fields=["ended_at", "ended_by", "end_reason"])
-    revocation.approved_at, revocation.approved_by = at, by
-    revocation.save(update_fields=["approved_at", "approved_by"])
-    return revocation

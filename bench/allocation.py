@@ -412,7 +412,13 @@ def national_run(quick: bool) -> Iterator[dict]:
     with own_database():
         clerk, other, approver, phase = build_nation(scale)
         policy = services.draft_policy(
-            by=clerk, phase=phase, name="Thứ tự", groups=GROUPS, locality_first=True, margin="proportional"
+            by=clerk,
+            phase=phase,
+            name="Thứ tự",
+            groups=GROUPS,
+            locality_first=True,
+            margin="proportional",
+            at=NOW,
         )
         policy = services.publish_policy(by=approver, policy=policy, at=NOW)
         later = NOW + dt.timedelta(days=1)

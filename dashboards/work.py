@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from django.db.models import Q
 
-from allocation.models import AllocationRun, Revocation
+from allocation.models import AllocationRun, Reduction, Revocation
 from coverage.models import CoveragePoint
 from delivery.models import Custody, Grievance, Shipment
 from donations.models import Device, Pledge, PurchaseOrder
 from schools.models import Office, StaffRole, StudentList
-from schools.reach import held_roles, reach
+from schools.reach import held_roles, holds, reach
 
 Role, Kind = StaffRole.Role, Office.Kind
 LISTING = (Kind.SCHOOL, Kind.UNIVERSITY, Kind.DISTRICT_OFFICE, Kind.PROVINCE_DEPARTMENT)
@@ -118,6 +118,10 @@ def _supply(user, roles: set[str], kinds: set[str]) -> list[Item]:
 
 def _allocation(user, roles: set[str]) -> list[Item]:
     runs = AllocationRun.objects.for_user(user)
+    if not holds(user, Role.CLERK, Role.APPROVER, kinds=[Kind.PROGRAMME]):
+        runs = runs.filter(
+            province__isnull=False
+        )  # a national run is the programme's to prepare and to decide
     State = AllocationRun.State
     result = []
     if Role.CLERK in roles:
@@ -132,6 +136,14 @@ def _allocation(user, roles: set[str]) -> list[Item]:
                 "Phương án phân bổ chờ phê duyệt",
                 "/phan-bo/",
                 runs.filter(state=State.PROPOSED).exclude(opened_by=user).count(),
+            )
+        )
+        cuts = Reduction.objects.filter(run__in=runs, approved_at=None, refused_at=None)
+        result.append(
+            Item(
+                "Đề nghị cắt giảm phân bổ chờ quyết định",
+                "/phan-bo/",
+                cuts.exclude(requested_by=user).count(),
             )
         )
         open_ones = Revocation.objects.filter(approved_at=None, refused_at=None).exclude(requested_by=user)

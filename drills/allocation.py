@@ -53,7 +53,7 @@ def commit_under_kills() -> dict:
     with own_database("drill_allocation"), tempfile.TemporaryDirectory() as folder:
         clerk, other, approver, phase = build_nation(0.01)
         policy = services.draft_policy(
-            by=clerk, phase=phase, name="Thứ tự", groups=GROUPS, locality_first=True, margin="draw"
+            by=clerk, phase=phase, name="Thứ tự", groups=GROUPS, locality_first=True, margin="draw", at=NOW
         )
         policy = services.publish_policy(by=approver, policy=policy, at=NOW)
         later = NOW + dt.timedelta(days=1)

@@ -81,6 +81,23 @@ REFUSED = """
 STAGED = "SELECT * FROM ledger_stage ORDER BY pos"
 REFUSALS = (NotNullViolation, StringDataRightTruncation)
 
+STATES = """
+    SELECT asked.dev, latest.state FROM unnest(%s::text[]) AS asked (dev) CROSS JOIN LATERAL (
+        SELECT n, state FROM (
+            (SELECT n, state FROM ledger_outbox o WHERE o.dev = asked.dev ORDER BY n DESC LIMIT 1)
+            UNION ALL
+            (SELECT n, state FROM ledger_entry e WHERE e.dev = asked.dev ORDER BY n DESC LIMIT 1)
+        ) both_tables ORDER BY n DESC LIMIT 1
+    ) latest
+"""
+
+
+def states_of(codes: Sequence[str]) -> dict[str, str]:
+    """Where each device stands after its newest event (`custody.LABEL`); a device without any is left out."""
+    with connection.cursor() as cursor:
+        cursor.execute(STATES, [list(codes)])
+        return dict(cursor.fetchall())
+
 
 def record_many(
     *, event: str, on: datetime.date, rows: Iterable[Mapping[str, object]]

@@ -317,6 +317,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 300.0,
         "options": {"expires": 300},
     },
+    "allocation.catch_up": {
+        "task": "allocation.tasks.catch_up",
+        "schedule": 300.0,
+        "options": {"expires": 300},
+    },
     "donations.erase_old_drafts": {
         "task": "donations.tasks.erase_old_drafts",
         "schedule": crontab(hour=3, minute=10),

@@ -32,7 +32,6 @@ class AllocationWorld(World):
     def students(self, count: int, *, group: str = "poor", household_key: str = "", **more) -> list[Student]:
         return Student.objects.bulk_create(
             Student(
-                school=self.school,
                 full_name=f"Em {n}",
                 search_key=f"em {n}",
                 sort_key=f"{n:05}",
@@ -42,7 +41,7 @@ class AllocationWorld(World):
                 state="approved",
                 approved_at=AT,
                 approved_by=self.clerk,
-                **{"class_name": "5A", **more},
+                **{"school": self.school, "class_name": "5A", **more},
             )
             for n in range(count)
         )
@@ -65,7 +64,7 @@ class AllocationWorld(World):
             phase=self.phase,
             name="Thứ tự ưu tiên",
             groups=list(groups),
-            **{"locality_first": True, "margin": "proportional", **more},
+            **{"locality_first": True, "margin": "proportional", "at": AT, **more},
         )
         return services.publish_policy(by=self.approver, policy=draft, at=AT)
 

@@ -151,7 +151,9 @@ def make_world(*, per_school: int = 3, area: str = "school") -> World:
         ends_on=dt.date(2021, 12, 31),
         groups=["poor"],
     )
-    policy = AllocationPolicy.objects.create(phase=phase, version=1, name="Chính sách 1", rules={})
+    policy = AllocationPolicy.objects.create(phase=phase, version=1, name="Chính sách 1", rules={
+        "groups": ["poor", "near_poor"], "locality_first": True, "margin": "proportional",
+    })  # fmt: skip
     run = AllocationRun.objects.create(
         code="DPB-2021-01",
         policy=policy,

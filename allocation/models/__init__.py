@@ -1,8 +1,8 @@
 """Who gets a device, decided by the law's order (Plan III.2c): phases, policies, runs, allocations."""
 
-from allocation.models.allocations import Allocation, Revocation
+from allocation.models.allocations import Allocation, Reduction, Revocation
 from allocation.models.policies import AllocationPolicy, Comparison, Phase
-from allocation.models.runs import AllocationRun, Applicant, Offer, Proposed
+from allocation.models.runs import AllocationRun, Applicant, Offer, Proposed, Ranking
 
 __all__ = [
     "Allocation",
@@ -13,5 +13,7 @@ __all__ = [
     "Offer",
     "Phase",
     "Proposed",
+    "Ranking",
+    "Reduction",
     "Revocation",
 ]

@@ -6,7 +6,7 @@ from django.db.models import F, Q
 from allocation.models.people import person
 from allocation.models.runs import AllocationRun
 from common.audit import audited
-from common.constraints import paired
+from common.constraints import paired, positive
 from donations.models import Device
 from schools.models import Student
 from schools.reach import reach
@@ -85,6 +85,79 @@ class Allocation(models.Model):
         return f"{self.device_id} → {self.student_id}"
 
 
+class ReductionQuerySet(models.QuerySet):
+    def for_user(self, user):
+        """Of national runs for everyone on the staff; of a province within reach of its offices."""
+        return self.filter(run__in=AllocationRun.objects.for_user(user))
+
+
+@audited()
+class Reduction(models.Model):
+    """That a committed run is cut by a number of devices: the last by rank give way, nobody picks them.
+
+    Only devices that have not left the warehouse are taken. Each of them becomes a `Revocation`.
+    """
+
+    run = models.ForeignKey(
+        AllocationRun, on_delete=models.PROTECT, related_name="reductions", verbose_name="đợt phân bổ"
+    )
+    count = models.PositiveIntegerField("số máy cắt giảm")
+    ground = models.CharField("lý do", max_length=300)
+    notice = models.TextField(
+        "thông báo cho nhà trường và gia đình",
+        max_length=1000,
+        help_text="Gửi nguyên văn: vì sao cắt giảm, em được xét lại khi nào, khiếu nại ở đâu.",
+    )
+    requested_at = models.DateTimeField("đề nghị lúc")
+    requested_by = person("người đề nghị", required=True)
+    approved_at = models.DateTimeField("phê duyệt lúc", null=True, blank=True)
+    approved_by = person("người phê duyệt")
+    refused_at = models.DateTimeField("không đồng ý lúc", null=True, blank=True)
+    refused_by = person("người không đồng ý")
+    # Every address was tried and none is left to try; the trace per address is `SentMail`.
+    told_on_clock_at = models.DateTimeField("đã gửi thông báo lúc", null=True, blank=True)
+
+    objects = ReductionQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "cắt giảm phân bổ"
+        verbose_name_plural = "cắt giảm phân bổ"
+        constraints = [
+            paired("reduction", "approved"),
+            paired("reduction", "refused"),
+            positive("reduction", "count", "Số máy cắt giảm phải lớn hơn 0."),
+            models.CheckConstraint(
+                name="reduction_approver_is_another",
+                condition=(Q(approved_by__isnull=True) | ~Q(approved_by=F("requested_by")))
+                & (Q(refused_by__isnull=True) | ~Q(refused_by=F("requested_by"))),
+                violation_error_message="Người quyết định phải khác người đề nghị cắt giảm.",
+            ),
+            models.CheckConstraint(
+                name="reduction_one_answer",
+                condition=Q(approved_at__isnull=True) | Q(refused_at__isnull=True),
+                violation_error_message="Đề nghị này đã có quyết định.",
+            ),
+            models.UniqueConstraint(
+                fields=["run"],
+                condition=Q(approved_at__isnull=True, refused_at__isnull=True),
+                name="reduction_one_open",
+                violation_error_message="Đợt này đang có một đề nghị cắt giảm chờ quyết định.",
+            ),
+        ]
+
+    def __str__(self):
+        return f"{self.run}: −{self.count}"
+
+    @property
+    def is_open(self) -> bool:
+        return self.approved_at is None and self.refused_at is None
+
+
+class RevocationQuerySet(models.QuerySet):
+    def for_user(self, user):
+        return self.filter(reach(user, through="allocation__student__school__office__"))
+
+
 class Revocation(models.Model):
     """That an allocation is taken back before the device is in a child's hands: a reason, a notice, two people."""
 
@@ -107,12 +180,25 @@ class Revocation(models.Model):
         max_length=1000,
         help_text="Gửi nguyên văn: vì sao, từ ngày nào, khiếu nại ở đâu.",
     )
+    # Of the many that one reduction takes back; its mail goes out once per school.
+    reduction = models.ForeignKey(
+        Reduction,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="revocations",
+        verbose_name="cắt giảm",
+    )
     requested_at = models.DateTimeField("đề nghị lúc")
     requested_by = person("người đề nghị", required=True)
     approved_at = models.DateTimeField("phê duyệt lúc", null=True, blank=True)
     approved_by = person("người phê duyệt")
     refused_at = models.DateTimeField("không đồng ý lúc", null=True, blank=True)
     refused_by = person("người không đồng ý")
+    # Every address was tried and none is left to try; the trace per address is `SentMail`.
+    told_on_clock_at = models.DateTimeField("đã gửi thông báo lúc", null=True, blank=True)
+
+    objects = RevocationQuerySet.as_manager()
 
     class Meta:
         verbose_name = "thu hồi quyết định phân bổ"
@@ -141,3 +227,7 @@ class Revocation(models.Model):
 
     def __str__(self):
         return f"{self.allocation} ({self.get_reason_display()})"
+
+    @property
+    def is_open(self) -> bool:
+        return self.approved_at is None and self.refused_at is None

@@ -9,7 +9,8 @@ from django.db.models import F, Q
 from allocation.models.people import person
 from common.audit import audited
 from common.constraints import paired
-from schools.models import AdministrativeUnit
+from schools.models import AdministrativeUnit, Office
+from schools.reach import held_roles, reach
 
 
 @audited()
@@ -57,6 +58,9 @@ class AllocationPolicy(models.Model):
         default=0,
         help_text="Phần máy chung chưa chia trong đợt, để dành cho danh sách đến muộn, khiếu nại, đổi máy.",
     )
+    # Empty for the first policy of a phase, which comes with the reference data.
+    drafted_at = models.DateTimeField("soạn lúc", null=True, blank=True)
+    drafted_by = person("người soạn")
     published_at = models.DateTimeField("công bố lúc", null=True, blank=True)
     published_by = person("người công bố")
 
@@ -69,7 +73,15 @@ class AllocationPolicy(models.Model):
                 name="policy_version_unique",
                 violation_error_message="Phiên bản này đã có.",
             ),
+            paired("policy", "drafted"),
             paired("policy", "published"),
+            models.CheckConstraint(
+                name="policy_publisher_is_another",
+                condition=Q(published_by__isnull=True)
+                | Q(drafted_by__isnull=True)
+                | ~Q(published_by=F("drafted_by")),
+                violation_error_message="Người công bố chính sách phải khác người soạn.",
+            ),
             models.CheckConstraint(
                 name="policy_reserve_within_half",
                 condition=Q(reserve_percent__lte=50),
@@ -97,14 +109,29 @@ class AllocationPolicy(models.Model):
         return sha256(text.encode()).hexdigest()
 
 
+class ComparisonQuerySet(models.QuerySet):
+    def for_user(self, user):
+        """National ones for everyone on the staff; those of one province within reach of its offices."""
+        if not held_roles(user):
+            return self.none()
+        provinces = Office.objects.filter(reach(user)).values("unit__province")
+        return self.filter(models.Q(province__isnull=True) | models.Q(province__in=provinces))
+
+
 class Comparison(models.Model):
-    """Two policies on the same inputs of today, simulated: who gains, who loses. Changes nothing else."""
+    """A policy simulated on today's inputs, or two of them side by side. Changes nothing but its own result."""
 
     one = models.ForeignKey(
         AllocationPolicy, on_delete=models.PROTECT, related_name="+", verbose_name="chính sách thứ nhất"
     )
+    # Empty: the one policy is simulated alone.
     other = models.ForeignKey(
-        AllocationPolicy, on_delete=models.PROTECT, related_name="+", verbose_name="chính sách thứ hai"
+        AllocationPolicy,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name="chính sách thứ hai",
     )
     province = models.ForeignKey(
         AdministrativeUnit,
@@ -118,9 +145,15 @@ class Comparison(models.Model):
     asked_by = person("người chạy thử", required=True)
     result = models.JSONField("kết quả", default=dict, blank=True)
 
+    objects = ComparisonQuerySet.as_manager()
+
     class Meta:
-        verbose_name = "so sánh chính sách"
-        verbose_name_plural = "so sánh chính sách"
+        verbose_name = "chạy thử chính sách"
+        verbose_name_plural = "chạy thử chính sách"
 
     def __str__(self):
-        return f"{self.one} – {self.other}"
+        return f"{self.one} – {self.other}" if self.other_id else str(self.one)
+
+    @property
+    def scope_name(self) -> str:
+        return self.province.full_name if self.province_id else "Toàn quốc"

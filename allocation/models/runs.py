@@ -38,6 +38,10 @@ class AllocationRun(models.Model):
         COMMITTED = "committed", "Đã phân bổ"
         REJECTED = "rejected", "Bị bác"
 
+    class Purpose(models.TextChoices):
+        MAIN = "main", "Đợt chính"
+        TOP_UP = "top_up", "Đợt bổ sung: danh sách đến muộn, khiếu nại, máy trả lại, máy đổi"
+
     class Source(models.TextChoices):
         PUBLIC_DRAW = "public_draw", "Kết quả xổ số kiến thiết công khai"
         BEACON = "beacon", "Nguồn số ngẫu nhiên công cộng"
@@ -78,6 +82,8 @@ class AllocationRun(models.Model):
         verbose_name="phạm vi",
         help_text="Bỏ trống là đợt toàn quốc.",
     )
+    # A main run holds back what the policy reserves; a top-up run gives it out.
+    purpose = models.CharField("loại đợt", max_length=6, choices=Purpose, default=Purpose.MAIN)
     state = models.CharField("trạng thái", max_length=10, choices=State, default=State.OPENED)
     # What was announced before the freeze was sealed.
     source = models.CharField(
@@ -169,6 +175,14 @@ class AllocationRun(models.Model):
     @property
     def is_live(self) -> bool:
         return self.state in self.LIVE
+
+    @property
+    def is_top_up(self) -> bool:
+        return self.purpose == self.Purpose.TOP_UP
+
+    @property
+    def is_three_parties(self) -> bool:
+        return self.source == self.Source.THREE_PARTIES
 
     @property
     def scope_name(self) -> str:
@@ -286,3 +300,47 @@ class Proposed(models.Model):
 
     def __str__(self):
         return f"{self.device_id} → {self.student_id}"
+
+
+class Ranking(models.Model):
+    """Where an applicant stands in a run once its draw is known: in rank order, and among those who wait.
+
+    Who is next when a device comes free is read from here, so that nobody picks.
+    """
+
+    pk = models.CompositePrimaryKey("run", "student")
+    run = models.ForeignKey(
+        AllocationRun,
+        on_delete=models.PROTECT,
+        related_name="rankings",
+        db_constraint=False,
+        db_index=False,
+        verbose_name="đợt",
+    )
+    student = models.ForeignKey(
+        Student,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+        verbose_name="học sinh",
+    )
+    locality = models.SmallIntegerField("địa phương")
+    group = models.SmallIntegerField("đối tượng")
+    place = models.SmallIntegerField("thứ trong hộ")
+    position = models.IntegerField("thứ tự trong đợt")  # from 1
+    # Place among the unserved, from 1, nationwide and in the province; 0 for who is served.
+    queue = models.IntegerField("thứ tự chờ, toàn đợt")
+    queue_in_province = models.IntegerField("thứ tự chờ, trong tỉnh")
+
+    class Meta:
+        verbose_name = "thứ tự trong đợt"
+        verbose_name_plural = "thứ tự trong đợt"
+        indexes = [models.Index(fields=["run", "position"], name="ranking_by_position")]
+
+    def __str__(self):
+        return f"{self.student_id}: {self.position}"
+
+    @property
+    def tier(self) -> str:
+        return f"{self.locality}.{self.group}.{self.place}"

@@ -1,38 +1,46 @@
-"""Policies: versions, publishing, and two of them side by side on the same inputs."""
+"""Policies: versions, publishing, and trying one or two of them on today's inputs."""
+
+from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.forms import Form
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
-from allocation import perms, rules, services
-from allocation.forms import ComparisonForm, PolicyForm
+from allocation import comparing, perms, rules, services
+from allocation.forms import PolicyForm, TrialForm
 from allocation.models import AllocationPolicy, Comparison
-from allocation.views.runs import difference_rows
+from allocation.views import proposal
+from allocation.views.runs import policy_rows
 from common import clock
+from common.exports import csv_response
 from common.models import Job
 from common.refusals import refusals_on
-from common.templatetags.vi import format_number
-from schools.models import AdministrativeUnit
 
 
 @perms.reader
 @require_GET
 def policy_list(request: HttpRequest) -> HttpResponse:
-    policies = AllocationPolicy.objects.select_related("phase", "published_by").order_by(
+    policies = AllocationPolicy.objects.select_related("phase", "drafted_by", "published_by").order_by(
         "phase__code", "-version"
     )
+    may_publish = perms.policy_approver.test(request.user)
     return render(
         request,
         "allocation/policies.html",
         {
             "policies": [
-                (policy, [rules.GROUP_NAMES.get(name, name) for name in policy.rules["groups"]])
+                (
+                    policy,
+                    [rules.GROUP_NAMES.get(name, name) for name in policy.rules["groups"]],
+                    may_publish and policy.drafted_by_id != request.user.pk,
+                )
                 for policy in policies
             ],
             "may_draft": perms.policy_clerk.test(request.user),
-            "may_publish": perms.policy_approver.test(request.user),
+            "may_publish": may_publish,
         },
     )
 
@@ -42,47 +50,67 @@ def policy_new(request: HttpRequest) -> HttpResponse:
     form = PolicyForm(request.POST or None)
     if form.is_valid():
         with refusals_on(form):
-            policy = services.draft_policy(by=request.user, **form.cleaned_data)
+            policy = services.draft_policy(by=request.user, at=clock.now(), **form.cleaned_data)
         if not form.errors:
-            messages.success(request, f"Đã lưu «{policy}». Lãnh đạo công bố thì mới dùng được cho một đợt.")
+            messages.success(
+                request,
+                f"Đã lưu bản nháp «{policy}». Một lãnh đạo khác công bố thì mới dùng được cho một đợt.",
+            )
             return redirect("allocation:policies")
-    return render(request, "allocation/policy_new.html", {"form": form})
+    return render(request, "allocation/policy_new.html", {"form": form}, status=422 if form.errors else 200)
 
 
 @perms.policy_approver
 def policy_publish(request: HttpRequest, pk: int) -> HttpResponse:
-    policy = get_object_or_404(AllocationPolicy.objects.select_related("phase"), pk=pk, published_at=None)
-    form = ComparisonForm(request.POST or None)
-    if request.method == "POST":
-        form.full_clean()
-        form.errors.clear()
+    policy = get_object_or_404(
+        AllocationPolicy.objects.select_related("phase", "drafted_by"), pk=pk, published_at=None
+    )
+    if policy.drafted_by_id == request.user.pk:
+        raise Http404
+    form = Form(request.POST if request.method == "POST" else None)
+    if form.is_valid():
         with refusals_on(form):
             services.publish_policy(by=request.user, policy=policy, at=clock.now())
         if not form.errors:
             messages.success(request, f"Đã công bố «{policy}». Dấu vết của chính sách nằm trong sổ cái.")
             return redirect("allocation:policies")
-    groups = [rules.GROUP_NAMES.get(name, name) for name in policy.rules["groups"]]
+    before = policy.phase.policies.filter(published_at__isnull=False).order_by("-version").first()
     return render(
-        request, "allocation/policy_publish.html", {"policy": policy, "groups": groups, "form": form}
+        request,
+        "allocation/policy_publish.html",
+        {"policy": policy, "rows": policy_rows(policy), "before": before, "form": form},
+        status=422 if form.errors else 200,
     )
 
 
+# --- trials --------------------------------------------------------------------------------------------------
+
+
 @perms.reader
-def comparison_new(request: HttpRequest) -> HttpResponse:
-    form = ComparisonForm(request.POST or None)
+def trial_new(request: HttpRequest) -> HttpResponse:
+    form = TrialForm(request.POST or None, user=request.user, initial=request.GET.dict())
     if form.is_valid():
         with refusals_on(form):
-            row = services.ask_comparison(by=request.user, at=clock.now(), **form.cleaned_data)
+            row = comparing.ask_comparison(by=request.user, at=clock.now(), **form.cleaned_data)
         if not form.errors:
             return redirect("allocation:comparison", pk=row.pk)
-    return render(request, "allocation/comparison_new.html", {"form": form})
+    recent = Comparison.objects.for_user(request.user).select_related(
+        "one__phase", "other__phase", "province", "asked_by"
+    )
+    return render(
+        request,
+        "allocation/trial_new.html",
+        {"form": form, "recent": recent.order_by("-pk")[:10]},
+        status=422 if form.errors else 200,
+    )
 
 
 @perms.reader
 @require_GET
 def comparison(request: HttpRequest, pk: int) -> HttpResponse:
     """The result, or how far it is; htmx asks again for the part that moves."""
-    row = get_object_or_404(Comparison.objects.select_related("one__phase", "other__phase"), pk=pk)
+    rows = Comparison.objects.for_user(request.user).select_related("one__phase", "other__phase", "province")
+    row = get_object_or_404(rows, pk=pk)
     job = Job.objects.for_subject(row).first()
     address = reverse("allocation:comparison", args=[pk])
     finished = bool(row.result) or (job is not None and job.state == Job.State.FAILED)
@@ -93,24 +121,63 @@ def comparison(request: HttpRequest, pk: int) -> HttpResponse:
         "done": job.done_rows if job else 0,
         "total": job.total_rows if job else None,
         "is_finished": finished,
-        "result_href": address,
+        "result_href": address if finished else "",
         "error": job.message if job and job.state == Job.State.FAILED else "",
     }
     if request.htmx:
         return render(request, "components/progress.html", progress)
     context = {"comparison": row, "progress": progress}
     if row.result:
-        units = {unit.public_code: unit for unit in AdministrativeUnit.objects.provinces()}
-        context["rows"] = [
-            [
-                rules.GROUP_NAMES[group].capitalize(),
-                *(format_number(row.result[side]["served"].get(group, 0)) for side in ("one", "other")),
-                *(format_number(row.result[side]["unmet"].get(group, 0)) for side in ("one", "other")),
-            ]
-            for group in dict.fromkeys([*row.result["one"]["served"], *row.result["other"]["served"]])
-        ]
-        context["difference"] = difference_rows(
-            [d for d in row.result["difference"] if d["served"] != d["served_before"]], units
-        )
-        context["starving"] = rules.starvation(row.result["other"]["served"], row.result["other"]["unmet"])
+        context |= proposal.figures_context(row.result["one"])
+        if row.other:
+            context |= comparison_context(row)
     return render(request, "allocation/comparison.html", context)
+
+
+def comparison_context(row: Comparison) -> dict[str, Any]:
+    """Both results side by side and, per province and group, who gains and who loses."""
+    one, other = row.result["one"], row.result["other"]
+    units = proposal.units_of(one) | proposal.units_of(other)
+    names = {code: unit.full_name for code, unit in units.items()}
+    return {
+        "sentences": rules.comparison_words(row.result["cells"], names),
+        "side_columns": [
+            "Đối tượng", "Có máy, thứ nhất", "Có máy, thứ hai", "Còn thiếu, thứ nhất", "Còn thiếu, thứ hai",
+        ],
+        "side_rows": [
+            [
+                rules.group_title(group),
+                *proposal.numbers(
+                    *(side[figure].get(group, 0) for figure in ("served", "unmet") for side in (one, other))
+                ),
+            ]
+            for group in dict.fromkeys([*one["served"], *other["served"]])
+        ],
+        "cell_columns": ["Tỉnh, đối tượng", "Em có thêm máy", "Em mất lượt", "Thêm, bớt"],
+        "cell_rows": [cell_row(cell, names) for cell in row.result["cells"]],
+        "starving_other": rules.starvation(other["served"], other["unmet"]),
+    }  # fmt: skip
+
+
+def cell_row(cell: dict[str, Any], names: dict[str, str]) -> list[str]:
+    place = f"{names.get(cell['province'], cell['province'])}, {rules.GROUP_NAMES[cell['group']]}"
+    change = rules.signed(cell["gain"] - cell["lose"])
+    return [place, *proposal.numbers(cell["gain"], cell["lose"]), change]
+
+
+@perms.reader
+@require_GET
+def comparison_csv(request: HttpRequest, pk: int) -> HttpResponse:
+    """Who gains and who loses, per province and group."""
+    rows = Comparison.objects.for_user(request.user).exclude(other=None)
+    row = get_object_or_404(rows, pk=pk)
+    if not row.result:
+        raise Http404
+    return csv_response(
+        f"so-sanh-{row.pk}.csv",
+        ["Tỉnh (mã)", "Đối tượng", "Em có thêm máy", "Em mất lượt"],
+        (
+            [cell["province"], rules.GROUP_NAMES[cell["group"]], cell["gain"], cell["lose"]]
+            for cell in row.result["cells"]
+        ),
+    )

@@ -1,6 +1,7 @@
 """A run for everyone: aggregates by the disclosure rules, and the draw recomputed in the reader's browser."""
 
 from django.conf import settings
+from django.core.paginator import Paginator
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
@@ -8,6 +9,7 @@ from django.views.decorators.http import require_GET
 from allocation import rules
 from allocation.models import AllocationRun
 from allocation.proposing import totals_by
+from common import clock
 from common.access import public
 from common.templatetags.vi import format_number
 from ledger.disclosure import suppress, suppress_table
@@ -18,20 +20,39 @@ State = AllocationRun.State
 
 def announced():
     """Runs that the public knows of: from the freeze on, which is an entry of the ledger."""
-    return AllocationRun.objects.filter(frozen_at__isnull=False).select_related("policy__phase", "province")
+    return AllocationRun.objects.filter(frozen_at__isnull=False).select_related(
+        "policy__phase", "province", "seed_kept_from"
+    )
 
 
 @public
 @require_GET
 def run_list(request: HttpRequest) -> HttpResponse:
-    return render(request, "allocation/public_runs.html", {"runs": announced().order_by("-pk")[:100]})
+    """Runs since their freeze, and above them the draws that are to come: announced before anything is frozen."""
+    live = AllocationRun.objects.filter(state__in=[State.OPENED, State.FROZEN]).select_related("province")
+    return render(
+        request,
+        "allocation/public_runs.html",
+        {
+            "page": Paginator(announced().order_by("-pk"), 50).get_page(request.GET.get("trang")),
+            "announced": live.filter(draw_at__gt=clock.now()).order_by("draw_at"),
+        },
+    )
 
 
 @public
 @require_GET
 def run_page(request: HttpRequest, code: str) -> HttpResponse:
     run = get_object_or_404(announced(), code=code)
-    context = {"run": run}
+    context = {
+        "run": run,
+        "is_overdue": run.state == State.FROZEN and run.draw_at <= clock.now(),
+        "parties": rules.parties(run.commitments, run.randomness if run.seed else ""),
+        "randomness_hex": run.randomness.encode().hex(),
+        "group_names": [rules.GROUP_NAMES[name] for name in run.policy.rules["groups"]],
+        "places": AdministrativeUnit.objects.provinces().values_list("public_code", "full_name"),
+        "log_url": f"{settings.PUBLIC_URL}/ledger",
+    }
     if run.state == State.COMMITTED:
         context |= public_figures(run)
     return render(request, "allocation/public_run.html", context)
@@ -53,11 +74,12 @@ def public_figures(run: AllocationRun) -> dict:
     if waterline:
         words = rules.tier_words(tuple(map(int, waterline.split("."))), run.summary["policy_groups"])
     return {
+        "group_columns": ["Đối tượng", "Em có máy", "Còn chờ"],
+        "province_columns": ["Tỉnh", "Em có máy", "Còn chờ"],
         "waterline": waterline,
         "waterline_words": words,
         "group_rows": [
-            [rules.GROUP_NAMES[name].capitalize(), shown(served[name]), shown(unmet[name])]
-            for name in by_group
+            [rules.group_title(name), shown(served[name]), shown(unmet[name])] for name in by_group
         ],
         "province_rows": [
             [names.get(code, code), shown(row["served"]), shown(row["unmet"])] for code, row in table.items()

@@ -1,4 +1,4 @@
-"""Taking an allocation back: asked with reason and notice by one official, decided by another."""
+"""Taking back: one allocation, or as many as the supply was cut by. Asked by one official, decided by another."""
 
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -6,29 +6,37 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET
 
-from allocation import perms, services
-from allocation.forms import RevocationForm
-from allocation.models import Allocation, Revocation
+from accounts.services import record_reading
+from allocation import notices, perms, taking_back
+from allocation.forms import DecisionForm, ReductionForm, RevocationForm
+from allocation.models import Allocation, Reduction, Revocation
+from allocation.views.runs import run_of
 from common import clock
 from common.refusals import refusals_on
-from schools.reach import reach
+
+CODE_LENGTH = 40
 
 
-def in_scope(user):
-    return Revocation.objects.filter(
-        reach(user, through="allocation__student__school__office__")
-    ).select_related(
-        "allocation__device", "allocation__run", "allocation__student__school__office", "requested_by"
+def revocations_of(user):
+    return Revocation.objects.for_user(user).select_related(
+        "allocation__device",
+        "allocation__run",
+        "allocation__student__school__office",
+        "requested_by",
+        "approved_by",
+        "refused_by",
+        "reduction",
     )
 
 
-@perms.reader
+@perms.visitor
 @require_GET
 def revocation_list(request: HttpRequest) -> HttpResponse:
-    page = Paginator(in_scope(request.user).order_by("-pk"), 25).get_page(request.GET.get("trang"))
+    page = Paginator(revocations_of(request.user).order_by("-pk"), 25).get_page(request.GET.get("trang"))
+    may_ask = perms.clerk.test(request.user)
     allocations = None
-    code = request.GET.get("may", "").replace("-", "").strip().upper()
-    if code:
+    code = request.GET.get("may", "").replace("-", "").replace(" ", "").upper()[:CODE_LENGTH]
+    if code and may_ask:
         allocations = (
             Allocation.objects.for_user(request.user)
             .live()
@@ -38,7 +46,7 @@ def revocation_list(request: HttpRequest) -> HttpResponse:
     return render(
         request,
         "allocation/revocations.html",
-        {"page": page, "asked": code, "allocations": allocations, "may_ask": perms.clerk.test(request.user)},
+        {"page": page, "asked": code, "allocations": allocations, "may_ask": may_ask},
     )
 
 
@@ -53,32 +61,129 @@ def revocation_new(request: HttpRequest, allocation: int) -> HttpResponse:
     form = RevocationForm(request.POST or None)
     if form.is_valid():
         with refusals_on(form):
-            services.request_revocation(
+            taking_back.request_revocation(
                 by=request.user, allocation=found, at=clock.now(), **form.cleaned_data
             )
         if not form.errors:
             messages.success(request, "Đã gửi đề nghị thu hồi. Một lãnh đạo khác sẽ quyết định.")
             return redirect("allocation:revocations")
-    return render(request, "allocation/revocation_new.html", {"allocation": found, "form": form})
+    return render(
+        request,
+        "allocation/revocation_new.html",
+        {"allocation": found, "form": form},
+        status=422 if form.errors else 200,
+    )
 
 
-@perms.approver
-def revocation_decide(request: HttpRequest, pk: int) -> HttpResponse:
-    revocation = get_object_or_404(in_scope(request.user), pk=pk)
-    if not perms.can_decide_revocation(request.user, revocation):
-        raise Http404
-    form = RevocationForm(instance=revocation)
+@perms.visitor
+def revocation_page(request: HttpRequest, pk: int) -> HttpResponse:
+    """One request: its notice for school and family, the log of the mail, and the decision for who may take it."""
+    revocation = get_object_or_404(revocations_of(request.user), pk=pk)
+    may_decide = perms.can_decide_revocation(request.user, revocation)
+    form = DecisionForm(request.POST or None)
     if request.method == "POST":
-        form = RevocationForm({"reason": revocation.reason, "notice": revocation.notice})
-        form.full_clean()
+        if not may_decide:
+            raise Http404
+        if form.is_valid():
+            agree = form.cleaned_data["quyet_dinh"] == "dong-y"
+            with refusals_on(form):
+                taking_back.decide_revocation(
+                    by=request.user, revocation=revocation, agree=agree, at=clock.now()
+                )
+            if not form.errors:
+                code = revocation.allocation.device.code
+                messages.success(
+                    request,
+                    f"Đã thu hồi phân bổ máy {code}; thông báo được gửi cho nhà trường."
+                    if agree
+                    else f"Đã ghi: không đồng ý thu hồi phân bổ máy {code}. Em vẫn được nhận máy.",
+                )
+                return redirect("allocation:revocation", pk=pk)
+    named = perms.sees_names(request.user)
+    child = revocation.allocation.student
+    if named:
+        record_reading(
+            by=request.user, subject_type="schools.student", subject_id=child.pk, fields="họ tên, lớp",
+            reason="thu hồi phân bổ", row_count=1,
+        )  # fmt: skip
+    return render(
+        request,
+        "allocation/revocation.html",
+        {
+            "revocation": revocation,
+            "child": child,
+            "named": named,
+            "may_decide": may_decide,
+            "form": form,
+            "mails": list(notices.log_of(revocation.reduction or revocation)),
+        },
+        status=422 if form.errors else 200,
+    )
+
+
+# --- the supply was cut ----------------------------------------------------------------------------------------
+
+
+@perms.clerk
+def reduction_new(request: HttpRequest, code: str) -> HttpResponse:
+    run = run_of(request, code)
+    if not perms.can_ask_reduction(request.user, run):
+        raise Http404
+    form = ReductionForm(request.POST or None)
+    if form.is_valid():
         with refusals_on(form):
-            services.decide_revocation(
-                by=request.user,
-                revocation=revocation,
-                agree=request.POST.get("quyet-dinh") == "dong-y",
-                at=clock.now(),
+            reduction = taking_back.request_reduction(
+                by=request.user, run=run, at=clock.now(), **form.cleaned_data
             )
         if not form.errors:
-            messages.success(request, "Đã ghi quyết định.")
-            return redirect("allocation:revocations")
-    return render(request, "allocation/revocation_decide.html", {"revocation": revocation, "form": form})
+            messages.success(request, "Đã gửi đề nghị cắt giảm. Một lãnh đạo khác sẽ quyết định.")
+            return redirect("allocation:reduction", pk=reduction.pk)
+    return render(
+        request,
+        "allocation/reduction_new.html",
+        {"run": run, "form": form},
+        status=422 if form.errors else 200,
+    )
+
+
+@perms.reader
+def reduction_page(request: HttpRequest, pk: int) -> HttpResponse:
+    """One reduction: what it would take and from how many, the decision, and afterwards whom it met."""
+    reduction = get_object_or_404(
+        Reduction.objects.for_user(request.user).select_related(
+            "run__province", "run__policy", "requested_by", "approved_by", "refused_by"
+        ),
+        pk=pk,
+    )
+    may_decide = perms.can_decide_reduction(request.user, reduction)
+    form = DecisionForm(request.POST or None)
+    if request.method == "POST":
+        if not may_decide:
+            raise Http404
+        if form.is_valid():
+            agree = form.cleaned_data["quyet_dinh"] == "dong-y"
+            with refusals_on(form):
+                taking_back.decide_reduction(
+                    by=request.user, reduction=reduction, agree=agree, at=clock.now()
+                )
+            if not form.errors:
+                messages.success(
+                    request,
+                    f"Đã cắt giảm {reduction.count} máy; thông báo được gửi cho các trường."
+                    if agree
+                    else "Đã ghi: không đồng ý cắt giảm. Không phân bổ nào thay đổi.",
+                )
+                return redirect("allocation:reduction", pk=pk)
+    return render(
+        request,
+        "allocation/reduction.html",
+        {
+            "reduction": reduction,
+            "run": reduction.run,
+            "may_decide": may_decide,
+            "form": form,
+            "met": revocations_of(request.user).filter(reduction=reduction).count(),
+            "mails": list(notices.log_of(reduction)),
+        },
+        status=422 if form.errors else 200,
+    )

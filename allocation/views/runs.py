@@ -4,47 +4,52 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
+from django.db.models import Exists, OuterRef, Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
-from allocation import perms, proposing, rules, services
+from allocation import perms, rules, services
 from allocation.forms import RandomnessForm, RejectForm, RunForm
-from allocation.models import Allocation, AllocationRun
+from allocation.models import Allocation, AllocationPolicy, AllocationRun
+from allocation.views import proposal
 from common import clock
-from common.charts import tile_map
+from common.access import may_open
 from common.exports import csv_response
 from common.models import Job
 from common.refusals import refusals_on
-from common.templatetags.vi import format_number
 from donations.models import Device
-from schools.models import AdministrativeUnit, School, Student
+from schools.models import Student
+from schools.reach import reach
 
 State = AllocationRun.State
+# Need, allocated, sent and received by province stand there: what moves is not known on this floor.
+MINISTRY = "/dieu-hanh/"
 DONE_STEPS = [State.OPENED, State.FROZEN, State.SEEDED, State.PROPOSED, State.APPROVED, State.COMMITTED]
 
 
 def run_of(request: HttpRequest, code: str) -> AllocationRun:
     """The run within this person's scope, or 404."""
-    runs = AllocationRun.objects.for_user(request.user).select_related("policy__phase", "province")
+    runs = AllocationRun.objects.for_user(request.user).select_related(
+        "policy__phase", "province", "seed_kept_from"
+    )
     return get_object_or_404(runs, code=code)
 
 
-@perms.reader
+@perms.visitor
 @require_GET
 def run_list(request: HttpRequest) -> HttpResponse:
-    runs = (
-        AllocationRun.objects.for_user(request.user)
-        .select_related("policy__phase", "province")
-        .order_by("-pk")
-    )
-    page = Paginator(runs, 25).get_page(request.GET.get("trang"))
-    waiting = Student.objects.filter(state=Student.State.APPROVED, has_device=False).exclude(
-        allocations__in=Allocation.objects.live()
-    )
-    stock = Device.objects.filter(state=Device.State.ACCEPTED).exclude(
-        allocations__in=Allocation.objects.live()
+    """The runs in scope; above them what waits and what is there, for the places this person reaches."""
+    runs = AllocationRun.objects.for_user(request.user).select_related("policy__phase", "province")
+    reads_runs = perms.reader.test(request.user)
+    if not reads_runs:  # a school meets a run with its own students only, once it is frozen
+        runs = runs.filter(frozen_at__isnull=False)
+    page = Paginator(runs.order_by("-pk"), 25).get_page(request.GET.get("trang"))
+    waiting = Student.objects.filter(reach(request.user, through="school__office__")).filter(
+        ~Exists(Allocation.objects.live().filter(student=OuterRef("pk"))),
+        state=Student.State.APPROVED,
+        has_device=False,
     )
     return render(
         request,
@@ -52,10 +57,27 @@ def run_list(request: HttpRequest) -> HttpResponse:
         {
             "page": page,
             "waiting": waiting.count(),
-            "stock": stock.count(),
+            "stock": stock_rows(request.user) if reads_runs else [],
+            "reads_runs": reads_runs,
             "may_open": perms.clerk.test(request.user),
         },
     )
+
+
+def stock_rows(user) -> list[tuple[str, int]]:
+    """Accepted devices without an allocation: for the provinces in scope, and free ones for who runs the nation."""
+    stock = Device.objects.filter(state=Device.State.ACCEPTED).filter(
+        ~Exists(Allocation.objects.live().filter(device=OuterRef("pk")))
+    )
+    provinces, is_national = perms.scopes_to_try(user)
+    earmarked = stock.filter(
+        Q(earmark_unit__province__in=provinces) | Q(earmark_school__province__in=provinces)
+    )
+    rows = [("Máy dành riêng, trong kho, chưa phân bổ", earmarked.count())]
+    if is_national:
+        free = stock.filter(earmark_unit=None, earmark_school=None)
+        rows.insert(0, ("Máy chung, trong kho, chưa phân bổ", free.count()))
+    return rows
 
 
 @perms.clerk
@@ -69,7 +91,7 @@ def run_open(request: HttpRequest) -> HttpResponse:
                 request, f"Đã mở đợt {run.code}. Nguồn ngẫu nhiên đã công bố; giờ có thể chốt dữ liệu."
             )
             return redirect("allocation:run", code=run.code)
-    return render(request, "allocation/run_open.html", {"form": form})
+    return render(request, "allocation/run_open.html", {"form": form}, status=422 if form.errors else 200)
 
 
 @perms.reader
@@ -82,9 +104,14 @@ def run_page(request: HttpRequest, code: str) -> HttpResponse:
 def run_context(request: HttpRequest, run: AllocationRun, **more: Any) -> dict[str, Any]:
     """Everything the run's page shows; forms with errors come in by `more`."""
     user = request.user
-    job = Job.objects.for_subject(run).first()
+    job = main_job(run)
+    now = clock.now()
     context: dict[str, Any] = {
         "run": run,
+        "is_too_late": run.state == State.OPENED and run.draw_at <= now,
+        "is_draw_due": run.state == State.FROZEN and run.draw_at <= now,
+        "overdue_days": max((now - run.draw_at).days, 0) if run.state == State.FROZEN else 0,
+        "parties": rules.parties(run.commitments, run.randomness if run.seed else ""),
         "job": job,
         "job_runs": job is not None and job.state in (Job.State.QUEUED, Job.State.RUNNING),
         "progress": progress_context(run, job),
@@ -93,17 +120,42 @@ def run_context(request: HttpRequest, run: AllocationRun, **more: Any) -> dict[s
         "may_confirm": perms.can_confirm_randomness(user, run),
         "may_approve": perms.can_approve(user, run),
         "may_reject": perms.can_reject(user, run),
-        "randomness_form": RandomnessForm(),
+        "may_ask_reduction": perms.can_ask_reduction(user, run),
+        "reductions": [
+            (reduction, perms.can_decide_reduction(user, reduction))
+            for reduction in run.reductions.select_related("requested_by").order_by("-pk")
+        ],
+        "randomness_form": RandomnessForm(run=run),
         "reject_form": RejectForm(),
-        "policy_rows": policy_rows(run),
+        "policy_rows": run_rows(run),
+        "may_see_ministry": may_open(user, MINISTRY),
+        "ministry": MINISTRY,
     }
     if run.summary:
-        context |= proposal_context(run)
+        context |= proposal.run_context(run)
+    if run.state == State.OPENED and context["may_prepare"]:
+        context["expected"] = proposal.expected(run, now)
     return context | more
 
 
-def policy_rows(run: AllocationRun) -> list[dict[str, str]]:
-    given = run.policy.rules
+def main_job(run: AllocationRun) -> Job | None:
+    """The newest long step; the queue is written beside and holds nothing up."""
+    return Job.objects.for_subject(run).exclude(kind=services.RANKING_JOB).first()
+
+
+def run_rows(run: AllocationRun) -> list[dict[str, str]]:
+    """What was fixed for a run when it was opened."""
+    return [
+        {"key": "Loại đợt", "value": run.get_purpose_display()},
+        {"key": "Phạm vi", "value": run.scope_name},
+        *policy_rows(run.policy),
+        {"key": "Nguồn ngẫu nhiên", "value": f"{run.get_source_display()}: {run.randomness_source}"},
+    ]
+
+
+def policy_rows(policy: AllocationPolicy) -> list[dict[str, str]]:
+    """A policy in words."""
+    given = policy.rules
     order = (
         "Địa phương Chỉ thị 16 trước, rồi đối tượng"
         if given["locality_first"]
@@ -115,15 +167,14 @@ def policy_rows(run: AllocationRun) -> list[dict[str, str]]:
         else "bốc thăm chung cả nước"
     )
     return [
-        {"key": "Chính sách", "value": str(run.policy)},
+        {"key": "Chính sách", "value": f"{policy}, {policy.phase}"},
         {
             "key": "Đối tượng, theo thứ tự",
             "value": ", ".join(rules.GROUP_NAMES[name] for name in given["groups"]),
         },
         {"key": "Thứ tự xét", "value": order},
-        {"key": "Máy hết giữa một bậc", "value": f"chia {margin}"},
-        {"key": "Phạm vi", "value": run.scope_name},
-        {"key": "Nguồn ngẫu nhiên", "value": f"{run.get_source_display()}: {run.randomness_source}"},
+        {"key": "Máy hết giữa một bậc", "value": f"Chia {margin}"},
+        {"key": "Giữ lại dự phòng", "value": f"{policy.reserve_percent}% số máy chung"},
     ]
 
 
@@ -136,7 +187,7 @@ def step_items(run: AllocationRun) -> list[dict[str, Any]]:
         ("Bốc thăm: hai người nhập và xác nhận", run.confirmed_at, run.confirmed_by),
         ("Lập phương án", run.proposed_at, run.proposed_by),
         ("Người thứ hai phê duyệt", run.approved_at, run.approved_by),
-        ("Ghi phân bổ và sổ cái", run.committed_on_clock_at, None),
+        ("Ghi phân bổ và sổ cái", run.approved_at if run.state == State.COMMITTED else None, None),
     ]
     steps = [
         {
@@ -152,93 +203,6 @@ def step_items(run: AllocationRun) -> list[dict[str, Any]]:
         note = f"{run.get_reject_reason_display()}. {run.reject_note}"
         steps.append({"text": "Đã bác", "at": run.rejected_at, "note": note, "state": "problem"})
     return steps
-
-
-def proposal_context(run: AllocationRun) -> dict[str, Any]:
-    summary = run.summary
-    units = {
-        unit.public_code: unit
-        for unit in AdministrativeUnit.objects.provinces().filter(
-            public_code__in={cell["province"] for cell in summary["cells"]}
-        )
-    }
-    by_province = proposing.totals_by(summary["cells"], "province")
-    by_group = proposing.totals_by(summary["cells"], "group")
-    share = {units[code].code: got / need for code, need, got in by_province if code in units and need}
-    before = (
-        AllocationRun.objects.filter(state=State.COMMITTED, province=run.province, pk__lt=run.pk)
-        .order_by("-pk")
-        .first()
-    )
-    waterline = tuple(map(int, summary["waterline"].split("."))) if summary["waterline"] else None
-    groups = summary["policy_groups"]
-    return {
-        "summary": summary,
-        "columns": ["Tỉnh", "Đủ điều kiện", "Có máy", "Còn thiếu"],
-        "group_columns": ["Đối tượng", "Đủ điều kiện", "Có máy", "Còn thiếu"],
-        "pass_columns": ["Lượt", "Số máy"],
-        "margin_columns": ["Tỉnh", "Còn thiếu trong bậc", "Được chia"],
-        "difference_columns": ["Tỉnh, đối tượng", "Có máy (thêm, bớt)", "Còn thiếu (thêm, bớt)"],
-        "starving": rules.starvation(summary["served"], summary["unmet"]),
-        "waterline_words": rules.tier_words(waterline, groups) if waterline else "",
-        "group_rows": [
-            [rules.GROUP_NAMES[name].capitalize(), *map(format_number, (need, got, need - got))]
-            for name, need, got in by_group
-        ],
-        "province_rows": [
-            [units[code].full_name if code in units else code, *map(format_number, (need, got, need - got))]
-            for code, need, got in by_province
-        ],
-        "map": tile_map(share, title="Tỉ lệ em đủ điều kiện có máy theo phương án", ident="run-map"),
-        "pass_rows": [
-            [name.capitalize(), format_number(summary["by_pass"][key])]
-            for key, name in rules.PASS_NAMES.items()
-        ],
-        "margin_rows": [
-            [units[code].full_name if code in units else code, format_number(need), format_number(got)]
-            for code, need, got in (summary["margin"] or {"provinces": []})["provinces"]
-        ],
-        "idle": idle_rows(summary["idle"]),
-        "before": before,
-        "difference_rows": difference_rows(proposing.difference(summary, before.summary), units)
-        if before
-        else [],
-    }
-
-
-def difference_rows(
-    difference: list[dict[str, Any]], units: dict[str, AdministrativeUnit]
-) -> list[list[str]]:
-    def signed(now: int, then: int) -> str:
-        return f"{format_number(now)} ({'+' if now >= then else '−'}{format_number(abs(now - then))})"
-
-    def name_of(code: str) -> str:
-        return units[code].full_name if code in units else code
-
-    return [
-        [
-            f"{name_of(row['province'])}, {rules.GROUP_NAMES[row['group']]}",
-            signed(row["served"], row["served_before"]),
-            signed(row["unmet"], row["unmet_before"]),
-        ]
-        for row in difference
-    ]
-
-
-def idle_rows(idle: list[list[int]]) -> list[dict[str, Any]]:
-    """Devices that nobody may have, by place, with what to do about it."""
-    schools = School.objects.in_bulk([area for level, area, _ in idle if level == 0])
-    units = AdministrativeUnit.objects.in_bulk([area for level, area, _ in idle if level in (1, 2)])
-    rows = []
-    for level, area, count in idle:
-        if level == 3:
-            place, advice = "Máy chung", "Mọi em đủ điều kiện đã có máy; để dành cho danh sách đến muộn."
-        else:
-            found = schools.get(area) if level == 0 else units.get(area)
-            place = str(found) if found else "Nơi dành riêng"
-            advice = "Đề nghị trường, phòng gửi danh sách, hoặc xin nhà tài trợ chuyển sang nơi khác."
-        rows.append({"place": place, "count": count, "advice": advice})
-    return rows
 
 
 def progress_context(run: AllocationRun, job: Job | None) -> dict[str, Any]:
@@ -262,7 +226,7 @@ def progress_context(run: AllocationRun, job: Job | None) -> dict[str, Any]:
 @require_GET
 def run_progress(request: HttpRequest, code: str) -> HttpResponse:
     run = run_of(request, code)
-    job = Job.objects.for_subject(run).first()
+    job = main_job(run)
     if job is None:
         raise Http404
     return render(request, "components/progress.html", progress_context(run, job))
@@ -284,7 +248,7 @@ def run_freeze(request: HttpRequest, code: str) -> HttpResponse:
 @require_POST
 def run_randomness(request: HttpRequest, code: str) -> HttpResponse:
     run = run_of(request, code)
-    form = RandomnessForm(request.POST)
+    form = RandomnessForm(request.POST, run=run)
     if run.entered_by_id is None or "again" in request.POST:
         service, may = services.enter_randomness, perms.can_prepare(request.user, run)
     else:
@@ -360,12 +324,14 @@ def run_csv(request: HttpRequest, code: str) -> HttpResponse:
     run = run_of(request, code)
     if not run.summary:
         raise Http404
+    names = {code: unit.full_name for code, unit in proposal.units_of(run.summary).items()}
     return csv_response(
         f"phuong-an-{run.code}.csv",
-        ["Tỉnh (mã)", "Đối tượng", "Đủ điều kiện", "Có máy", "Còn thiếu"],
+        ["Tỉnh (mã)", "Tỉnh", "Đối tượng", "Đủ điều kiện", "Có máy", "Còn thiếu"],
         (
             [
                 cell["province"],
+                names.get(cell["province"], ""),
                 rules.GROUP_NAMES[cell["group"]],
                 cell["need"],
                 cell["served"],

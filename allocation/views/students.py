@@ -9,30 +9,17 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from accounts.services import record_reading
-from allocation import explaining, rules
+from allocation import explaining, perms, rules
 from allocation.engine import GROUPS
-from allocation.models import AllocationRun, Applicant
+from allocation.models import Allocation, AllocationRun, Applicant, Ranking
 from allocation.views.runs import run_of
 from common import clock
-from common.pdf import render_pdf
+from common.pdf import pdf_response, render_pdf
+from common.qr import qr_svg_bytes
+from common.templatetags.vi import format_date, format_number
 from common.vietnamese import search_key
-from schools.models import Office, StaffRole, Student
-from schools.perms import staff
-from schools.reach import holds, reach
-
-Role, Kind = StaffRole.Role, Office.Kind
-# Whoever works with children's lists, for the students within reach; an auditor sees no names.
-KINDS = [
-    Kind.PROGRAMME,
-    Kind.MOET,
-    Kind.PROVINCE_DEPARTMENT,
-    Kind.DISTRICT_OFFICE,
-    Kind.SCHOOL,
-    Kind.UNIVERSITY,
-    Kind.AUDIT,
-]
-reads_students = staff(Role.CLERK, Role.APPROVER, Role.MANAGER, Role.AUDITOR, kinds=KINDS)
-prints_slips = staff(Role.CLERK, Role.APPROVER, Role.MANAGER, kinds=KINDS)
+from schools.models import Student
+from schools.reach import reach
 
 
 def students_of(request: HttpRequest, run: AllocationRun) -> QuerySet[Student]:
@@ -40,11 +27,7 @@ def students_of(request: HttpRequest, run: AllocationRun) -> QuerySet[Student]:
     return within.filter(applications__run=run).select_related("school__office")
 
 
-def may_see_names(user) -> bool:
-    return holds(user, Role.CLERK, Role.APPROVER, Role.MANAGER)
-
-
-@reads_students
+@perms.reads_students
 @require_GET
 def applicants(request: HttpRequest, code: str) -> HttpResponse:
     """Students of a run within reach, found by name; 25 a page."""
@@ -56,7 +39,7 @@ def applicants(request: HttpRequest, code: str) -> HttpResponse:
     if asked:
         found = found.filter(search_key__contains=search_key(asked))
     page = Paginator(found, 25).get_page(request.GET.get("trang"))
-    named = may_see_names(request.user)
+    named = perms.sees_names(request.user)
     if named:
         record_reading(
             by=request.user,
@@ -71,13 +54,13 @@ def applicants(request: HttpRequest, code: str) -> HttpResponse:
     )
 
 
-@reads_students
+@perms.reads_students
 @require_GET
 def explanation(request: HttpRequest, code: str, student: int) -> HttpResponse:
     run = run_of(request, code)
     child = get_object_or_404(students_of(request, run), pk=student)
     applicant = Applicant.objects.get(run=run, student=child)
-    named = may_see_names(request.user)
+    named = perms.sees_names(request.user)
     if named:
         record_reading(
             by=request.user, subject_type="schools.student", subject_id=child.pk, fields="họ tên, lớp", reason="",
@@ -87,7 +70,7 @@ def explanation(request: HttpRequest, code: str, student: int) -> HttpResponse:
     rows = [
         {"key": "Học sinh", "value": child.full_name if named else f"Học sinh số {child.pk}"},
         {"key": "Trường", "value": str(child.school)},
-        {"key": "Đối tượng", "value": rules.GROUP_NAMES[GROUPS[applicant.group]].capitalize()},
+        {"key": "Đối tượng", "value": rules.group_title(GROUPS[applicant.group])},
         {
             "key": "Địa phương Chỉ thị 16, học trực tuyến, ngày chốt",
             "value": "Có" if applicant.is_priority else "Không",
@@ -100,14 +83,48 @@ def explanation(request: HttpRequest, code: str, student: int) -> HttpResponse:
             {"key": "Bậc (địa phương . đối tượng . thứ trong hộ)", "value": ".".join(map(str, standing.tier))}
         )
         rows.append({"key": "Số bốc thăm (nhỏ hơn thì trước)", "value": f"{standing.lot[:16]}…"})
+    if standing.ranking:
+        rows += ranking_rows(run, standing.ranking)
+    ended = (
+        Allocation.objects.filter(run=run, student=child, ended_at__isnull=False)
+        .order_by("-ended_at")
+        .first()
+    )
     return render(
         request,
         "allocation/explanation.html",
-        {"run": run, "child": child, "standing": standing, "rows": rows, "named": named},
+        {
+            "run": run,
+            "child": child,
+            "standing": standing,
+            "rows": rows,
+            "ended": f"{ended.get_end_reason_display()}, ngày {format_date(ended.ended_at)}."
+            if ended
+            else "",
+        },
     )
 
 
-@prints_slips
+def ranking_rows(run: AllocationRun, ranking: Ranking) -> list[dict[str, str]]:
+    """Place among all the eligible and, for who waits, in the queue."""
+    rows = [
+        {
+            "key": "Thứ tự trong mọi em đủ điều kiện của đợt",
+            "value": f"{format_number(ranking.position)} trong {format_number(run.applicant_count)} em",
+        }
+    ]
+    if ranking.queue:
+        rows.append(
+            {
+                "key": "Thứ tự trong hàng chờ",
+                "value": f"{format_number(ranking.queue)} của đợt, "
+                f"{format_number(ranking.queue_in_province)} trong tỉnh",
+            }
+        )
+    return rows
+
+
+@perms.prints_slips
 @require_GET
 def slip_classes(request: HttpRequest, code: str) -> HttpResponse:
     """The classes of a run within reach, each with its sheet of slips."""
@@ -124,7 +141,7 @@ def slip_classes(request: HttpRequest, code: str) -> HttpResponse:
     return render(request, "allocation/slip_classes.html", {"run": run, "page": page})
 
 
-@prints_slips
+@perms.prints_slips
 @require_GET
 def slips(request: HttpRequest, code: str) -> HttpResponse:
     """PDF: one slip per family of a class, served or not, with the one-time code and how to check the draw."""
@@ -132,7 +149,7 @@ def slips(request: HttpRequest, code: str) -> HttpResponse:
     children = list(
         students_of(request, run)
         .filter(school_id=whole(request.GET.get("truong")), class_name=request.GET.get("lop", ""))
-        .order_by("sort_key", "pk")[:200]
+        .order_by("sort_key", "pk")
     )
     if not children or run.frozen_at is None:
         raise Http404
@@ -149,19 +166,22 @@ def slips(request: HttpRequest, code: str) -> HttpResponse:
             "run": run.code,
             "source": run.randomness_source,
             "draw_at": f"{run.draw_at.astimezone():%H:%M ngày %d/%m/%Y}",
-            "root": run.frozen_root,
-            "address": address,
+            "address": address.removeprefix("https://").removeprefix("http://"),
             "school": str(children[0].school),
             "class_name": children[0].class_name,
             "slips": [
-                {"name": child.full_name, "code": explaining.spell(codes[child.pk])} for child in children
+                {
+                    "name": child.full_name,
+                    "code": explaining.spell(codes[child.pk]),
+                    # After «#» nothing reaches a server: the code stays with the family.
+                    "qr": qr_svg_bytes(f"{address}#{codes[child.pk]}", mask=0).decode(),
+                }
+                for child in children
             ],
         },
         at=clock.now(),
     )
-    response = HttpResponse(pdf, content_type="application/pdf")
-    response["Content-Disposition"] = f'inline; filename="phieu-boc-tham-{run.code}.pdf"'
-    return response
+    return pdf_response(f"phieu-boc-tham-{run.code}.pdf", pdf)
 
 
 def whole(text: str | None) -> int:

@@ -224,6 +224,7 @@ SHARED = {
     "van-chuyen/thu-hoi/": "recalls are national orders of the programme and the ministry",
     "phan-bo/chinh-sach/": "policies are national and published",
     "phan-bo/so-sanh/": "comparisons count, they name nobody",
+    "phan-bo/cat-giam/<int:pk>": "tested with two provinces in test_allocation_pages",
     "phan-bo/thu-hoi/<int:pk>": "tested with two provinces in test_allocation_pages",
     "kho/tieu-chi/": "criteria are national and published",
     "kho/cam-ket/": "any warehouse may receive what a donor brings",

@@ -65,12 +65,12 @@ def give_up(world, record, reason="declined"):
 def test_the_next_by_group_and_then_by_draw(world, record):
     with transaction.atomic():
         first, second, near = make_students(world, world.schools[0], 3, start=50)
-    apply(world, near, "AAAA", group=1)
-    apply(world, first, "BBBB")
-    apply(world, second, "CCCC")
+    apply(world, near, "a" * 16, group=1)
+    apply(world, first, "b" * 16)
+    apply(world, second, "c" * 16)
     draw = {
         student: lot_number(bytes.fromhex(SEED), code)
-        for student, code in ((first, "BBBB"), (second, "CCCC"))
+        for student, code in ((first, "b" * 16), (second, "c" * 16))
     }
     chosen = give_up(world, record)
     assert chosen.student == min(draw, key=draw.get)
@@ -87,7 +87,7 @@ def test_the_next_by_group_and_then_by_draw(world, record):
 def test_a_substitute_at_another_school_gets_it_by_shipment(world, record):
     with transaction.atomic():
         (other,) = make_students(world, world.schools[1], 1, start=60)
-    apply(world, other, "DDDD")
+    apply(world, other, "d" * 16)
     assert give_up(world, record).student == other
     (shipment,) = plan_shipments(by=world.people["school"], at=AT, offices=[world.schools[0].office])
     assert shipment.to_office == world.district_office
