@@ -171,7 +171,7 @@ def codes_in(way: list[PublicEntry]) -> set[str]:
 def place(code: str, names: Mapping[str, str]) -> str:
     """An office or area as people call it; its code where the log has no name for it."""
     if code == "VN":
-        return _("cả nước")
+        return _("một nơi trong cả nước")
     name = names.get(code, code)
     # Inside a sentence: "ở tỉnh Yên Bái".
     return name[0].lower() + name[1:] if name.startswith(UNIT_WORDS) else name

@@ -9,6 +9,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 
 from common.clock import now, today
 from common.refusals import refusals_on
+from common.templatetags.vi import vi_iso
 from delivery import perms, services
 from delivery.forms import CorrectForm, EraseForm, PrivacyAnswerForm
 from ledger import privacy, trace, words
@@ -53,8 +54,12 @@ def _form(request: HttpRequest, row: PrivacyRequest):
         return EraseForm(data, handovers=services.handovers_of(row.device))
     way = trace.device_way(row.device)
     names = trace.names_of(words.codes_in(way))
+    area = next((entry.body["area"] for entry in reversed(way) if "area" in entry.body), None)
     entries = [
-        (entry.eid, f"{entry.body['d']} – {words.sentence(entry.body, names)} (mục {entry.index})")
+        (
+            entry.eid,
+            f"{vi_iso(entry.body['d'])} – {words.sentence(entry.body, names, area)} (mục {entry.index})",
+        )
         for entry in reversed(way)
         if entry.body["t"] != "correction"
     ]

@@ -4,6 +4,8 @@ Left behind, because the programme's accounts and the public log's proof of elig
 its school, its group and what was decided. Nothing that is left names or describes it.
 """
 
+from typing import Any
+
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 
@@ -27,7 +29,7 @@ def traces_of(student: Student) -> Traces:
     """What this child could be recognised by in a free text; to be asked for before `erase_student`."""
     words = [student.full_name, student.code]
     if student.identity_sealed:
-        words.append(crypto.unseal(student.identity_sealed).decode())
+        words.append(crypto.unseal(bytes(student.identity_sealed)).decode())
     return Traces(tuple(word for word in words if word and word != ERASED))
 
 
@@ -44,7 +46,7 @@ def erase_student(*, by: User, student: Student) -> list[str]:
     if found.full_name == ERASED:
         raise ValidationError("Thông tin của em này đã được xoá trước đây.")
     traces = traces_of(found)
-    values = {
+    values: dict[str, Any] = {
         "student": found.pk, "identity": found.identity_index, "search_key": found.search_key or None,
         "born_on": found.born_on, "mark": ERASED, "kind": "schools.student",
         "pattern": traces.pattern,

@@ -30,4 +30,4 @@ def reveal_identity(*, by: User, holder: Student | ListRow, reason: str) -> str:
     record_reading(
         by=by, subject_type=holder._meta.label_lower, subject_id=holder.pk, fields=FIELD, reason=reason
     )
-    return crypto.unseal(holder.identity_sealed).decode()
+    return crypto.unseal(bytes(holder.identity_sealed)).decode()
