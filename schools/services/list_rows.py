@@ -101,13 +101,15 @@ def changes_of(row: ListRow) -> list[tuple[str, str, str]]:
         ("has_device", "Có" if student.has_device else "Không", "Có" if row.has_device else ""),
     ]
     # An empty cell changes nothing.
-    found = [(TITLES[key], before, after) for key, before, after in pairs if after and before != after]
+    found = [
+        (TITLES[key], str(before), str(after)) for key, before, after in pairs if after and before != after
+    ]
     if row.household_key and student.household_key != row.household_key:
         found.append((TITLES["household_code"], "hộ khác", row.household_code))
     if row.identity_index and bytes(student.identity_index or b"") != bytes(row.identity_index):
         found.append((TITLES["identity"], "số khác" if student.identity_index else "chưa có", "số trong tệp"))
     if student.state in (Student.State.LEFT, Student.State.OUT_OF_GROUP):
-        found.append(("Trạng thái", states[student.state], states[Student.State.LISTED]))
+        found.append(("Trạng thái", str(states[student.state]), str(states[Student.State.LISTED])))
     return found
 
 
