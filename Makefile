@@ -38,7 +38,7 @@ lock: $(READY) ## ghim lại phiên bản các gói theo pyproject.toml
 	@$(BIN)/uv pip compile --universal --generate-hashes --python-version 3.11 --no-header --no-annotate --no-emit-index-url --quiet --group dev pyproject.toml -o requirements.lock
 
 reset: ## xóa môi trường và dữ liệu của bản trình diễn trên máy này
-	@if [ -x $(BIN)/python ] && [ -e $(READY) ]; then $(BIN)/python -m common.pg drop; fi
+	@if [ -x $(BIN)/python ] && [ -e $(READY) ]; then $(BIN)/python -m common.pg drop || exit 1; fi
 	@rm -rf $(VENV) var
 
 $(READY): requirements.lock

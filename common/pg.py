@@ -452,6 +452,17 @@ def _port_is_free(port: int) -> bool:
         return True
 
 
+def _refuse_while_it_runs() -> None:
+    """`make run` holds this lock as long as it lives."""
+    with contextlib.suppress(FileNotFoundError), (VAR_DIR / "run.lock").open("r+") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise PgError(
+                f"Bản trình diễn của thư mục này đang chạy tại {handle.read().strip()}. Hãy dừng nó bằng Ctrl-C trước."
+            ) from None
+
+
 def main() -> int:
     """Command line, see the head of this file."""
     parser = argparse.ArgumentParser(prog="python -m common.pg", description=__doc__.split("\n", 1)[0])
@@ -480,6 +491,7 @@ def main() -> int:
         elif arguments.command == "stop":
             stop(target)
         elif arguments.command == "drop":
+            _refuse_while_it_runs()
             stop(target)
             shutil.rmtree(target.home, ignore_errors=True)
             target.state.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from sms_program.processes import BASE_DIR
 from tests.live import answer, free_port, wait_until
 
 
-def environment(folder: Path, port: int, database_url: str = "") -> dict[str, str]:
+def environment(folder: Path, port: int | str, database_url: str = "") -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -27,7 +27,7 @@ def environment(folder: Path, port: int, database_url: str = "") -> dict[str, st
     return made | ({"DATABASE_URL": database_url} if database_url else {})
 
 
-def run(folder: Path, port: int, database_url: str = "") -> subprocess.Popen:
+def run(folder: Path, port: int | str, database_url: str = "") -> subprocess.Popen:
     with (folder / "run.out").open("w") as output:
         return subprocess.Popen(
             [sys.executable, "-m", "sms_program.run"],
@@ -67,6 +67,12 @@ def test_a_port_in_use_is_said_with_the_way_out(tmp_path):
     assert "Traceback" not in said(tmp_path)
 
 
+def test_a_port_that_is_none_is_said(tmp_path):
+    process = run(tmp_path, "tám nghìn")
+    assert process.wait(60) == 1
+    assert "PORT=tám nghìn không phải số cổng" in said(tmp_path)
+
+
 def test_a_database_that_does_not_answer_is_said(tmp_path):
     process = run(tmp_path, free_port(), "postgresql://nobody@127.0.0.1:1/none")
     assert process.wait(60) == 1
@@ -95,6 +101,18 @@ def test_it_runs_once_stops_whole_and_leaves_nothing_when_killed(tmp_path, new_d
         ).returncode
     assert code == 1
     assert f"đang chạy rồi, tại http://127.0.0.1:{port}/" in said(second)
+
+    # Nor is its data thrown away under it.
+    reset = subprocess.run(
+        [sys.executable, "-m", "common.pg", "drop"],
+        cwd=BASE_DIR,
+        env=environment(tmp_path, port, url),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert reset.returncode == 1
+    assert "đang chạy tại" in reset.stderr
 
     assert any("celery" in line and "worker" in line for line in left_behind(tmp_path))
     process.send_signal(signal.SIGINT)
