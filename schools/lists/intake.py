@@ -15,8 +15,12 @@ MAX_AREA = 12_000_000
 MAX_COLUMNS = 702
 _CHUNK = 1 << 20
 _OLE = bytes.fromhex("d0cf11e0a1b11ae1")
-# A column beyond ZZ, or a row beyond any list, however the attribute is written.
+# A column beyond ZZ, and a row beyond any list, as programs write them and however XML lets them be written.
+_FAR_COLUMN = re.compile(rb'[ \t\r\n]r="([A-Za-z]{3}\d+)')
+_ROW = re.compile(rb'<(?:\w+:)?row\s[^>]*?\br="(\d+)"')
 _FAR_CELL = re.compile(rb"""\br\s*=\s*["']([A-Za-z]{3}\d+|[A-Za-z]{0,2}(?:[4-9]\d{5}|\d{7,}))["']""")
+# Programs write neither of these.
+_ODD_SIGNS = (b"='", b" =")
 _HIDDEN_ROW = re.compile(rb'<(?:\w+:)?row\s[^>]*\bhidden="(?:1|true)"')
 _SHEET_END = re.compile(rb"</(?:\w+:)?worksheet\s*>")
 _FORMULA = re.compile(rb"<(?:\w+:)?f[ >/]")
@@ -233,8 +237,12 @@ class _Scanner:
     def feed(self, chunk: bytes) -> None:
         data = self.rest + chunk
         old = len(self.rest)
-        if found := _FAR_CELL.search(data):
+        is_odd = any(sign in data for sign in _ODD_SIGNS)
+        if found := (_FAR_CELL if is_odd else _FAR_COLUMN).search(data):
             raise self._far(found[1].decode().upper())
+        last = data.rfind(b"<row ")
+        if last >= 0 and (found := _ROW.match(data, last)) and int(found[1]) > MAX_ROWS + 1000:
+            raise self._far(found[1].decode())
         self.is_whole = self.is_whole or bool(_SHEET_END.search(data[-64:]))
         if self.in_data:
             if b"<f" in data or b":f" in data:

@@ -89,7 +89,10 @@ def changes_of(row: ListRow) -> list[tuple[str, str, str]]:
     student = row.student
     if student is None or row.effect != ListRow.Effect.CHANGED:
         return []
-    groups, sexes, states = (dict(kind.choices) for kind in (Student.Group, Student.Sex, Student.State))
+    groups, sexes, states = (
+        {value: str(label) for value, label in kind.choices}
+        for kind in (Student.Group, Student.Sex, Student.State)
+    )
     pairs = [
         ("school_code", student.school.code, row.school_code),
         ("class_name", student.class_name, row.class_name),
