@@ -3,6 +3,7 @@
 import hashlib
 import io
 import shutil
+import statistics
 import tempfile
 import time
 import tracemalloc
@@ -197,16 +198,20 @@ def device_page(quick: bool) -> Iterator[dict]:
         turn(disk, signer)
         client = Client()
         asked = codes[:: max(1, len(codes) // 400)][:400]
-        times = {}
-        for name, address in (("floor", "/san/{}/"), ("page", "/thiet-bi/{}/")):
+        addresses = {"floor": "/san/{}/", "page": "/thiet-bi/{}/"}
+        for address in addresses.values():
             for code in asked[:20]:
                 client.get(address.format(code))
-            cache.clear()
-            start = time.perf_counter()
-            for code in asked:
+        cache.clear()
+        taken: dict[str, list[float]] = {name: [] for name in addresses}
+        # In turns, so that what else the machine does meets both alike; the median, for the same reason.
+        for code in asked:
+            for name, address in addresses.items():
+                start = time.perf_counter()
                 if client.get(address.format(code)).status_code != 200:
                     raise RuntimeError(f"{name}: no page for {code}")
-            times[name] = (time.perf_counter() - start) / len(asked)
+                taken[name].append(time.perf_counter() - start)
+        times = {name: statistics.median(seconds) for name, seconds in taken.items()}
         trace.latest()
     yield {
         "name": "ledger.device_page", "rows": count, "seconds": times["page"], "floor_seconds": times["floor"],
