@@ -44,7 +44,7 @@ def write_ranking(run: AllocationRun) -> int:
     """
     if Ranking.objects.filter(run=run).exists():
         return 0
-    inputs = freezing.frozen_inputs(run.pk)
+    inputs = freezing.frozen_inputs(run)
     outcome = engine.allocate(
         students=inputs.students,
         devices=inputs.devices,
@@ -65,7 +65,7 @@ def write_ranking(run: AllocationRun) -> int:
         queue=("i4", np.where(waits, np.cumsum(waits), 0)),
         queue_in_province=("i4", queue_by_area(waits, inputs.students.province[order])),
     )
-    freezing.analyze("allocation_ranking")
+    freezing.analyze("allocation_ranking", rows=written)
     return written
 
 
