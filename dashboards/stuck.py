@@ -67,10 +67,12 @@ KINDS = {
             WHERE purchase.state = 'ordered' AND (purchase.ordered_at {LOCAL})::date <= %(limit)s
             GROUP BY agreement.supplier"""),
         Kind("inspection", "Máy đã nhận chưa kiểm định", "máy", "kiểm định và ghi kết quả", f"""
-            SELECT office.name, office.code, '', count(*), min((lot.received_at {LOCAL})::date)
+            SELECT office.name, office.code, '', count(*), min((coalesce(custody.from_at, lot.received_at) {LOCAL})::date)
             FROM donations_device device JOIN donations_lot lot ON lot.id = device.lot_id
-            JOIN schools_office office ON office.id = lot.warehouse_id
-            WHERE device.state IN ('received', 'to_repair') AND (lot.received_at {LOCAL})::date <= %(limit)s
+            JOIN schools_office office ON office.id = coalesce(device.returned_to_id, lot.warehouse_id)
+            LEFT JOIN delivery_custody custody ON custody.device_id = device.id AND custody.to_at IS NULL
+            WHERE device.state IN ('received', 'to_repair')
+              AND (coalesce(custody.from_at, lot.received_at) {LOCAL})::date <= %(limit)s
             GROUP BY 1, 2"""),
         Kind("stock", "Máy đạt kiểm định nằm kho, chưa phân bổ", "máy", "mở đợt phân bổ", f"""
             SELECT office.name, office.code, '', count(*), min((device.accepted_at {LOCAL})::date)

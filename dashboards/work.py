@@ -109,9 +109,7 @@ def _supply(user, roles: set[str], kinds: set[str]) -> list[Item]:
         ).count()
         result.append(Item("Cam kết thiết bị sắp về kho", "/kho/", coming))
     if Role.INSPECTOR in roles:
-        waiting = Device.objects.filter(
-            reach(user, Role.INSPECTOR, through="lot__warehouse__"), state=Device.State.RECEIVED
-        ).count()
+        waiting = Device.objects.to_inspect_by(user).count()
         result.append(Item("Máy chờ kiểm định", "/kho/", waiting))
     return result
 

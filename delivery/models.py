@@ -367,9 +367,16 @@ class DeviceReportQuerySet(models.QuerySet):
         """Reports from an office within reach."""
         return self.filter(reach(user, *FOLLOWS_DEVICES, kinds=DELIVERY_KINDS, through="office__"))
 
+    def since_inspection(self):
+        """What was reported since the device last passed inspection, which settles all before."""
+        return self.filter(Q(device__accepted_at=None) | Q(reported_at__gte=F("device__accepted_at")))
+
 
 class DeviceReport(models.Model):
-    """What happened to a device on its way or after it was given; append-only. The latest one is its condition."""
+    """What happened to a device on its way or after it was given; append-only.
+
+    The latest one since its last inspection is its condition (`delivery.conditions`).
+    """
 
     class Kind(models.TextChoices):
         IN_USE = "in_use", "Đang sử dụng"

@@ -76,7 +76,13 @@ class PledgeQuerySet(models.QuerySet):
 
 class LotQuerySet(models.QuerySet):
     def for_user(self, user):
-        return self.filter(reach(user, through="warehouse__"))
+        """Lots that warehouses within reach received, or of which a device came back to one of them."""
+        received = reach(user, through="warehouse__")
+        if not received:  # the whole tree
+            return self
+        device = self.model._meta.apps.get_model("donations", "Device")
+        back = device.objects.filter(reach(user, through="returned_to__"), lot=OuterRef("pk"))
+        return self.filter(received | models.Exists(back))
 
     def with_counts(self):
         """Adds the number of devices in each intake state: `device_count`, `waiting_count`, `accepted_count`, …"""
@@ -96,8 +102,21 @@ class LotQuerySet(models.QuerySet):
 
 class DeviceQuerySet(models.QuerySet):
     def for_user(self, user):
-        """Devices of the lots that warehouses within reach received."""
-        return self.filter(reach(user, through="lot__warehouse__"))
+        """Devices of the lots that warehouses within reach received, and those that came back to one of them."""
+        received = reach(user, through="lot__warehouse__")
+        if not received:  # the whole tree
+            return self
+        return self.filter(received | reach(user, through="returned_to__"))
+
+    def to_inspect_by(self, user):
+        """Devices that wait for inspection in a warehouse where the person inspects."""
+        waiting = self.filter(state="received")
+        here = reach(user, "inspector", through="lot__warehouse__")
+        if not here:  # the whole tree
+            return waiting
+        return waiting.filter(
+            (here & Q(returned_to=None)) | reach(user, "inspector", through="returned_to__")
+        )
 
     def of_lot(self, code: str):
         """Every device of a lot, wherever it is now: what a recall begins with (feature 18)."""

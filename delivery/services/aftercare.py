@@ -11,6 +11,7 @@ from accounts.models import User
 from allocation.models import Allocation
 from coverage.services import cancel_data_plans
 from delivery import rules
+from delivery.conditions import LATEST_REPORT, TAKE_BACK
 from delivery.models import DeviceReport, LotRecall
 from donations.models import Device, Lot
 from ledger.bulk import record_many
@@ -30,14 +31,12 @@ EVENT = {
 # After these the student no longer has the device: the allocation ends for this reason, the data plan too.
 ENDS = {Kind.RETURNED: Allocation.EndReason.RETURNED, Kind.WRITTEN_OFF: Allocation.EndReason.LOST}
 
-CONDITIONS = """
+CONDITIONS = f"""
 SELECT d.code, d.id, coalesce(latest.kind, ''), h.id IS NOT NULL, coalesce(hr.school_id, c.office_id, l.warehouse_id)
 FROM donations_device d
 JOIN donations_lot l ON l.id = d.lot_id
 LEFT JOIN delivery_custody c ON c.device_id = d.id AND c.to_at IS NULL
-LEFT JOIN LATERAL (
-    SELECT kind FROM delivery_devicereport p WHERE p.device_id = d.id ORDER BY id DESC LIMIT 1
-) latest ON true
+{LATEST_REPORT}
 LEFT JOIN allocation_allocation a ON a.device_id = d.id AND a.ended_at IS NULL
 LEFT JOIN delivery_handover h ON h.allocation_id = a.id
 LEFT JOIN delivery_handoverrecord hr ON hr.id = h.record_id
@@ -126,7 +125,7 @@ def _fault(row: Mapping, known: Mapping, office: Office, today: dt.date) -> str:
 def _end_allocations(
     rows: Sequence[Mapping], known: Mapping, *, office: Office, by: User, at: dt.datetime
 ) -> None:
-    """Returned: back in the office's hands and waiting for another inspection. Written off: out of the programme."""
+    """Returned: in the office's hands until it comes to a warehouse. Written off: out of the programme."""
     for kind, end_reason in ENDS.items():
         codes = [row["device"] for row in rows if row["kind"] == kind]
         if not codes:
@@ -146,13 +145,15 @@ def _end_allocations(
                     """,
                     [office.pk, at, ids],
                 )
+                cursor.execute(TAKE_BACK, {"devices": ids})
             else:
                 cursor.execute(
                     "UPDATE delivery_custody SET to_at = %s WHERE to_at IS NULL AND device_id = ANY(%s)",
                     [at, ids],
                 )
-        state = Device.State.RECEIVED if kind == Kind.RETURNED else Device.State.RETIRED
-        Device.objects.filter(pk__in=ids, state=Device.State.ACCEPTED).update(state=state)
+                Device.objects.filter(
+                    pk__in=ids, state__in=[Device.State.ACCEPTED, Device.State.RETURNED]
+                ).update(state=Device.State.RETIRED)
 
 
 def _record(rows: Sequence[Mapping], known: Mapping) -> None:
@@ -183,7 +184,7 @@ def recall_lot(*, by: User, lot: Lot, reason: str, at: dt.datetime) -> LotRecall
     day = timezone.localdate(at)
     with connection.cursor() as cursor:
         cursor.execute(
-            """
+            f"""
             INSERT INTO delivery_devicereport
                 (device_id, kind, reason, office_id, happened_on, note, reported_at, reported_by_id)
             SELECT d.id, 'recalled', %(reason)s, coalesce(hr.school_id, c.office_id, l.warehouse_id), %(day)s, '',
@@ -194,9 +195,7 @@ def recall_lot(*, by: User, lot: Lot, reason: str, at: dt.datetime) -> LotRecall
             LEFT JOIN allocation_allocation a ON a.device_id = d.id AND a.ended_at IS NULL
             LEFT JOIN delivery_handover h ON h.allocation_id = a.id
             LEFT JOIN delivery_handoverrecord hr ON hr.id = h.record_id
-            LEFT JOIN LATERAL (
-                SELECT kind FROM delivery_devicereport p WHERE p.device_id = d.id ORDER BY id DESC LIMIT 1
-            ) latest ON true
+            {LATEST_REPORT}
             WHERE d.lot_id = %(lot)s AND d.state NOT IN ('refused', 'retired')
               AND coalesce(latest.kind, '') NOT IN ('missing', 'lost', 'stolen', 'replaced', 'written_off', 'recalled')
             ORDER BY d.code
@@ -206,9 +205,9 @@ def recall_lot(*, by: User, lot: Lot, reason: str, at: dt.datetime) -> LotRecall
         )
         ids = [row[0] for row in cursor]
     # Out of stock until inspected again; an allocated one stays with its student's name on it.
-    Device.objects.filter(pk__in=ids, state=Device.State.ACCEPTED).exclude(
-        allocations__in=Allocation.objects.live()
-    ).update(state=Device.State.RECEIVED)
+    free = Device.objects.filter(pk__in=ids).exclude(allocations__in=Allocation.objects.live())
+    with connection.cursor() as cursor:
+        cursor.execute(TAKE_BACK, {"devices": list(free.values_list("pk", flat=True))})
     codes = list(Device.objects.filter(pk__in=ids).order_by("code").values_list("code", flat=True))
     record_many(event="lot.recalled", on=day, rows=[{"lot": lot.code, "reason": reason, "qty": len(codes)}])
     if codes:
@@ -239,7 +238,7 @@ def recalled_devices(lot: Lot) -> list[rules.LotDevice]:
     """Every device of a lot with its condition and who holds it (office, or the school of the student)."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """
+            f"""
             SELECT d.code, coalesce(latest.kind, ''), o.name, h.id IS NOT NULL
             FROM donations_device d
             JOIN donations_lot l ON l.id = d.lot_id
@@ -247,9 +246,7 @@ def recalled_devices(lot: Lot) -> list[rules.LotDevice]:
             LEFT JOIN allocation_allocation a ON a.device_id = d.id AND a.ended_at IS NULL
             LEFT JOIN delivery_handover h ON h.allocation_id = a.id
             LEFT JOIN delivery_handoverrecord hr ON hr.id = h.record_id
-            LEFT JOIN LATERAL (
-                SELECT kind FROM delivery_devicereport p WHERE p.device_id = d.id ORDER BY id DESC LIMIT 1
-            ) latest ON true
+            {LATEST_REPORT}
             JOIN schools_office o ON o.id = coalesce(hr.school_id, c.office_id, l.warehouse_id)
             WHERE d.lot_id = %s ORDER BY o.path, d.code
             """,

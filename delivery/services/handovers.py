@@ -16,6 +16,7 @@ from common.photos import without_metadata
 from coverage.models import DataPlan, Operator
 from coverage.services import start_data_plans
 from delivery import rules
+from delivery.conditions import LATEST_REPORT
 from delivery.models import Handover, HandoverRecord
 from ledger.bulk import record_many
 from ledger.codes import new_code
@@ -23,7 +24,7 @@ from ledger.services import close_holds
 from schools.models import School
 
 # Every live allocation of a school's students, with all that decides whether it may be handed over now.
-WAITING = """
+WAITING = f"""
 SELECT a.id, d.id, d.code, l.model_name, s.id, s.full_name, s.class_name, s.born_on, s.state, s.school_id, s.has_device,
     c.office_id, coalesce(latest.kind, ''), d.state, r.code, a.public_area,
     EXISTS (SELECT 1 FROM delivery_shipmentitem i WHERE i.device_id = d.id AND i.is_open)
@@ -33,9 +34,7 @@ JOIN schools_student s ON s.id = a.student_id
 JOIN donations_device d ON d.id = a.device_id
 JOIN donations_lot l ON l.id = d.lot_id
 LEFT JOIN delivery_custody c ON c.device_id = d.id AND c.to_at IS NULL
-LEFT JOIN LATERAL (
-    SELECT kind FROM delivery_devicereport p WHERE p.device_id = d.id ORDER BY id DESC LIMIT 1
-) latest ON true
+{LATEST_REPORT}
 WHERE a.id = ANY(%s) AND a.ended_at IS NULL
   AND NOT EXISTS (SELECT 1 FROM delivery_handover h WHERE h.allocation_id = a.id)
 """

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from allocation.models import Allocation, AllocationRun
+from delivery.conditions import LATEST_REPORT, TAKE_BACK
 from delivery.models import DeviceReport
 from delivery.rules import REPLACEABLE
 from donations.models import Device
@@ -18,15 +19,13 @@ Kind = DeviceReport.Kind
 
 # Free devices that this student's school may get, the nearest first: nobody picks. What an open run counts on, what is
 # promised to another place and what lies at another school stays where it is. %(kind)s: like for like comes first.
-SPARE = """
+SPARE = f"""
 SELECT d.id, d.code
 FROM donations_device d
 JOIN donations_lot l ON l.id = d.lot_id
 LEFT JOIN delivery_custody c ON c.device_id = d.id AND c.to_at IS NULL
 JOIN schools_office o ON o.id = coalesce(c.office_id, l.warehouse_id)
-LEFT JOIN LATERAL (
-    SELECT kind FROM delivery_devicereport p WHERE p.device_id = d.id ORDER BY id DESC LIMIT 1
-) latest ON true
+{LATEST_REPORT}
 WHERE d.state = 'accepted' AND d.id <> %(device)s
   AND coalesce(latest.kind, '') IN ('', 'repaired', 'found')
   AND (starts_with(%(path)s, o.path) OR o.kind = 'warehouse')
@@ -62,7 +61,7 @@ def replace_device(*, by: User, school: School, device_code: str, at: dt.datetim
         raise ValidationError(
             f"Máy {device_code} không được phân bổ cho học sinh nào của trường.", code="device"
         )
-    latest = old.device.reports.order_by("-pk").first()
+    latest = old.device.reports.since_inspection().order_by("-pk").first()
     condition = latest.kind if latest else ""
     if condition not in REPLACEABLE:
         raise ValidationError(
@@ -128,7 +127,12 @@ def _take_back(old: Allocation, *, condition: str, school: School, by: User, at:
     )
     if not is_gone and not old.device.custodies.open().exists():
         old.device.custodies.create(office=school.office, from_at=at)
-    state = Device.State.RETIRED if is_gone else Device.State.RECEIVED
-    Device.objects.filter(pk=old.device_id, state=Device.State.ACCEPTED).update(state=state)
+    if is_gone:
+        Device.objects.filter(pk=old.device_id, state=Device.State.ACCEPTED).update(
+            state=Device.State.RETIRED
+        )
+    else:
+        with connection.cursor() as cursor:
+            cursor.execute(TAKE_BACK, {"devices": [old.device_id]})
     # Without the new device's code: the public log must not tie two devices to one child.
     record_entry(event="device.replaced", on=day, device=old.device.code)

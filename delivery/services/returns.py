@@ -9,6 +9,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import User
+from delivery.conditions import LATEST_REPORT
 from delivery.models import DeviceReport, Shipment, ShipmentItem
 from delivery.rules import PASSES
 from delivery.services.shipments import new_shipments, refuse
@@ -16,14 +17,12 @@ from donations.models import Device
 from schools.models import Office
 
 # What an office holds that no student waits for and that is not on its way already.
-RETURNABLE = """
+RETURNABLE = f"""
 SELECT d.code, l.code, l.model_name, coalesce(latest.kind, ''), c.from_at
 FROM delivery_custody c
 JOIN donations_device d ON d.id = c.device_id AND d.state <> 'retired'
 JOIN donations_lot l ON l.id = d.lot_id
-LEFT JOIN LATERAL (
-    SELECT kind FROM delivery_devicereport p WHERE p.device_id = d.id ORDER BY id DESC LIMIT 1
-) latest ON true
+{LATEST_REPORT}
 WHERE c.office_id = %(office)s AND c.to_at IS NULL AND coalesce(latest.kind, '') <> 'missing'
   AND NOT EXISTS (SELECT 1 FROM allocation_allocation a WHERE a.device_id = d.id AND a.ended_at IS NULL)
   AND NOT EXISTS (SELECT 1 FROM delivery_shipmentitem i WHERE i.device_id = d.id AND i.is_open)

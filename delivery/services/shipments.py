@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from delivery import rules
+from delivery.conditions import LATEST_REPORT, WAIT_FOR_INSPECTION
 from delivery.models import DeviceReport, Fault, Shipment, ShipmentItem
 from donations.models import Device
 from ledger.bulk import record_many
@@ -26,7 +27,7 @@ Result = ShipmentItem.Result
 # From an office that is not on the way (a warehouse, the school of a student who was substituted) it goes to the
 # nearest office above that is, else to the first on the way. What came to a school
 # for a pupil who then moved away stays there: the next pupil by rank gets it.
-HOPS = """
+HOPS = f"""
 WITH ready AS (
     SELECT a.device_id, a.engine_pass, c.from_at AS since, r.approved_at AS decided_at, coalesce(c.office_id, l.warehouse_id) AS holder_id, s.school_id AS target_id
     FROM allocation_allocation a
@@ -35,9 +36,7 @@ WITH ready AS (
     JOIN donations_lot l ON l.id = d.lot_id
     JOIN schools_student s ON s.id = a.student_id
     LEFT JOIN delivery_custody c ON c.device_id = a.device_id AND c.to_at IS NULL
-    LEFT JOIN LATERAL (
-        SELECT kind FROM delivery_devicereport p WHERE p.device_id = a.device_id ORDER BY id DESC LIMIT 1
-    ) latest ON true
+    {LATEST_REPORT}
     WHERE a.ended_at IS NULL
       AND coalesce(latest.kind, '') = ANY(%(sound)s)
       AND (%(run)s::bigint IS NULL OR a.run_id = %(run)s)
@@ -270,7 +269,7 @@ def _refuse_unfit(ids: list[int]) -> None:
     """Raise ValidationError for devices that must not leave in these shipments."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """
+            f"""
             SELECT d.code,
                 CASE
                 WHEN coalesce(c.office_id, l.warehouse_id) <> s.from_office_id
@@ -285,9 +284,7 @@ def _refuse_unfit(ids: list[int]) -> None:
             JOIN donations_device d ON d.id = i.device_id JOIN donations_lot l ON l.id = d.lot_id
             LEFT JOIN delivery_custody c ON c.device_id = d.id AND c.to_at IS NULL
             LEFT JOIN allocation_allocation live ON live.device_id = d.id AND live.ended_at IS NULL
-            LEFT JOIN LATERAL (
-                SELECT kind FROM delivery_devicereport p WHERE p.device_id = d.id ORDER BY id DESC LIMIT 1
-            ) latest ON true
+            {LATEST_REPORT}
             WHERE i.shipment_id = ANY(%(ids)s)
             """,
             {"ids": ids, "sound": list(rules.SOUND)},
@@ -410,6 +407,7 @@ def _change_hands(items: list[int], *, at: dt.datetime) -> None:
             """,
             [at, items],
         )
+        cursor.execute(WAIT_FOR_INSPECTION, {"items": items})
 
 
 def _note_conditions(items: list[int], *, by: User, at: dt.datetime) -> None:

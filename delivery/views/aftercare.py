@@ -29,7 +29,8 @@ REASON_GROUPS = [
 def device_list(request, code: str):
     """Devices in the hands of a school's students: their condition, and reporting what happened."""
     school = get_object_or_404(perms.schools_of(request.user), code=code)
-    latest = DeviceReport.objects.filter(device=OuterRef("allocation__device")).order_by("-pk")
+    reports = DeviceReport.objects.since_inspection()
+    latest = reports.filter(device=OuterRef("allocation__device")).order_by("-pk")
     rows = (
         Handover.objects.filter(record__school=school, allocation__ended_at__isnull=True)
         .annotate(

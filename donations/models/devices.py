@@ -106,6 +106,8 @@ class Device(models.Model):
         TO_REPAIR = "to_repair", "Chờ sửa chữa"
         ACCEPTED = "accepted", "Đạt kiểm định"
         REFUSED = "refused", "Không đạt"
+        # Taken back from its student; it can't be inspected before it has come to a warehouse.
+        RETURNED = "returned", "Đã thu về, chưa đến kho"
         RETIRED = "retired", "Đã loại khỏi chương trình"
 
     TRANSITIONS = [
@@ -119,8 +121,12 @@ class Device(models.Model):
         (State.ACCEPTED, State.RETIRED),
         (State.ACCEPTED, State.TO_REPAIR),
         (State.ACCEPTED, State.REFUSED),
-        # Returned or recalled: it waits for another inspection.
+        # Recalled while it lay in a warehouse: it waits there for another inspection.
         (State.ACCEPTED, State.RECEIVED),
+        # Returned, replaced or recalled elsewhere: first it must come to a warehouse.
+        (State.ACCEPTED, State.RETURNED),
+        (State.RETURNED, State.RECEIVED),
+        (State.RETURNED, State.RETIRED),
     ]
 
     code = models.CharField("mã thiết bị", max_length=20, unique=True)
@@ -146,6 +152,16 @@ class Device(models.Model):
         related_name="+",
         verbose_name="dành cho trường",
     )
+    # The warehouse that it came back to; the lot's own until then.
+    returned_to = models.ForeignKey(
+        Office,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        db_index=False,
+        related_name="+",
+        verbose_name="kho nhận lại",
+    )
     is_child_protected = models.BooleanField("đã bật bảo vệ trẻ em trên mạng", default=False)
     accepted_at = models.DateTimeField("đạt kiểm định lúc", null=True, blank=True)
     accepted_by = models.ForeignKey(
@@ -162,7 +178,12 @@ class Device(models.Model):
     class Meta:
         verbose_name = "thiết bị"
         verbose_name_plural = "thiết bị"
-        indexes = [models.Index(fields=["state", "lot"], name="device_state_lot")]
+        indexes = [
+            models.Index(fields=["state", "lot"], name="device_state_lot"),
+            models.Index(
+                fields=["returned_to"], condition=Q(returned_to__isnull=False), name="device_came_back"
+            ),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["serial_key"],

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import rfc8785
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from psycopg.types.json import Jsonb
 
@@ -247,7 +248,11 @@ def repair_devices(*, by, device_codes: Sequence[str], at: dt.datetime) -> int:
     """Devices were repaired; each waits for another inspection. Returns how many."""
     rows = _locked(device_codes)
     _require_all(rows, device_codes, "to_repair", "chờ sửa chữa")
-    place = dict(Device.objects.filter(code__in=device_codes).values_list("code", "lot__warehouse__code"))
+    place = dict(
+        Device.objects.filter(code__in=device_codes).values_list(
+            "code", Coalesce("returned_to__code", "lot__warehouse__code")
+        )
+    )
     Device.objects.filter(pk__in=[pk for pk, *_ in rows]).update(state=Device.State.RECEIVED)
     record_many(
         event="device.repaired",

@@ -35,6 +35,7 @@ STATE_KIND = {
     "to_repair": "warning",
     "accepted": "success",
     "refused": "danger",
+    "returned": "warning",
     "retired": "neutral",
 }
 
@@ -188,8 +189,7 @@ def lot(request: HttpRequest, code: str) -> HttpResponse:
             "state": state,
             "state_kind": STATE_KIND,
             "can_receive": perms.can_receive(request.user, found.warehouse),
-            "can_inspect": perms.can_inspect(request.user, found),
-            "waiting": counts.get("received", 0),
+            "waiting": found.devices.to_inspect_by(request.user).count(),
         },
     )
 
@@ -247,10 +247,10 @@ def serials_template(request: HttpRequest) -> HttpResponse:
 def inspect(request: HttpRequest, code: str) -> HttpResponse:
     """Inspect a lot: what holds for all, then the exceptions item by item; the outcome follows from the criteria."""
     found = _lot(request, code)
-    if not perms.can_inspect(request.user, found):
-        raise Http404
-    pending = found.devices.filter(state=Device.State.RECEIVED).order_by("pk")
+    pending = found.devices.to_inspect_by(request.user).order_by("pk")
     waiting = pending.count()
+    if not waiting and not perms.can_inspect(request.user, found):
+        raise Http404
     if not waiting:
         messages.info(request, "Lô này không còn máy chờ kiểm định.")
         return redirect("donations:lot", code=found.code)
@@ -261,7 +261,8 @@ def inspect(request: HttpRequest, code: str) -> HttpResponse:
     if request.method == "POST":
         # The devices that the person saw, not those that came since.
         seen = [c for c in request.POST.getlist("code") if normalise_code(c)][:SHOWN]
-        serial_of = dict(found.devices.filter(code__in=seen).values_list("code", "serial_number"))
+        here = found.devices.exclude(state=Device.State.RECEIVED) | pending.order_by()
+        serial_of = dict(here.filter(code__in=seen).values_list("code", "serial_number"))
         shown = [(c, serial_of[c]) for c in seen if c in serial_of]
     form = InspectionForm(
         request.POST if request.method == "POST" else None,

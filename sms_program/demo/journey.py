@@ -197,7 +197,12 @@ def follow_up(build) -> None:
 def replace_and_return(build) -> None:
     """Half of the broken devices were replaced from stock; the first schools sent the old ones back."""
     rng = build.rng("replacements")
-    latest = DeviceReport.objects.filter(device=OuterRef("pk")).order_by("-pk").values("kind")[:1]
+    latest = (
+        DeviceReport.objects.since_inspection()
+        .filter(device=OuterRef("pk"))
+        .order_by("-pk")
+        .values("kind")[:1]
+    )
     broken = (
         Device.objects.annotate(condition=Subquery(latest))
         .filter(condition=DeviceReport.Kind.BROKEN, allocations__ended_at=None)

@@ -260,7 +260,7 @@ class TestAfterwards:
         code = world.codes(world.schools[0])[0]
         self.report(world, school, code, "returned", "left_school")
         device = Device.objects.get(code=code)
-        assert device.state == Device.State.RECEIVED
+        assert device.state == Device.State.RETURNED
         assert who_holds(device).office == school
         assert device.allocations.get().end_reason == "returned"
         assert DataPlan.objects.get(device_code=code).cancelled_on == AT.date()

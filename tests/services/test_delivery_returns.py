@@ -1,5 +1,7 @@
 """The way back, and another device for one that broke, was lost or recalled (Plan I.2đ; rules of the public log)."""
 
+import datetime as dt
+import functools
 import json
 
 import pytest
@@ -25,11 +27,28 @@ from delivery.services import (
     returnable,
     waiting_rows,
 )
-from donations.models import Device
+from delivery.services.shipments import next_hops
+from donations.models import Device, Lot
+from donations.rules import Finding
+from donations.services import draft_criteria, inspect_devices, publish_criteria
 from ledger.models import LedgerOutbox
-from tests.delivery_world import AT, make_devices, make_world
+from schools.models import Office, StaffRole
+from tests.delivery_world import AT, _office, _person, make_devices, make_world
 
 pytestmark = pytest.mark.django_db
+Role = StaffRole.Role
+FINE = functools.partial(Finding, measured={"ram_gb": 4})
+
+
+def publish(world):
+    criteria = draft_criteria(
+        by=world.people["moet"],
+        device_kind="tablet",
+        is_used_device=False,
+        limits={"ram_gb_min": 2},
+        legal_reference="",
+    )
+    publish_criteria(by=world.people["moet"], criteria=criteria, at=AT)
 
 
 @pytest.fixture
@@ -92,7 +111,7 @@ class TestReplacement:
             old.student_id,
             old.public_area,
         )
-        assert old.device.state == Device.State.RECEIVED
+        assert old.device.state == Device.State.RETURNED
         assert old.device.custodies.open().get().office == world.schools[0].office
         assert DeviceReport.objects.filter(device=old.device).latest("pk").kind == "replaced"
         assert DataPlan.objects.get(cancelled_on__isnull=True) == before
@@ -190,6 +209,59 @@ class TestReturn:
         assert back.custodies.open().get().office == held.warehouse
         assert back.state == Device.State.RECEIVED
         assert logged(back.code)[-2:] == ["device.dispatched", "device.arrived"]
+
+    def test_what_lies_at_the_school_can_not_be_inspected(self, held):
+        inspector = _person("kiem.dinh", held.warehouse, Role.INSPECTOR)
+        assert not Device.objects.to_inspect_by(inspector).exists()
+        publish(held)
+        with pytest.raises(ValidationError, match="chưa đến kho"):
+            inspect_devices(by=inspector, findings=[FINE(device(held))], at=AT)
+
+    def test_inspected_where_it_came_back_it_serves_the_next_pupil(self, held):
+        """It came back to another warehouse than the one that received its lot."""
+        programme = Office.objects.get(code="CT")
+        other = _office(Office.Kind.WAREHOUSE, "KHO-MN", "Kho miền Nam", programme)
+        inspector = _person("kiem.dinh", other, Role.INSPECTOR)
+        elsewhere = _person("kiem.dinh.tw", held.warehouse, Role.INSPECTOR)
+        code = device(held)
+        shipment = plan_return(
+            by=held.people["school"],
+            from_office=held.schools[0].office,
+            to_office=other,
+            device_codes=[code],
+            at=AT,
+        )
+        dispatch(by=held.people["school"], shipment=shipment, at=AT)
+        receive_shipment(
+            by=_person("thu.kho.mn", other, Role.KEEPER),
+            shipment=Shipment.objects.get(pk=shipment.pk),
+            results={},
+            at=AT,
+            rest="arrived",
+        )
+        assert not Device.objects.to_inspect_by(elsewhere).exists()
+        assert Device.objects.to_inspect_by(inspector).get().code == code
+        assert held.lot in Lot.objects.for_user(inspector)
+        publish(held)
+        later = AT + dt.timedelta(hours=1)
+        inspect_devices(by=inspector, findings=[FINE(code)], at=later)
+        # Another pupil's device breaks; the one that came back is the only free one.
+        school, by = held.schools[1], held.people["school2"]
+        record = open_record(by=by, school=school, class_name="", held_on=AT.date(), at=later)
+        [broken] = held.codes(school)
+        hand_over(by=by, record=record, rows=[{"device": broken}], at=later)
+        report_device(
+            by=by,
+            office=school.office,
+            device_code=broken,
+            kind="broken",
+            reason="screen",
+            happened_on=AT.date(),
+            at=later,
+        )
+        new = replace_device(by=by, school=school, device_code=broken, at=later)
+        assert new.device.code == code
+        assert next_hops(offices=[other], at=later) == [("Kho miền Nam", "Sở GD&ĐT Thành phố", 1)]
 
     def test_a_recalled_lot_comes_back(self, held):
         recall_lot(by=held.people["leader"], lot=held.lot, reason="malware", at=AT)
