@@ -24,16 +24,21 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup, django_db_blocker):
-    """Connections are closed where they were opened: after the database was made, and before it is dropped.
+    """The test database, with a copy of it that nobody uses, from which tests with processes copy theirs.
 
-    What made it would stay open unseen once Playwright runs its loop in this thread; the journal's (a mirror) Django
-    forgets at the end.
+    A database in use can't be copied or dropped, and connections may stay open unseen: Playwright runs a loop in this
+    thread, and Django keeps what was opened before it apart from what is opened after.
     """
     with django_db_blocker.unblock():
         connections.close_all()
-    yield
+        name = connections["default"].settings_dict["NAME"]
+    server = settings.DATABASE_URL.rsplit("/", 1)[0]
+    with cloned_database(f"{server}/{name}", f"{name}_clean"):
+        yield
     with django_db_blocker.unblock():
         connections.close_all()
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as admin:
+        admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
 
 
 @pytest.fixture(autouse=True)
@@ -69,15 +74,20 @@ def test_database_url(django_db_setup, django_db_blocker) -> str:
     return settings.DATABASE_URL.rsplit("/", 1)[0] + f"/{name}"
 
 
+@pytest.fixture(scope="session")
+def clean_database_url(test_database_url) -> str:
+    """URL of the migrated database that nobody uses, to be copied."""
+    return f"{test_database_url}_clean"
+
+
 @pytest.fixture
-def new_database(test_database_url, request):
+def new_database(clean_database_url, request):
     """`new_database()` makes an empty migrated database of its own; dropped when the test ends."""
     made = []
 
     def new_database() -> str:
-        connections.close_all()
-        name = f"{test_database_url.rsplit('/', 1)[1]}_{abs(hash(request.node.nodeid)) % 10**8}_{len(made)}"
-        clone = cloned_database(test_database_url, name)
+        name = f"{clean_database_url.rsplit('/', 1)[1]}_{abs(hash(request.node.nodeid)) % 10**8}_{len(made)}"
+        clone = cloned_database(clean_database_url, name)
         made.append(clone)
         return clone.__enter__()
 

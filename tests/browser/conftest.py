@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
-from django.db import connections
 from playwright.sync_api import Page, sync_playwright
 
 from tests.browser.setup import ARGUMENTS, executable
@@ -25,22 +24,19 @@ WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
 
 @pytest.fixture(scope="session")
-def live(test_database_url, django_db_blocker, tmp_path_factory):
+def live(clean_database_url, tmp_path_factory):
     """The platform's processes with reference data; `live.url`, `live.query(sql)`, `live.manage(command)`."""
-    with django_db_blocker.unblock():
-        connections.close_all()
-        name = f"{test_database_url.rsplit('/', 1)[1]}_live"
-        with cloned_database(test_database_url, name) as url:
-            folder = tmp_path_factory.mktemp("live")
-            platform = Platform(url, folder, PROCESS_NAME="live")
-            try:
-                platform.manage("prepare_queue")
-                platform.manage("load_reference")
-                platform.manage("collectstatic", "--noinput", "--verbosity", "0")
-                platform.start("web", "worker", "beat", "signer")
-                yield platform
-            finally:
-                platform.stop()
+    name = f"{clean_database_url.rsplit('/', 1)[1]}_live"
+    with cloned_database(clean_database_url, name) as url:
+        platform = Platform(url, tmp_path_factory.mktemp("live"), PROCESS_NAME="live")
+        try:
+            platform.manage("prepare_queue")
+            platform.manage("load_reference")
+            platform.manage("collectstatic", "--noinput", "--verbosity", "0")
+            platform.start("web", "worker", "beat", "signer")
+            yield platform
+        finally:
+            platform.stop()
 
 
 @pytest.fixture(scope="session")
