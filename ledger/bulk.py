@@ -6,10 +6,11 @@ database (a million). Both check the legal order of every device in one statemen
 
 import datetime
 import functools
+import itertools
 import re
 import secrets
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db import DataError, IntegrityError, connection, transaction
@@ -79,6 +80,13 @@ REFUSED = """
     WHERE made.body IS NULL OR move.after IS NULL ORDER BY made.pos LIMIT 1
 """
 STAGED = "SELECT * FROM ledger_stage ORDER BY pos"
+# A few rows go along with the statement itself: making a table for them would cost more than recording them.
+FEW = 500
+GIVEN = """
+    SELECT pos, eid, dev COLLATE "C" AS dev, outcome COLLATE "C" AS outcome, subject, hold, body, prev_at
+    FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::smallint[])
+        WITH ORDINALITY AS given (eid, dev, outcome, subject, hold, body, prev_at, pos) ORDER BY pos
+"""
 REFUSALS = (NotNullViolation, StringDataRightTruncation)
 
 STATES = """
@@ -112,32 +120,50 @@ def record_many(
     _check_day(on)
     eids: dict[str, uuid.UUID] = {}
     salts: list[tuple] = []
+    made = _prepared(event, on, rows, eids, salts)
+    first = list(itertools.islice(made, FEW))
     with connection.cursor() as cursor:
-        _fresh_stage(cursor)
-        with cursor.copy(
-            "COPY ledger_stage (eid, dev, outcome, subject, hold, body, prev_at) FROM STDIN"
-        ) as copy:
-            for number, row in enumerate(rows):
-                fields: dict[str, Any] = dict(row)
-                hold, commit = fields.pop("hold", None), fields.pop("commit", None)
-                device = fields.pop("device", None)
-                _check_hold(event, hold)
-                ready = prepare(event=event, on=on, fields={"dev": device, **fields}, commit=commit)
-                key = device or str(number)
-                if key in eids:
-                    raise LedgerRefusedError(f"Máy {key} có hai lần trong cùng một danh sách.", code="twice")
-                eids[key] = ready.eid
-                salts += [(ready.eid, *salt) for salt in ready.salts]
-                copy.write_row(
-                    (ready.eid, device, ready.outcome, ready.subject, hold, ready.body, ready.prev_at)
-                )
+        if is_few := len(first) < FEW:
+            given = [list(column) for column in zip(*first, strict=True)] or [[]] * 7
+        else:
+            _fresh_stage(cursor)
+            with cursor.copy(
+                "COPY ledger_stage (eid, dev, outcome, subject, hold, body, prev_at) FROM STDIN"
+            ) as copy:
+                for row in itertools.chain(first, made):
+                    copy.write_row(row)
+            cursor.execute("ANALYZE ledger_stage")
         if salts:
             with cursor.copy("COPY ledger_opening (eid, field, salt, value) FROM STDIN") as copy:
                 for opening in salts:
                     copy.write_row(opening)
-        cursor.execute("ANALYZE ledger_stage")
-        _insert(cursor, event, on, STAGED)
+        if is_few:
+            _insert(cursor, event, on, GIVEN, given)
+        else:
+            _insert(cursor, event, on, STAGED)
     return eids
+
+
+def _prepared(
+    event: str,
+    on: datetime.date,
+    rows: Iterable[Mapping[str, object]],
+    eids: dict[str, uuid.UUID],
+    salts: list[tuple],
+) -> Iterator[tuple]:
+    """The entries of the rows in the order of the stage's columns; their ids and salts are added to the two."""
+    for number, row in enumerate(rows):
+        fields: dict[str, Any] = dict(row)
+        hold, commit = fields.pop("hold", None), fields.pop("commit", None)
+        device = fields.pop("device", None)
+        _check_hold(event, hold)
+        ready = prepare(event=event, on=on, fields={"dev": device, **fields}, commit=commit)
+        key = device or str(number)
+        if key in eids:
+            raise LedgerRefusedError(f"Máy {key} có hai lần trong cùng một danh sách.", code="twice")
+        eids[key] = ready.eid
+        salts += [(ready.eid, *salt) for salt in ready.salts]
+        yield ready.eid, device, ready.outcome, ready.subject, hold, ready.body, ready.prev_at
 
 
 def record_select(

@@ -412,6 +412,8 @@ def _change_hands(items: list[int], *, at: dt.datetime) -> None:
 
 def _note_conditions(items: list[int], *, by: User, at: dt.datetime) -> None:
     """Missing and damaged devices get a report, so that their latest report says their condition."""
+    if not items:
+        return
     with connection.cursor() as cursor:
         cursor.execute(
             """
