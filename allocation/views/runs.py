@@ -129,6 +129,8 @@ def run_context(request: HttpRequest, run: AllocationRun, **more: Any) -> dict[s
         "reject_form": RejectForm(),
         "policy_rows": run_rows(run),
         "may_see_ministry": may_open(user, MINISTRY),
+        "may_read_students": perms.reads_students.test(user),
+        "may_print_slips": perms.prints_slips.test(user),
         "ministry": MINISTRY,
     }
     if run.summary:

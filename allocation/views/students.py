@@ -50,7 +50,15 @@ def applicants(request: HttpRequest, code: str) -> HttpResponse:
             row_count=len(page),
         )
     return render(
-        request, "allocation/applicants.html", {"run": run, "page": page, "asked": asked, "named": named}
+        request,
+        "allocation/applicants.html",
+        {
+            "run": run,
+            "page": page,
+            "asked": asked,
+            "named": named,
+            "reads_runs": perms.reader.test(request.user),
+        },
     )
 
 
@@ -138,7 +146,11 @@ def slip_classes(request: HttpRequest, code: str) -> HttpResponse:
         .annotate(students=Count("pk"))
     )
     page = Paginator(classes, 50).get_page(request.GET.get("trang"))
-    return render(request, "allocation/slip_classes.html", {"run": run, "page": page})
+    return render(
+        request,
+        "allocation/slip_classes.html",
+        {"run": run, "page": page, "reads_runs": perms.reader.test(request.user)},
+    )
 
 
 @perms.prints_slips

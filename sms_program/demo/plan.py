@@ -61,9 +61,7 @@ COMMITTEE = "Ủy ban Quản lý vốn nhà nước tại doanh nghiệp và 19 
 # Sources: reports of the press in 2021–2022, as collected in the programme's facts. Tax codes are left empty:
 # a demonstration invents none for a company that exists.
 DONORS = [
-    DemoDonor(
-        COMMITTEE, "agency", "", dt.date(2021, 9, 12), quantity=100_000, share=22, model="Tablet 8 inch"
-    ),
+    DemoDonor(COMMITTEE, "agency", "", dt.date(2021, 9, 12), quantity=100_000, share=22, model="Mẫu 8 inch"),
     DemoDonor(
         "Tập đoàn Điện lực Việt Nam (EVN)",
         "enterprise",
@@ -73,7 +71,7 @@ DONORS = [
         unit_price_vnd=2_500_000,
         share=12,
         umbrella=COMMITTEE,
-        model="Tablet 8 inch",
+        model="Mẫu 8 inch",
     ),
     DemoDonor(
         "Tập đoàn VNPT",
@@ -92,7 +90,7 @@ DONORS = [
         amount_vnd=25_000_000_000,
         unit_price_vnd=2_500_000,
         share=12,
-        model="Tablet 8 inch",
+        model="Mẫu 8 inch",
     ),
     DemoDonor(
         "Tập đoàn Xăng dầu Việt Nam (Petrolimex)",
@@ -103,7 +101,7 @@ DONORS = [
         unit_price_vnd=2_500_000,
         share=6,
         umbrella=COMMITTEE,
-        model="Tablet 8 inch",
+        model="Mẫu 8 inch",
     ),
     DemoDonor(
         "Tổng công ty Cảng hàng không Việt Nam (ACV)",
@@ -120,7 +118,7 @@ DONORS = [
         dt.date(2021, 9, 13),
         quantity=4_000,
         share=8,
-        model="Tablet 8 inch",
+        model="Mẫu 8 inch",
     ),
     DemoDonor(
         "Tập đoàn FPT",
@@ -130,7 +128,7 @@ DONORS = [
         quantity=3_300,
         province="79",
         share=8,
-        model="Tablet 8 inch",
+        model="Mẫu 8 inch",
     ),
     DemoDonor(
         "Tập đoàn Viettel – tỉnh Lạng Sơn",
@@ -140,7 +138,7 @@ DONORS = [
         quantity=500,
         province="20",
         share=4,
-        model="Tablet 8 inch",
+        model="Mẫu 8 inch",
     ),
     DemoDonor(
         "Tỉnh Thái Nguyên (huy động tại địa phương)",
@@ -150,7 +148,7 @@ DONORS = [
         quantity=20_000,
         province="19",
         share=6,
-        model="Tablet 8 inch",
+        model="Mẫu 8 inch",
     ),
     DemoDonor(
         "Tỉnh Vĩnh Phúc (huy động tại địa phương)",
@@ -160,7 +158,7 @@ DONORS = [
         quantity=24,
         province="26",
         share=1,
-        model="Tablet 8 inch",
+        model="Mẫu 8 inch",
     ),
 ]
 

@@ -200,7 +200,7 @@ def third_intake(build) -> None:
             warehouse=build.office("KHO-TW"),
             device_kind=pledge.device_kind,
             at=at,
-            model_name="Máy đã qua sử dụng",
+            model_name="Nhiều mẫu",
             is_used=pledge.device_kind == "laptop",
         )
         codes = donations.receive_devices(

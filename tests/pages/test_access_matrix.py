@@ -6,13 +6,15 @@ says it again for what is most sensitive. A page with an object in its address t
 """
 
 import datetime as dt
+import html
 import re
 from dataclasses import dataclass
+from urllib.parse import urljoin, urlsplit
 
 import pytest
 from allauth.mfa.models import Authenticator
 from django.test import Client
-from django.urls import URLPattern, URLResolver, get_resolver
+from django.urls import URLPattern, URLResolver, get_resolver, resolve
 
 from accounts.models import User
 from allocation.models import AllocationPolicy, AllocationRun, Applicant
@@ -387,3 +389,70 @@ def test_the_ministry_of_information_reaches_no_child(house):
             beginning = next((known for known in house.objects if route.startswith(known)), None)
             path = fill(route, house.objects[beginning] if beginning else None)
             assert _ask(client, "get", path).status_code in {404, 405}, route
+
+
+# --- links ----------------------------------------------------------------------------------------------------
+
+LINK = re.compile(r'<a\b[^>]*?\bhref="([^"#]*)')
+CLICKS = 3
+
+
+def _links(client: Client, start: str, tried: dict[str, int]) -> list[tuple[str, str, int]]:
+    """Follow every link of the staff's pages from `start`, up to CLICKS deep; (page, link, status) of those that fail.
+
+    `tried` remembers public pages, which answer everyone alike; from those one goes no further.
+    """
+    dead, seen, now = [], {start.lstrip("/")}, [("", start)]
+    for _ in range(CLICKS + 1):
+        found = []
+        for page, path in now:
+            address = urlsplit(path).path
+            is_public = access_of(resolve(address).func).is_public
+            status = tried.get(path)
+            if status is None:
+                response = client.get(path)
+                body = response.getvalue() if response.streaming else response.content
+                status = response.status_code
+                if is_public:
+                    tried[path] = status
+                elif response.get("Content-Type", "").startswith("text/html"):
+                    found += [
+                        (path, urljoin(path, html.unescape(link))) for link in LINK.findall(body.decode())
+                    ]
+            if status >= 400:
+                dead.append((page, path, status))
+        now = []
+        for page, link in found:
+            if not link.startswith("/") or link.startswith(LEAVES):
+                continue
+            # Of addresses that differ only in their object or filter one is tried.
+            route = resolve(urlsplit(link).path).route
+            if route not in seen:
+                seen.add(route)
+                now.append((page, link))
+    return dead
+
+
+# Signing out ends the crawl; scripts, fonts and the languages' own tests are elsewhere.
+LEAVES = ("//", "/tai-khoan/", "/quan-tri/", "/static/", "/en/")
+
+
+def test_no_link_leads_where_the_reader_may_not_go(house):
+    """Every post follows every link that it is shown: none ends in a refusal, a missing page or an error."""
+    AllocationRun.objects.filter(code="DPB-79").update(
+        state=AllocationRun.State.FROZEN,
+        frozen_at=AT,
+        frozen_by=house.world.people["programme"],
+        applicant_count=1,
+    )
+    allocation = house.world.allocations[0]
+    Applicant.objects.create(
+        run=AllocationRun.objects.get(code="DPB-79"), student_id=allocation.student_id, code="HS-2",
+        school_id=house.world.schools[0].pk, group=0, is_priority=True, household=-1, held=0,
+    )  # fmt: skip
+    tried: dict[str, int] = {}
+    dead = []
+    for post, client in house.own.items():
+        dead += [(post, *where) for where in _links(client, "/viec-can-lam/", tried)]
+    assert not dead, "\n".join(map(str, dead))
+    assert len(tried) > 10
