@@ -18,6 +18,7 @@ from coverage.models import CoveragePoint, LearningPlatform
 from dashboards import donors, snapshot, statement
 from dashboards.figures import CUMULATIVE, DEFINITIONS, NATION
 from dashboards.models import DailyFigure
+from ledger import disclosure
 
 FORMATS = ("csv", "xlsx", "json")
 LICENCE = "CC BY 4.0"
@@ -35,17 +36,21 @@ class Field:
 
 @dataclass(frozen=True)
 class Dataset:
-    """One set of open data; `rows` gives tuples in the order of `fields`."""
+    """One set of open data; `source` gives tuples in the order of `fields`."""
 
     slug: str
     title: str
     description: str
     fields: tuple[Field, ...]
-    rows: Callable[[], Iterable[tuple]]
+    source: Callable[[], Iterable[tuple]]
 
     @property
     def columns(self) -> list[str]:
         return [field.name for field in self.fields]
+
+    def rows(self) -> Iterator[tuple]:
+        """The rows as everyone may have them: files, pages, the API and the dump read these."""
+        return disclosure.public_rows(self.columns, self.source(), self.slug)
 
     def objects(self) -> Iterator[dict]:
         """The rows as JSON objects; dates as ISO 8601 text."""

@@ -113,7 +113,8 @@ def record_many(
     """Record one entry per row in the caller's transaction; return event ids by device code (or row number).
 
     A row has the fields of the event, and may have `device`, `area`, `hold` and `commit` as in
-    `services.record`. One row per device. Raises LedgerRefusedError naming the first device that may not
+    `services.record`. One row per device; in the log they stand in the order of the devices' codes, which are random,
+    whatever the order of `rows`. Raises LedgerRefusedError naming the first device that may not
     make the move; then nothing is recorded.
     """
     _must_be_atomic()
@@ -181,8 +182,7 @@ def record_select(
     `select` is SQL of the caller (never of a person) that yields exactly `columns`: `device`, keys of the
     event, `hold`; a NULL leaves an optional key out. `constants` are keys with the same value in every row.
     Codes, hashes and words are checked in the database against the event's kinds. No commitments and no
-    names this way. `expected` says about how many rows there are, when they are many: then they stand in the order of
-    the devices' codes. Raises LedgerRefusedError naming the first device of `select` that may not make the
+    names this way. `expected` says about how many rows there are, when they are many. Raises LedgerRefusedError naming the first device of `select` that may not make the
     move or whose values break the format; then nothing is recorded.
 
     Example: record_select(event="device.allocated", on=day, columns=["device", "area"], constants={"run": code},
@@ -243,8 +243,9 @@ def _insert(
     as_given = as_given or made
     if "dev" in EVENTS[event].required:
         latest, moves = ALL_AT_ONCE if at_once else ONE_BY_ONE, _moves_sql(event)
-        # A million rows come in order already, and sorting whole entries once more would cost a second.
-        order = "" if at_once else "ORDER BY made.pos"
+        # In the order of their random codes: the caller's (a class's list, say) would tell who stands beside whom. A
+        # million rows come in it already, and sorting whole entries once more would cost a second.
+        order = "" if at_once else "ORDER BY made.dev"
         statement = INSERT.format(**names, stands=STANDS.format(latest=latest, moves=moves), order=order)
         refused = REFUSED.format(made=as_given, stands=STANDS.format(latest=ONE_BY_ONE, moves=moves))
     else:
@@ -375,6 +376,8 @@ def _made_sql(
             )
             side.append(text if key in EVENTS[event].required else f"coalesce({text}, '')")
             tests.append(_column_test(column, kind, optional=key in EVENTS[event].optional))
+    if "hold" in columns:
+        tests.append("hold <> ''")
     subject_key = EVENTS[event].subject
     subject = "NULL"
     if subject_key in keys:

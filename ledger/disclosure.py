@@ -7,7 +7,7 @@ No Django here: the stand-alone verifier carries this very file, so that publish
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ledger.canon import dumps
@@ -48,9 +48,27 @@ PERSONAL_KEYS = frozenset(
         "group",
         "eligibility_group",
         "priority",
+        # Heads of columns, as a file for people has them.
+        "họ và tên",
+        "họ tên",
+        "học sinh",
+        "lớp",
+        "ngày sinh",
+        "giới tính",
+        "dân tộc",
+        "địa chỉ",
+        "người giám hộ",
+        "số điện thoại",
+        "số định danh",
+        "đối tượng",
     ]
 )
-CITIZEN_NUMBER = re.compile(r"(?<!\d)\d{12}(?!\d)")
+# A place, an organisation, a platform and a figure have a `name` in public; what is a person's is never called just so.
+NAMES_OF_THINGS = frozenset(["name"])
+# Where twelve digits are no citizen's: a device code may be all digits.
+DEVICE_KEYS = frozenset(["dev", "device"])
+CITIZEN_NUMBER = re.compile(r"(?<![0-9A-Za-z])\d{12}(?![0-9A-Za-z])")
+MASK = "(đã ẩn)"
 
 
 class DisclosureError(ValueError):
@@ -153,18 +171,40 @@ def public_place(chain: Sequence[str], area: str | None) -> str:
     return area
 
 
-def check_public(value: object, where: str = "answer") -> None:
-    """Rules 1 and 2: raise DisclosureError if a public structure carries a key or number of a person."""
+def check_public(
+    value: object, where: str = "answer", *, allowed: frozenset[str] = frozenset(), key: str = ""
+) -> None:
+    """Rules 1 and 2: raise DisclosureError if a public structure carries a key or number of a person.
+
+    `allowed` are keys that here are no person's; `key` is the one that the value stands under.
+    """
     if isinstance(value, Mapping):
-        for key, inner in value.items():
-            if str(key).lower() in PERSONAL_KEYS:
-                raise DisclosureError(f"{where}: «{key}» may not be public")
-            check_public(inner, f"{where}.{key}")
+        check_keys(value, where, allowed=allowed)
+        for name, inner in value.items():
+            check_public(inner, f"{where}.{name}", allowed=allowed, key=str(name))
     elif isinstance(value, list | tuple):
         for number, inner in enumerate(value):
-            check_public(inner, f"{where}[{number}]")
-    elif isinstance(value, str) and CITIZEN_NUMBER.search(value):
+            check_public(inner, f"{where}[{number}]", allowed=allowed, key=key)
+    elif isinstance(value, str) and key not in DEVICE_KEYS and CITIZEN_NUMBER.search(value):
         raise DisclosureError(f"{where}: looks like a citizen number")
+
+
+def check_keys(keys: Iterable, where: str, *, allowed: frozenset[str] = frozenset()) -> None:
+    """Rules 1 and 2 for the keys of an object or the columns of a table."""
+    for key in keys:
+        if str(key).strip().lower() in PERSONAL_KEYS - allowed:
+            raise DisclosureError(f"{where}: «{key}» may not be public")
+
+
+def public_rows(columns: Sequence[str], rows: Iterable[Sequence], where: str) -> Iterator[tuple]:
+    """Rules 1 and 2 for a table, row by row: a column about persons is refused, a citizen's number in a text masked.
+
+    The texts are other people's (a bank's line, a donor's note); one of them must not keep the whole table from the
+    public.
+    """
+    check_keys(columns, where, allowed=NAMES_OF_THINGS)
+    for row in rows:
+        yield tuple(CITIZEN_NUMBER.sub(MASK, cell) if isinstance(cell, str) else cell for cell in row)
 
 
 def possible_values(few: int, shown_min: int, total: int) -> int:

@@ -6,6 +6,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from common.audit import audited
+from ledger.events import BATCHED
 
 
 class LedgerOutbox(models.Model):
@@ -37,6 +38,12 @@ class LedgerOutbox(models.Model):
                 fields=["dev", "n"],
                 name="ledger_outbox_one_way",
                 violation_error_message="Máy này vừa được người khác ghi một bước khác. Hãy tải lại trang rồi làm lại.",
+            ),
+            models.CheckConstraint(
+                condition=Q(event__in=BATCHED, hold__isnull=False)
+                | (~Q(event__in=BATCHED) & Q(hold__isnull=True)),
+                name="ledger_outbox_handovers_held",
+                violation_error_message="Việc bàn giao, và chỉ việc bàn giao, được công bố theo đợt của vùng.",
             ),
         ]
         indexes = [

@@ -5,9 +5,10 @@ by itself: the entry must hash to the proved leaf, an opening to a commitment in
 No Django here: the stand-alone verifier carries this very file.
 """
 
+import base64
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ledger.canon import CanonError, canonical, dumps, parse, refuse_duplicates
@@ -119,8 +120,62 @@ def check_receipt(raw: bytes, key: VerifierKey) -> tuple[Receipt, TreeHead, Note
         check_inclusion(leaf_hash(canonical(receipt.body)), receipt.index, head.size, receipt.path, head.root)
     except (NoteError, ProofError, CanonError) as error:
         raise ReceiptError(f"receipt: {error}") from error
-    for field, value, salt in receipt.openings:
-        committed = receipt.body.get("c", {}).get(field)
+    check_openings(receipt.body, receipt.openings)
+    return receipt, head, note
+
+
+def check_openings(body: dict, openings: Iterable[tuple[str, str, str]]) -> None:
+    """Raise ReceiptError unless each (field, value, salt in hex) opens a commitment of the entry."""
+    for field, value, salt in openings:
+        committed = body.get("c", {}).get(field)
         if committed is None or commitment(field, value, bytes.fromhex(salt)).hex() != committed:
             raise ReceiptError(f"receipt: the opening of «{field}» doesn't fit the entry's commitment")
-    return receipt, head, note
+
+
+# The QR of a family's receipt, behind the # of its address: what names the entry and opens its commitments, packed as
+# one number in decimal digits. A QR holds digits at 3.3 bits each, so that the code stays coarse enough for a cheap
+# printer and an old phone. Bytes: version 1; device code (12); event id (16); then per field its place in
+# FAMILY_FIELDS (1), salt (32), length of the value (2, big-endian), value (UTF-8). Receipts of before 12/2026 have
+# URL-safe base64 of the JSON {"d": device, "e": event id, "o": {field: {"salt", "value"}}} and are read for ever.
+FAMILY_VERSION = 1
+FAMILY_FIELDS = ("recipient", "guardian", "school", "date", "record", "photo", "report", "donor", "serial", "imei",
+                 "evidence")  # only ever longer  # fmt: skip
+DEVICE_BYTES, EID_BYTES = 12, 16
+
+
+def pack_family(device: str, eid: bytes, openings: Iterable[tuple[str, str, bytes]]) -> str:
+    """Digits of a family's QR; `openings` are (field, value, salt)."""
+    parts = [bytes([FAMILY_VERSION]), device.encode(), eid]
+    for field, value, salt in openings:
+        text = value.encode()
+        parts += [bytes([FAMILY_FIELDS.index(field)]), salt, len(text).to_bytes(2, "big"), text]
+    return str(int.from_bytes(b"".join(parts), "big"))
+
+
+def read_family(packed: str) -> tuple[str, str, tuple[tuple[str, str, str], ...]]:
+    """(device, event id, openings as (field, value, salt in hex)) of a family's QR; raises ReceiptError."""
+    try:
+        if not re.fullmatch("[0-9]+", packed):
+            old = json.loads(base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4)))
+            opened = tuple((field, one["value"], one["salt"]) for field, one in old["o"].items())
+            return old["d"], old["e"], opened
+        number = int(packed)
+        data = number.to_bytes((number.bit_length() + 7) // 8, "big")
+        at = 1 + DEVICE_BYTES + EID_BYTES
+        if data[:1] != bytes([FAMILY_VERSION]) or len(data) < at:
+            raise ReceiptError("receipt: not the code of a family's receipt")
+        found = []
+        while at < len(data):
+            field, salt, at = FAMILY_FIELDS[data[at]], data[at + 1 : at + 1 + SALT_BYTES], at + 1 + SALT_BYTES
+            end = at + 2 + int.from_bytes(data[at : at + 2], "big")
+            if end > len(data):
+                raise ReceiptError(f"receipt: cut in {field}")
+            found.append((field, data[at + 2 : end].decode(), salt.hex()))
+            at = end
+        return data[1:13].decode(), data[13:29].hex(), tuple(found)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise (
+            error
+            if isinstance(error, ReceiptError)
+            else ReceiptError("receipt: not the code of a family's receipt")
+        ) from error

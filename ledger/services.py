@@ -64,7 +64,7 @@ def record(
 
     `event` and `fields` as in `ledger.events.EVENTS` (a field that is None is left out; `from_`, `at_` and `to_`
     stand for `from`, `at` and `to`). `commit` maps a commitment's name to the private value; the opening is kept in
-    its own table. `hold` is the batch key of a handover (run and area). Raises LedgerRefusedError (a
+    its own table. `hold` is the batch key (run and area), which a handover must have and nothing else may. Raises LedgerRefusedError (a
     ValidationError in Vietnamese) for anything that breaks the format or the legal order of the device.
     """
     _must_be_atomic()
@@ -146,6 +146,12 @@ def _check_day(on: datetime.date) -> None:
 def _check_hold(event: str, hold: str | None) -> None:
     if hold is not None and event not in BATCHED:
         raise LedgerRefusedError("Chỉ việc bàn giao mới được công bố theo đợt.", code="hold")
+    if not hold and event in BATCHED:
+        raise LedgerRefusedError(
+            "Việc bàn giao phải kèm đợt công bố (đợt phân bổ và vùng): công bố riêng lẻ thì ngày nhận của một gia đình"
+            " sẽ lộ ra.",
+            code="hold",
+        )
 
 
 def _refuse_move(event: str, outcome: str, device: str, state: str) -> LedgerRefusedError:

@@ -4,7 +4,6 @@ Everything here reads the log's table and files, never a domain table; so a page
 and nothing else.
 """
 
-import base64
 import json
 import uuid
 from dataclasses import dataclass
@@ -14,10 +13,9 @@ from pathlib import Path
 from django.conf import settings
 from django.db import connection
 
-from ledger.canon import dumps
 from ledger.disk import Disk
 from ledger.publisher import CHECKPOINT, Published, PublishError, published
-from ledger.receipts import make_receipt
+from ledger.receipts import make_receipt, pack_family
 from ledger.tiles import Tiles
 from ledger.tree import inclusion_proof
 
@@ -193,23 +191,18 @@ def family_urls(*, eids: list[uuid.UUID]) -> dict[uuid.UUID, str]:
         cursor.execute(
             "SELECT eid, field, value, salt FROM ledger_opening WHERE eid = ANY(%s) ORDER BY field", [eids]
         )
-        opened: dict[uuid.UUID, dict] = {}
+        opened: dict[uuid.UUID, list[tuple[str, str, bytes]]] = {}
         for eid, field, value, salt in cursor.fetchall():
-            opened.setdefault(eid, {})[field] = {"salt": bytes(salt).hex(), "value": value}
+            opened.setdefault(eid, []).append((field, value, bytes(salt)))
     return {
-        eid: f"{settings.PUBLIC_URL}/so-cai/bien-nhan/#{_pack({'d': device, 'e': eid.hex, 'o': opened.get(eid, {})})}"
+        eid: family_address(device=device, eid=eid, openings=opened.get(eid, []))
         for eid, device in devices.items()
     }
 
 
 def family_address(*, device: str, eid: uuid.UUID, openings: list[tuple[str, str, bytes]]) -> str:
     """As `family_urls`, from openings already at hand: (field, value, salt)."""
-    opened = {field: {"salt": salt.hex(), "value": value} for field, value, salt in openings}
-    return f"{settings.PUBLIC_URL}/so-cai/bien-nhan/#{_pack({'d': device, 'e': eid.hex, 'o': opened})}"
-
-
-def _pack(value: dict) -> str:
-    return base64.urlsafe_b64encode(dumps(value)).decode().rstrip("=")
+    return f"{settings.PUBLIC_URL}/so-cai/bien-nhan/#{pack_family(device, eid.bytes, openings)}"
 
 
 def family_url(*, eid: uuid.UUID) -> str:

@@ -112,6 +112,7 @@ def how_page(request: HttpRequest) -> HttpResponse:
         {
             "key": str(keys[0]) if keys else "",
             "log_url": f"{settings.PUBLIC_URL}/ledger",
+            "log_home": settings.PUBLIC_URL,
             "verifier_sha256": hashlib.sha256(VERIFIER.read_bytes()).hexdigest(),
             "run": next((path.stem for path in sorted((settings.LEDGER_DIR / "runs").glob("*.csv"))), ""),
         },

@@ -156,6 +156,8 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     # Every view declares who may open it; a view that says nothing is refused.
     "common.access.AccessGate",
+    # Every public answer of data passes the disclosure rules of the ledger.
+    "ledger.door.PublicDoor",
     "django_htmx.middleware.HtmxMiddleware",
     "common.audit.ActorMiddleware",
     # Innermost: sessions and messages, which save outside the view, may still write.

@@ -5,6 +5,7 @@ Runs with Python 3.11 and the package `cryptography` alone; trusts nothing but t
     verify-log DIR|URL        every byte of the log is what was signed
     verify-device CODE        the way of one device, from the checked log          (--log DIR|URL)
     verify-receipt FILE       a receipt (.tlog-proof), offline                      (--key VKEY)
+    verify-receipt 'QR-TEXT'  a family's receipt: what its QR opens, in a log       (--log DIR|URL)
     verify-run RUN            the draw of an allocation run, recomputed             (--log DIR|URL)
     audit DIR|URL             every rule of the programme over the whole log        (or --log DIR|URL)
 
@@ -34,6 +35,7 @@ from ledger.audit import (
     check_witnesses,
     device_entries,
     endorsed_keys,
+    read_checkpoint,
     run_entries,
     verify_log,
 )
@@ -43,8 +45,8 @@ from ledger.custody import EVENT_LABEL, LABEL
 from ledger.disclosure import DisclosureError
 from ledger.draw import DrawError, check_draw
 from ledger.events import CODE, EventError
-from ledger.notes import COSIGNATURE, ED25519, NoteError, VerifierKey
-from ledger.receipts import ReceiptError, check_receipt
+from ledger.notes import COSIGNATURE, ED25519, NoteError, TreeHead, VerifierKey
+from ledger.receipts import ReceiptError, check_openings, check_receipt, read_family
 from ledger.tiles import Fetch, TileError
 from ledger.tree import ProofError
 
@@ -180,7 +182,40 @@ def do_verify_device(options, fetch: Fetch, keys: list[VerifierKey]) -> dict:
     }
 
 
+def verify_family(options, fetch: Fetch | None, keys: list[VerifierKey]) -> dict:
+    """What a family's QR opens, in the checked log: nothing of it goes to whoever serves the log."""
+    if fetch is None:
+        raise UsageError("verify-receipt: the text of a QR is checked against a log, --log DIR|URL is needed")
+    device, eid, openings = read_family(options.what.partition("#")[2])
+    head, note = read_checkpoint(fetch, keys, **options.policy)
+    for index, body, _ in device_entries(fetch, keys, device, **options.policy):
+        if body["eid"] == eid:
+            check_openings(body, openings)
+            seen = check_witnesses(note, options.policy["witnesses"], options.policy["needed"], "checkpoint")
+            return receipt_report(body, index, head, openings, seen)
+    raise LogError(
+        f"event {eid} of device {device} is not in the log, or not yet: handovers come out by the week"
+    )
+
+
+def receipt_report(body: dict, index: int, head: TreeHead, openings, witnesses: list[str]) -> dict:
+    return {
+        "origin": head.origin,
+        "device": body.get("dev"),
+        "event": body["t"],
+        "date": body["d"],
+        "index": index,
+        "log_size": head.size,
+        "signed_at": head.signed_at,
+        "witnesses": witnesses,
+        "entry": body,
+        "opened": {field: value for field, value, _ in openings},
+    }
+
+
 def do_verify_receipt(options, fetch: Fetch | None, keys: list[VerifierKey]) -> dict:
+    if "#" in options.what and not Path(options.what).exists():
+        return verify_family(options, fetch, keys)
     raw = read_file(Path(options.what), MAX_FILE)
     trouble: Exception = ReceiptError("no key")
     for key in keys:
@@ -190,18 +225,7 @@ def do_verify_receipt(options, fetch: Fetch | None, keys: list[VerifierKey]) -> 
             trouble = error
             continue
         seen = check_witnesses(note, options.policy["witnesses"], options.policy["needed"], "receipt")
-        return {
-            "origin": head.origin,
-            "device": receipt.body.get("dev"),
-            "event": receipt.body["t"],
-            "date": receipt.body["d"],
-            "index": receipt.index,
-            "log_size": head.size,
-            "signed_at": head.signed_at,
-            "witnesses": seen,
-            "entry": receipt.body,
-            "opened": {field: value for field, value, _ in receipt.openings},
-        }
+        return receipt_report(receipt.body, receipt.index, head, receipt.openings, seen)
     raise trouble
 
 

@@ -8,6 +8,7 @@ Runs with Python 3.11 and the package `cryptography` alone; trusts nothing but t
     verify-log DIR|URL        every byte of the log is what was signed
     verify-device CODE        the way of one device, from the checked log          (--log DIR|URL)
     verify-receipt FILE       a receipt (.tlog-proof), offline                      (--key VKEY)
+    verify-receipt 'QR-TEXT'  a family's receipt: what its QR opens, in a log       (--log DIR|URL)
     verify-run RUN            the draw of an allocation run, recomputed             (--log DIR|URL)
     audit DIR|URL             every rule of the programme over the whole log        (or --log DIR|URL)
 
@@ -22,9 +23,9 @@ from collections.abc import Callable
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Callable, Sequence
 from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Iterator
-from collections.abc import Mapping, Sequence
-from collections.abc import Sequence
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -1618,11 +1619,65 @@ def check_receipt(raw: bytes, key: VerifierKey) -> tuple[Receipt, TreeHead, Note
         check_inclusion(leaf_hash(canonical(receipt.body)), receipt.index, head.size, receipt.path, head.root)
     except (NoteError, ProofError, CanonError) as error:
         raise ReceiptError(f"receipt: {error}") from error
-    for field, value, salt in receipt.openings:
-        committed = receipt.body.get("c", {}).get(field)
+    check_openings(receipt.body, receipt.openings)
+    return receipt, head, note
+
+
+def check_openings(body: dict, openings: Iterable[tuple[str, str, str]]) -> None:
+    """Raise ReceiptError unless each (field, value, salt in hex) opens a commitment of the entry."""
+    for field, value, salt in openings:
+        committed = body.get("c", {}).get(field)
         if committed is None or commitment(field, value, bytes.fromhex(salt)).hex() != committed:
             raise ReceiptError(f"receipt: the opening of «{field}» doesn't fit the entry's commitment")
-    return receipt, head, note
+
+
+# The QR of a family's receipt, behind the # of its address: what names the entry and opens its commitments, packed as
+# one number in decimal digits. A QR holds digits at 3.3 bits each, so that the code stays coarse enough for a cheap
+# printer and an old phone. Bytes: version 1; device code (12); event id (16); then per field its place in
+# FAMILY_FIELDS (1), salt (32), length of the value (2, big-endian), value (UTF-8). Receipts of before 12/2026 have
+# URL-safe base64 of the JSON {"d": device, "e": event id, "o": {field: {"salt", "value"}}} and are read for ever.
+FAMILY_VERSION = 1
+FAMILY_FIELDS = ("recipient", "guardian", "school", "date", "record", "photo", "report", "donor", "serial", "imei",
+                 "evidence")  # only ever longer  # fmt: skip
+DEVICE_BYTES, EID_BYTES = 12, 16
+
+
+def pack_family(device: str, eid: bytes, openings: Iterable[tuple[str, str, bytes]]) -> str:
+    """Digits of a family's QR; `openings` are (field, value, salt)."""
+    parts = [bytes([FAMILY_VERSION]), device.encode(), eid]
+    for field, value, salt in openings:
+        text = value.encode()
+        parts += [bytes([FAMILY_FIELDS.index(field)]), salt, len(text).to_bytes(2, "big"), text]
+    return str(int.from_bytes(b"".join(parts), "big"))
+
+
+def read_family(packed: str) -> tuple[str, str, tuple[tuple[str, str, str], ...]]:
+    """(device, event id, openings as (field, value, salt in hex)) of a family's QR; raises ReceiptError."""
+    try:
+        if not re.fullmatch("[0-9]+", packed):
+            old = json.loads(base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4)))
+            opened = tuple((field, one["value"], one["salt"]) for field, one in old["o"].items())
+            return old["d"], old["e"], opened
+        number = int(packed)
+        data = number.to_bytes((number.bit_length() + 7) // 8, "big")
+        at = 1 + DEVICE_BYTES + EID_BYTES
+        if data[:1] != bytes([FAMILY_VERSION]) or len(data) < at:
+            raise ReceiptError("receipt: not the code of a family's receipt")
+        found = []
+        while at < len(data):
+            field, salt, at = FAMILY_FIELDS[data[at]], data[at + 1 : at + 1 + SALT_BYTES], at + 1 + SALT_BYTES
+            end = at + 2 + int.from_bytes(data[at : at + 2], "big")
+            if end > len(data):
+                raise ReceiptError(f"receipt: cut in {field}")
+            found.append((field, data[at + 2 : end].decode(), salt.hex()))
+            at = end
+        return data[1:13].decode(), data[13:29].hex(), tuple(found)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise (
+            error
+            if isinstance(error, ReceiptError)
+            else ReceiptError("receipt: not the code of a family's receipt")
+        ) from error
 
 
 # --- ledger/disclosure.py ---
@@ -1663,9 +1718,27 @@ PERSONAL_KEYS = frozenset(
         "group",
         "eligibility_group",
         "priority",
+        # Heads of columns, as a file for people has them.
+        "họ và tên",
+        "họ tên",
+        "học sinh",
+        "lớp",
+        "ngày sinh",
+        "giới tính",
+        "dân tộc",
+        "địa chỉ",
+        "người giám hộ",
+        "số điện thoại",
+        "số định danh",
+        "đối tượng",
     ]
 )
-CITIZEN_NUMBER = re.compile(r"(?<!\d)\d{12}(?!\d)")
+# A place, an organisation, a platform and a figure have a `name` in public; what is a person's is never called just so.
+NAMES_OF_THINGS = frozenset(["name"])
+# Where twelve digits are no citizen's: a device code may be all digits.
+DEVICE_KEYS = frozenset(["dev", "device"])
+CITIZEN_NUMBER = re.compile(r"(?<![0-9A-Za-z])\d{12}(?![0-9A-Za-z])")
+MASK = "(đã ẩn)"
 
 
 class DisclosureError(ValueError):
@@ -1768,18 +1841,40 @@ def public_place(chain: Sequence[str], area: str | None) -> str:
     return area
 
 
-def check_public(value: object, where: str = "answer") -> None:
-    """Rules 1 and 2: raise DisclosureError if a public structure carries a key or number of a person."""
+def check_public(
+    value: object, where: str = "answer", *, allowed: frozenset[str] = frozenset(), key: str = ""
+) -> None:
+    """Rules 1 and 2: raise DisclosureError if a public structure carries a key or number of a person.
+
+    `allowed` are keys that here are no person's; `key` is the one that the value stands under.
+    """
     if isinstance(value, Mapping):
-        for key, inner in value.items():
-            if str(key).lower() in PERSONAL_KEYS:
-                raise DisclosureError(f"{where}: «{key}» may not be public")
-            check_public(inner, f"{where}.{key}")
+        check_keys(value, where, allowed=allowed)
+        for name, inner in value.items():
+            check_public(inner, f"{where}.{name}", allowed=allowed, key=str(name))
     elif isinstance(value, list | tuple):
         for number, inner in enumerate(value):
-            check_public(inner, f"{where}[{number}]")
-    elif isinstance(value, str) and CITIZEN_NUMBER.search(value):
+            check_public(inner, f"{where}[{number}]", allowed=allowed, key=key)
+    elif isinstance(value, str) and key not in DEVICE_KEYS and CITIZEN_NUMBER.search(value):
         raise DisclosureError(f"{where}: looks like a citizen number")
+
+
+def check_keys(keys: Iterable, where: str, *, allowed: frozenset[str] = frozenset()) -> None:
+    """Rules 1 and 2 for the keys of an object or the columns of a table."""
+    for key in keys:
+        if str(key).strip().lower() in PERSONAL_KEYS - allowed:
+            raise DisclosureError(f"{where}: «{key}» may not be public")
+
+
+def public_rows(columns: Sequence[str], rows: Iterable[Sequence], where: str) -> Iterator[tuple]:
+    """Rules 1 and 2 for a table, row by row: a column about persons is refused, a citizen's number in a text masked.
+
+    The texts are other people's (a bank's line, a donor's note); one of them must not keep the whole table from the
+    public.
+    """
+    check_keys(columns, where, allowed=NAMES_OF_THINGS)
+    for row in rows:
+        yield tuple(CITIZEN_NUMBER.sub(MASK, cell) if isinstance(cell, str) else cell for cell in row)
 
 
 def possible_values(few: int, shown_min: int, total: int) -> int:
@@ -2801,7 +2896,40 @@ def do_verify_device(options, fetch: Fetch, keys: list[VerifierKey]) -> dict:
     }
 
 
+def verify_family(options, fetch: Fetch | None, keys: list[VerifierKey]) -> dict:
+    """What a family's QR opens, in the checked log: nothing of it goes to whoever serves the log."""
+    if fetch is None:
+        raise UsageError("verify-receipt: the text of a QR is checked against a log, --log DIR|URL is needed")
+    device, eid, openings = read_family(options.what.partition("#")[2])
+    head, note = read_checkpoint(fetch, keys, **options.policy)
+    for index, body, _ in device_entries(fetch, keys, device, **options.policy):
+        if body["eid"] == eid:
+            check_openings(body, openings)
+            seen = check_witnesses(note, options.policy["witnesses"], options.policy["needed"], "checkpoint")
+            return receipt_report(body, index, head, openings, seen)
+    raise LogError(
+        f"event {eid} of device {device} is not in the log, or not yet: handovers come out by the week"
+    )
+
+
+def receipt_report(body: dict, index: int, head: TreeHead, openings, witnesses: list[str]) -> dict:
+    return {
+        "origin": head.origin,
+        "device": body.get("dev"),
+        "event": body["t"],
+        "date": body["d"],
+        "index": index,
+        "log_size": head.size,
+        "signed_at": head.signed_at,
+        "witnesses": witnesses,
+        "entry": body,
+        "opened": {field: value for field, value, _ in openings},
+    }
+
+
 def do_verify_receipt(options, fetch: Fetch | None, keys: list[VerifierKey]) -> dict:
+    if "#" in options.what and not Path(options.what).exists():
+        return verify_family(options, fetch, keys)
     raw = read_file(Path(options.what), MAX_FILE)
     trouble: Exception = ReceiptError("no key")
     for key in keys:
@@ -2811,18 +2939,7 @@ def do_verify_receipt(options, fetch: Fetch | None, keys: list[VerifierKey]) -> 
             trouble = error
             continue
         seen = check_witnesses(note, options.policy["witnesses"], options.policy["needed"], "receipt")
-        return {
-            "origin": head.origin,
-            "device": receipt.body.get("dev"),
-            "event": receipt.body["t"],
-            "date": receipt.body["d"],
-            "index": receipt.index,
-            "log_size": head.size,
-            "signed_at": head.signed_at,
-            "witnesses": seen,
-            "entry": receipt.body,
-            "opened": {field: value for field, value, _ in receipt.openings},
-        }
+        return receipt_report(receipt.body, receipt.index, head, receipt.openings, seen)
     raise trouble
 
 

@@ -22,6 +22,7 @@ from common.templatetags.vi import format_number
 from common.vietnamese import search_key
 from dashboards import donors, opendata, snapshot, statement
 from dashboards.models import Story
+from ledger import disclosure
 
 PAGE = 50
 
@@ -94,6 +95,7 @@ def statement_page(request: HttpRequest) -> HttpResponse:
     if "csv" in request.GET:
         columns = opendata.DATASETS["statement"].columns
         rows = (tuple(vars(line).values()) for line in statement.lines(**wanted))
+        rows = disclosure.public_rows(columns, rows, "statement")
         return csv_response("sao-ke.csv", columns, rows)
     totals = statement.totals(**wanted)
     page = Paginator(_Lines(wanted, totals.count), PAGE).get_page(request.GET.get("trang"))

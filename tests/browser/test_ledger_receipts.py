@@ -1,6 +1,10 @@
 """A family opens its receipt in a real browser: the salt stays behind the #, in no request that leaves the browser."""
 
+import base64
+import contextlib
 import contextvars
+import hashlib
+import itertools
 from urllib.parse import urlsplit
 
 import pytest
@@ -8,11 +12,16 @@ from django.contrib.staticfiles import finders
 from django.test import Client
 
 from ledger import trace
+from ledger.canon import dumps
+from ledger.draw import draw_file
+from ledger.publisher import put_draw_file
 from ledger.receipts import check_receipt
 from ledger.services import openings_of, record
 from tests.ledger_log import DAY, make_log, receive
 
 NAME = "Giàng Thị Mỷ"
+# What the Tab key comes to; of a group of radio buttons, the chosen one.
+STOPS = "main :is(a[href], button, input:not([type=radio]:not(:checked)), summary, textarea, select)"
 
 
 @pytest.fixture
@@ -37,8 +46,14 @@ def device(log):
 
 @pytest.fixture
 def page(browser):
-    """A page whose every request the application itself answers, and is written down."""
-    context = browser.new_context(viewport={"width": 390, "height": 844}, accept_downloads=True)
+    """A phone's page whose every request the application itself answers, and is written down."""
+    with answered(browser, viewport={"width": 390, "height": 844}, accept_downloads=True) as opened:
+        yield opened
+
+
+@contextlib.contextmanager
+def answered(browser, **options):
+    context = browser.new_context(**options)
     # The browser's callbacks run in a context of their own: the test's database connection lives in this one.
     opened, client, ours = context.new_page(), Client(), contextvars.copy_context()
     opened.requests_made = []
@@ -89,6 +104,21 @@ def test_a_family_opens_its_own_receipt_and_the_salt_never_leaves_the_browser(
     assert [secret for secret in secrets if secret in told] == []
 
 
+def test_a_receipt_printed_in_the_old_form_still_opens(log, device, page):
+    log.turn()
+    opened = {
+        one.field: {"salt": bytes(one.salt).hex(), "value": one.value} for one in openings_of(eid=device[1])
+    }
+    packed = (
+        base64.urlsafe_b64encode(dumps({"d": device[0], "e": device[1].hex, "o": opened}))
+        .decode()
+        .rstrip("=")
+    )
+    page.goto(f"{trace.family_url(eid=device[1]).split('#')[0]}#{packed}")
+    assert "đúng là của gia đình bạn" in result(page)
+    assert NAME in page.inner_text("[data-opened]")
+
+
 def test_before_the_batch_is_out_the_receipt_says_so(log, device, page):
     log.turn(at_once=False, today=DAY)
     page.goto(trace.family_url(eid=device[1]))
@@ -117,3 +147,73 @@ def test_a_device_page_checks_itself_and_says_what_it_checked(log, device, page)
     page.evaluate("() => { crypto.subtle.importKey = () => Promise.reject(new Error('no Ed25519')); }")
     page.click("[data-run]")
     page.wait_for_function("document.querySelector('[data-result]').textContent.includes('Đúng một phần')")
+
+
+def public_pages(device: tuple[str, object], log) -> list[str]:
+    record(
+        event="pledge.made",
+        on=DAY,
+        pledge="CK-2021-0001",
+        kind="devices",
+        donor="agency",
+        org="Công ty A",
+        qty=5,
+    )
+    rows = [(f"A{number:03d}", "1.1.1-VN2021-15", "draw" if number < 5 else "no") for number in range(12)]
+    put_draw_file(run="DPB-1", data=draw_file(rows))
+    record(
+        event="run.frozen", on=DAY, run="DPB-1", root="0" * 64, applicants=12, supply=5, policy="1" * 64,
+        engine="2" * 64, source="public_draw", draw="XSMB", draw_on=DAY,
+    )  # fmt: skip
+    record(event="run.seeded", on=DAY, run="DPB-1", randomness="3132", seed="4" * 64)
+    record(
+        event="run.committed", on=DAY, run="DPB-1", served=5, unserved=7, result="3" * 64,
+        draw_file=hashlib.sha256(draw_file(rows)).hexdigest(),
+    )  # fmt: skip
+    log.turn()
+    paths = (
+        f"/thiet-bi/{device[0]}/", "/so-cai/", "/so-cai/tu-kiem-tra/", "/so-cai/dinh-chinh/", "/so-cai/dot/DPB-1/",
+        "/so-cai/cam-ket/CK-2021-0001/", "/tra-cuu/", "/tra-cuu/?ma=7K3QF9XW2MDX", "/so-cai/yeu-cau/",
+    )  # fmt: skip
+    return [*(f"http://localhost{path}" for path in paths), trace.family_url(eid=device[1])]
+
+
+def test_without_javascript_every_page_says_all_and_offers_no_dead_button(log, device, browser):
+    addresses = public_pages(device, log)
+    with answered(browser, viewport={"width": 390, "height": 844}, java_script_enabled=False) as page:
+        for address in addresses:
+            page.goto(address)
+            assert page.locator("h1").count() == 1, address
+            assert page.locator("button:visible").evaluate_all("all => all.every((b) => b.form)"), address
+            assert not page.get_by_text("Đang kiểm tra").is_visible(), address
+        # The browser of the test shows no <noscript>; a real one does.
+        assert "Trang này cần JavaScript" in page.locator("noscript").inner_html()
+
+
+def test_with_the_keyboard_alone_every_page_is_walked_and_every_check_is_made(log, device, browser):
+    for address, width in zip(public_pages(device, log), itertools.cycle((390, 1280))):
+        with answered(browser, viewport={"width": width, "height": 844}) as page:
+            page.goto(address)
+            page.wait_for_load_state("networkidle")
+            wanted = page.locator(f"{STOPS}:visible").count()
+            walk = page.evaluate_handle("() => new Set()")
+            for _ in range(80):
+                page.keyboard.press("Tab")
+                told = page.evaluate(
+                    """([seen, stops]) => {
+                        const here = document.activeElement;
+                        if (here === document.body) return "end";
+                        const style = getComputedStyle(here);
+                        if (here.matches(stops)) seen.add(here);
+                        return style.outlineStyle === "none" && style.boxShadow === "none" ? here.outerHTML : "";
+                    }""",
+                    [walk, STOPS],
+                )
+                if told == "end":
+                    break
+                assert told == "", f"{address}: focus can't be seen on {told}"
+                if page.evaluate("() => document.activeElement.matches('[data-run]')"):
+                    page.keyboard.press("Enter")
+                    page.wait_for_function("document.querySelector('[data-result]').textContent.trim()")
+            reached = page.evaluate("(seen) => seen.size", walk)
+            assert reached >= wanted, f"{address} at {width}: {reached} of {wanted} reached"

@@ -11,6 +11,7 @@ import uuid
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from typing import ClassVar
 
 import pytest
 from django.db import transaction
@@ -31,10 +32,12 @@ from tests.ledger_log import DAY, ORIGIN, make_log, receive
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
-    """A static server that says nothing."""
+    """A static server that says nothing and remembers what it was asked for."""
+
+    asked: ClassVar[list[str]] = []
 
     def log_message(self, *arguments):
-        pass
+        self.asked.append(self.requestline)
 
 
 @pytest.fixture
@@ -225,7 +228,7 @@ def test_rule_5_the_api_says_of_a_device_what_the_log_says_and_no_sooner(client:
     answer = client.get(f"/api/v1/devices/{code}/").json()
     log_entries = LedgerEntry.objects.filter(dev=code).order_by("n")
     assert [entry["body"] for entry in answer["entries"]] == [json.loads(entry.body) for entry in log_entries]
-    record(event="device.handover_confirmed", on=DAY, device=code)
+    record(event="device.handover_confirmed", on=DAY, device=code, hold="DPB-1/VN2021-15")
     with transaction.atomic():
         seal(at_once=True, today=DAY)
     assert client.get(f"/api/v1/devices/{code}/").json() == answer, "sequenced, not signed: not public"
@@ -267,19 +270,23 @@ def test_every_command_of_the_page_works_as_it_stands(client: Client, handed, lo
             client.get(reverse("ledger:receipt", args=[eid])).content
         )
         commands = re.findall(r"<code>python (mtce_verify.py [^<]+)</code>", page)
-        asked = [shlex.split(html.unescape(command).replace("7K3Q-F9XW-2MDC", code)) for command in commands]
-        assert [words[1] for words in asked] == ["verify-log", "verify-device", "verify-receipt", "audit"]
-        done = {
-            words[1]: subprocess.run(
-                [sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, check=False
+        # What the reader fills in: the code of a label, and what a phone reads from a receipt's QR.
+        fragment = trace.family_url(eid=eid).partition("#")[2]
+        filled = [line.replace("7K3Q-F9XW-2MDC", code).replace("#…", f"#{fragment}") for line in commands]
+        done = [
+            subprocess.run(
+                [sys.executable, *shlex.split(html.unescape(line))],
+                cwd=tmp_path, capture_output=True, text=True, check=False,
             )
-            for words in asked
-        }
+            for line in filled
+        ]  # fmt: skip
         server.shutdown()
     # The log of this test has a device allocated by a run that never was: the audit must say so, and nothing else.
-    assert {name: run.returncode for name, run in done.items()} == {
-        "verify-log": 0, "verify-device": 0, "verify-receipt": 0, "audit": 1,
-    }, done  # fmt: skip
+    assert [(line.split()[1], run.returncode) for line, run in zip(filled, done, strict=True)] == [
+        ("verify-log", 0), ("verify-device", 0), ("verify-receipt", 0), ("verify-receipt", 0), ("audit", 1),
+    ], done  # fmt: skip
+    assert "Nguyễn Thị Sao" in done[3].stdout
+    assert not any(fragment in request for request in QuietHandler.asked)
     assert hashlib.sha256((tmp_path / "mtce_verify.py").read_bytes()).hexdigest() in page
 
 

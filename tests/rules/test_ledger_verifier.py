@@ -1,5 +1,6 @@
 """The stand-alone verifier as an outsider calls it, and every rule that its audit checks."""
 
+import base64
 import hashlib
 import http.server
 import json
@@ -15,6 +16,7 @@ from ledger.audit import LogError, audit, endorsed_keys, read_checkpoint, verify
 from ledger.codes import new_device_code, new_device_codes
 from ledger.draw import DrawError, check_margin, draw_file
 from ledger.notes import COSIGNATURE, SigningKey
+from ledger.receipts import ReceiptError, pack_family, read_family
 from tests.ledger_fuzz import call, fuzz
 from tests.ledger_story import (
     KEY,
@@ -22,6 +24,7 @@ from tests.ledger_story import (
     RANDOMNESS,
     ROOT,
     RUN,
+    SALT,
     SEED,
     SERVED,
     Files,
@@ -73,6 +76,52 @@ def test_the_one_file_runs_alone_and_quotably(log, story):
     done = alone("verify-log", "log", folder=log.parent)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert "tile/0/001.p/" in done.stderr
+
+
+def old_fragment(device: str, eid: str, openings) -> str:
+    """What a family's QR held until 12/2026."""
+    opened = {field: {"salt": salt.hex(), "value": value} for field, value, salt in openings}
+    return (
+        base64.urlsafe_b64encode(json.dumps({"d": device, "e": eid, "o": opened}).encode())
+        .decode()
+        .rstrip("=")
+    )
+
+
+def test_a_family_s_qr_is_checked_against_a_mirror_in_its_new_and_its_old_form(log, story):
+    body = next(body for body in map(json.loads, story.bodies) if body["t"] == "device.handed_over")
+    device, eid, opening = body["dev"], body["eid"], ("recipient", "Giàng Thị Mỷ", SALT)
+    qr = "https://may-tinh.example/so-cai/bien-nhan/#"
+    for fragment in (
+        pack_family(device, bytes.fromhex(eid), [opening]),
+        old_fragment(device, eid, [opening]),
+    ):
+        assert read_family(fragment) == (device, eid, (("recipient", "Giàng Thị Mỷ", SALT.hex()),))
+        code, out, _ = call("verify-receipt", qr + fragment, "--log", str(log))
+        assert (code, "Giàng Thị Mỷ" in out) == (0, True)
+        assert call("verify-receipt", qr + fragment)[0] == 3, "no key and no log"
+        assert call("verify-receipt", qr + fragment, "--key", str(KEY.verifier))[0] == 2, "no log"
+    for wrong in (("recipient", "Giàng A Páo", SALT), ("school", "Giàng Thị Mỷ", SALT)):
+        fragment = pack_family(device, bytes.fromhex(eid), [wrong])
+        assert call("verify-receipt", qr + fragment, "--log", str(log))[0] == 1
+    away = pack_family(device, bytes(16), [opening])
+    code, _, error = call("verify-receipt", qr + away, "--log", str(log))
+    assert (code, "not in the log" in error) == (1, True)
+
+
+def test_a_damaged_qr_is_told_and_never_a_traceback(story):
+    whole = pack_family(
+        "7K3QF9XW2MDC", bytes(range(16)), [("recipient", "Giàng Thị Mỷ", SALT), ("school", "T", SALT)]
+    )
+    number = int(whole)
+    cut = [str(number >> 8 * count) for count in range(1, (number.bit_length() + 7) // 8)]
+    others = ["", "1", "9" * 5000, "e30", "bnVsbA", "khong-phai-bien-nhan", whole + "x", str(2 << 8 * 40)]
+    for packed in [*cut, *others]:
+        try:
+            read = read_family(packed)
+        except ReceiptError:
+            continue
+        assert len(read[2]) < 2, packed  # cut where a field ended: fewer openings, each of them whole
 
 
 def test_installing_needs_no_network(tmp_path):

@@ -35,7 +35,8 @@ def handed_over(log) -> tuple[str, object]:
     record(event="device.inspected", on=DAY, device=code, outcome="accepted")
     record(event="device.allocated", on=DAY, device=code, run="R-1", area="VN")
     eid = record(
-        event="device.handed_over", on=DAY, device=code, run="R-1", commit={"recipient": "Giàng Thị Mỷ", "school": "TH A"}
+        event="device.handed_over", on=DAY, device=code, run="R-1", hold="R-1/VN",
+        commit={"recipient": "Giàng Thị Mỷ", "school": "TH A"},
     )  # fmt: skip
     log.turn()
     return code, eid
@@ -112,7 +113,12 @@ def test_an_erasure_spares_who_had_the_device_after(log):
     record(event="device.inspected", on=DAY, device=code, outcome="accepted")
     record(event="device.allocated", on=DAY, device=code, run="R-2", area="VN")
     second = record(
-        event="device.handed_over", on=DAY, device=code, run="R-2", commit={"recipient": "Lò Văn Pao"}
+        event="device.handed_over",
+        on=DAY,
+        device=code,
+        run="R-2",
+        hold="R-2/VN",
+        commit={"recipient": "Lò Văn Pao"},
     )
     log.turn()
     assert erase_openings(device=code, since=first, fields=FAMILY, reason="family_request", on=DAY) == 2

@@ -3,12 +3,14 @@
 import datetime
 import json
 import re
+import uuid
 
 import pytest
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
 from ledger.audit import audit, verify_log
-from ledger.bulk import BOUNDS, PATTERN, _column_test, record_select
+from ledger.bulk import BOUNDS, PATTERN, _column_test, record_many, record_select
+from ledger.codes import new_device_codes
 from ledger.models import LedgerEntry, LedgerOutbox
 from ledger.publisher import publish_figures, seal_and_publish
 from ledger.sequencer import PLAIN, as_sequencer
@@ -21,7 +23,7 @@ def log(tmp_path, db):
     return make_log(tmp_path)
 
 
-def walk(device: str, *, hold: str | None = None) -> None:
+def walk(device: str, *, hold: str = "DPB-1/VN2021-15") -> None:
     """One device from acceptance to the child."""
     record(event="device.inspected", on=DAY, device=device, outcome="accepted")
     record(event="device.allocated", on=DAY, device=device, run="DPB-1", area="VN2021-15")
@@ -61,12 +63,12 @@ def test_a_device_way_is_sealed_published_and_verified(log):
 def test_handovers_wait_for_ten_and_are_dated_by_their_monday(log):
     codes = receive(10)
     for code in codes[:9]:
-        walk(code, hold="DPB-1/VN2021-15")
+        walk(code)
     record(event="device.broken", on=DAY, device=codes[0], reason="screen")
     week_later = DAY + datetime.timedelta(days=7)
     log.turn(at_once=False, today=week_later)
     assert LedgerOutbox.objects.count() == 10
-    walk(codes[9], hold="DPB-1/VN2021-15")
+    walk(codes[9])
     log.turn(at_once=False, today=DAY)
     assert LedgerOutbox.objects.count() == 11, "the week isn't over"
     log.turn(at_once=False, today=week_later)
@@ -76,6 +78,47 @@ def test_handovers_wait_for_ten_and_are_dated_by_their_monday(log):
     order = [body.split('"dev":"')[1][:12] for body in bodies.order_by("index")]
     assert sorted(order) == sorted(codes)
     assert audit(log.disk.fetch, log.verifiers)["problem_count"] == 1
+
+
+@pytest.mark.django_db
+def test_the_order_of_a_list_is_not_the_order_in_the_log(log):
+    """Who stands beside whom in a class's list, or the order of a shipment's sheet, is told by no entry's place."""
+    codes = sorted(new_device_codes(40), reverse=True)
+    rows = [{"device": code, "to": "KHO-TU", "kind": "tablet"} for code in codes]
+    record_many(event="device.received", on=DAY, rows=rows)
+    record_select(
+        event="device.inspected", on=DAY, columns=["device"], constants={"outcome": "accepted"},
+        select="SELECT unnest(%s::text[]) AS device", params=[codes],
+    )  # fmt: skip
+    log.turn()
+    for event in ("device.received", "device.inspected"):
+        placed = LedgerEntry.objects.filter(event=event).order_by("index").values_list("dev", flat=True)
+        assert list(placed) == codes[::-1]
+
+
+@pytest.mark.django_db
+def test_a_handover_is_never_recorded_without_its_batch(log):
+    """By no door of the ledger, nor beside them: published at once, it would tell the day a family was served."""
+    (code,) = receive(1)
+    walk(code)
+    confirmed = {"event": "device.handover_confirmed", "on": DAY}
+    before = LedgerOutbox.objects.count()
+    with pytest.raises(LedgerRefusedError, match="đợt công bố"):
+        record(**confirmed, device=code)
+    with pytest.raises(LedgerRefusedError, match="đợt công bố"), transaction.atomic():
+        record_many(**confirmed, rows=[{"device": code, "hold": ""}])
+    for columns in (["device"], ["device", "hold"]):
+        select = "SELECT %s::text AS device" + ", NULL::text AS hold" * ("hold" in columns)
+        with pytest.raises(LedgerRefusedError), transaction.atomic():
+            record_select(**confirmed, columns=columns, select=select, params=[code])
+    assert LedgerOutbox.objects.count() == before
+    for change in ({"event": "device.broken"}, {"hold": None}):
+        row = LedgerOutbox.objects.get(event="device.handed_over")
+        row.pk, row.n, row.eid = None, 9, uuid.uuid4()
+        for name, value in change.items():
+            setattr(row, name, value)
+        with pytest.raises(IntegrityError, match="ledger_outbox_handovers_held"), transaction.atomic():
+            row.save()
 
 
 @transaction.atomic
@@ -287,7 +330,7 @@ def test_a_checkpoint_is_signed_again_before_a_day_is_over(log):
 @pytest.mark.django_db
 def test_what_names_a_waiting_handover_waits_with_it(log):
     (code,) = receive(1)
-    walk(code, hold="DPB-1/VN2021-15")
+    walk(code)
     handed = LedgerOutbox.objects.get(event="device.handed_over")
     record(
         event="commitment.erased", on=DAY, erases=handed.eid.hex, field="recipient", reason="family_request"

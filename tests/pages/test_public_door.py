@@ -1,0 +1,54 @@
+"""Everything that is answered to everyone as data passes the disclosure rules, whoever wrote the page."""
+
+import pytest
+from django.test import Client
+
+from dashboards.opendata import DATASETS, Dataset, Field
+from ledger.disclosure import MASK, DisclosureError
+from tests.pages import urls_door
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def hurried(settings):
+    settings.ROOT_URLCONF = "tests.pages.urls_door"
+    return Client()
+
+
+@pytest.mark.parametrize("view", urls_door.REFUSED, ids=lambda view: view.__name__)
+def test_a_new_public_page_cannot_answer_with_a_person(hurried, view):
+    with pytest.raises(DisclosureError):
+        hurried.get(f"/{view.__name__}/")
+    hurried.raise_request_exception = False
+    answer = hurried.get(f"/{view.__name__}/")
+    assert answer.status_code == 500
+    assert "Giàng" not in answer.content.decode()
+
+
+def test_places_and_devices_may_be_named_and_staff_are_not_the_public(hurried, user):
+    assert hurried.get("/things/").json()["name"] == "Trường TH Sao Mai"
+    assert "Sao Mai" in b"".join(hurried.get("/table/").streaming_content).decode()
+    hurried.force_login(user)
+    assert hurried.get("/staff/").json() == {"full_name": "Giàng Thị Mỷ"}
+
+
+def test_a_new_set_of_open_data_cannot_have_a_column_about_persons():
+    fields = tuple(Field(name, "string", "") for name in ("code", "full_name"))
+    hurried = Dataset("new", "", "", fields, lambda: [("A", "Giàng Thị Mỷ")])
+    with pytest.raises(DisclosureError, match="full_name"):
+        list(hurried.objects())
+    with pytest.raises(DisclosureError, match="full_name"):
+        list(hurried.rows())
+
+
+def test_a_citizen_s_number_in_somebody_s_text_is_masked_and_the_table_stays():
+    texts = ("cccd 001234567890, UH CK-2021-000123", "0012345678901", "FT001234567890")
+    fields = tuple(Field(name, "string", "") for name in ("ref", "text"))
+    made = Dataset("new", "", "", fields, lambda: [(number, text) for number, text in enumerate(texts)])
+    assert [row[1] for row in made.rows()] == [f"cccd {MASK}, UH CK-2021-000123", *texts[1:]]
+
+
+def test_every_set_of_open_data_comes_through_the_door():
+    for dataset in DATASETS.values():
+        assert list(dataset.rows()) == list(dataset.source())
