@@ -39,10 +39,9 @@ def test_a_part_is_kept_per_language_and_key_and_invented_addresses_do_not_fill_
         "{% load kept i18n %}{% kept key %}{% get_current_language as l %}{{ l }} {{ key }} {{ n }}{% endkept %}"
     )
     request = RequestFactory().get("/")
-    assert (
-        made.render({"key": "a", "n": 1}, request) == made.render({"key": "a", "n": 2}, request) == "vi a 1"
-    )
-    assert made.render({"key": "b", "n": 2}, request) == "vi b 2"
+    with override("vi"):
+        assert [made.render({"key": "a", "n": n}, request) for n in (1, 2)] == ["vi a 1", "vi a 1"]
+        assert made.render({"key": "b", "n": 2}, request) == "vi b 2"
     with override("en"):
         assert made.render({"key": "a", "n": 3}, request) == "en a 3"
     (node,) = made.template.nodelist.get_nodes_by_type(KeptNode)
