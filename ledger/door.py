@@ -35,7 +35,7 @@ class PublicDoor:
         if isinstance(response, HttpResponse):
             if kind == "text/csv":
                 _check_head(response.content, where)
-            else:
+            elif response.content:
                 check_public(json.loads(response.content), where, allowed=NAMES_OF_THINGS)
         elif isinstance(response, StreamingHttpResponse) and kind == "text/csv":
             parts = cast(Iterator[bytes], response.streaming_content)
