@@ -2,8 +2,10 @@
 
 import datetime as dt
 import io
+import json
 import random
-import resource
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -160,6 +162,42 @@ def _checked(by: User, office: Office, content: bytes) -> tuple[StudentList, flo
     return student_list, seconds
 
 
+_IN_A_FRESH_PROCESS = """
+import json, os, sys
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sms_program.settings")
+import django
+django.setup()
+from pathlib import Path
+from django.db import transaction
+from accounts.models import User
+from bench.lists import _checked, an_office
+with transaction.atomic():
+    by = User.objects.create_user("do-bo-nho@example.vn")
+    student_list, _ = _checked(by, an_office(), Path(sys.argv[1]).read_bytes())
+    transaction.set_rollback(True)
+peak = next(int(line.split()[1]) / 1024 for line in Path("/proc/self/status").read_text().splitlines()
+    if line.startswith("VmHWM"))
+print(json.dumps({"worker_peak_mb": peak, "reader_peak_mb": student_list.reading["peak_mb"]}))
+"""
+
+
+def _memory(content: bytes) -> dict[str, float]:
+    """The largest memory of a process that does a worker's part of reading the file, and of the reader it starts.
+
+    Processes of their own: whatever else is measured here would count too.
+    """
+    with tempfile.NamedTemporaryFile(suffix=".xlsx") as file:
+        file.write(content)
+        file.flush()
+        done = subprocess.run(
+            [sys.executable, "-c", _IN_A_FRESH_PROCESS, file.name],
+            stdout=subprocess.PIPE,
+            check=True,
+            text=True,
+        )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def _bare_copy_of_students(text: bytes) -> float:
     start = time.perf_counter()
     with connection.cursor() as cursor:
@@ -203,26 +241,30 @@ def _import_export_seconds(school: School, rows: int, sample: int) -> float:
 def measure(quick: bool) -> Iterator[dict]:
     """File to checked result, result to committed, and the duplicate search in a small and in a large nation."""
     rows = 10_000 if quick else 100_000
+    content = a_file(rows)
+    # Before this one's transaction: both make the same office.
+    memory = _memory(content)
     with transaction.atomic():
         by = User.objects.create_user("do-danh-sach@example.vn")
         office = an_office()
-        content = a_file(rows)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "list.xlsx"
             path.write_bytes(content)
-            floors = []
-            for _ in range(2):
+            floors, all_seconds = [], []
+            # By turns, the best of each: others use the machine too.
+            for _ in range(2 if quick else 3):
                 with transaction.atomic():
                     floors.append(bare_read_and_copy(path, _upload(by, office, b"x")))
                     transaction.set_rollback(True)
-        floor = min(floors)
-        student_list, seconds = _checked(by, office, content)
+                student_list, seconds = _checked(by, office, content)
+                all_seconds.append(seconds)
+        floor, seconds = min(floors), min(all_seconds)
         # Among so many invented names some children are namesakes; none is an error and none is lost.
         assert student_list.rows.exclude(outcome=ListRow.Outcome.ERROR).count() == rows
-        reader_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
         yield {
             "name": "lists.checked", "rows": rows, "seconds": seconds, "floor_seconds": floor,
-            "ratio": seconds / floor, "limit": 4, "peak_mb": peak_mb(), "reader_peak_mb": reader_mb,
+            "ratio": seconds / floor, "limit": 4, "peak_mb": memory["worker_peak_mb"],
+            "reader_peak_mb": memory["reader_peak_mb"],
         }  # fmt: skip
         point = transaction.savepoint()
         start = time.perf_counter()

@@ -22,6 +22,7 @@ class CannotUnseal(Exception):
     """The text was not sealed by a key of the ring, or was changed since."""
 
 
+@lru_cache(maxsize=8)
 def _key(text: str) -> bytes:
     key = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     if len(key) != 32:

@@ -97,13 +97,13 @@ def sort_key(name: str) -> str:
 
 def name_keys(name: str) -> tuple[str, str]:
     """Return (`search_key`, `sort_key`) of a name that `clean` has gone over already: for rows by the 100,000."""
-    words = name.split(" ")
-    search = " ".join([_plain_word(word) for word in words])
-    if not (search.isascii() and search.replace(" ", "").isalnum()):
-        search = _NOT_WORD.sub(" ", search).strip()
     if not name:
         return "", ""
-    keys = [_word_key(word) for word in words]
+    words = name.split(" ")
+    search = " ".join(map(_plain_word, words))
+    if not (search.isascii() and search.replace(" ", "").isalnum()):
+        search = _NOT_WORD.sub(" ", search).strip()
+    keys = list(map(_word_key, words))
     return search, f"{keys[-1]} {'!'.join(keys[1:-1])} {keys[0] if len(keys) > 1 else ''}"
 
 

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from import_export.admin import ImportExportModelAdmin
 
+from common.admin_exports import EXPORT_FORMATS
 from coverage.models import (
     CoveragePoint,
     InfrastructureSupport,
@@ -17,6 +18,7 @@ from coverage.resources import CoveragePointResource, OperatorResource
 
 @admin.register(Operator)
 class OperatorAdmin(ImportExportModelAdmin):
+    export_formats = EXPORT_FORMATS
     resource_classes = [OperatorResource]
     list_display = ["code", "name", "is_mobile"]
     search_fields = ["code", "name"]
@@ -31,6 +33,7 @@ class OperatorMemberAdmin(admin.ModelAdmin):
 
 @admin.register(CoveragePoint)
 class CoveragePointAdmin(ImportExportModelAdmin):
+    export_formats = EXPORT_FORMATS
     resource_classes = [CoveragePointResource]
     list_display = ["code", "name", "province", "operator", "state", "is_urgent", "deadline_on"]
     list_filter = ["state", "is_urgent", "operator"]

@@ -4,12 +4,14 @@ from django.contrib import admin
 from django.http import HttpRequest
 from import_export.admin import ImportExportModelAdmin
 
+from common.admin_exports import EXPORT_FORMATS
 from schools.models import AdministrativeUnit, DirectivePeriod, Office, School
 from schools.resources import OfficeResource, SchoolResource
 
 
 @admin.register(Office)
 class OfficeAdmin(ImportExportModelAdmin):
+    export_formats = EXPORT_FORMATS
     resource_classes = [OfficeResource]
     list_display = ["code", "name", "kind", "parent", "valid_from", "valid_to"]
     list_filter = ["kind"]
@@ -29,6 +31,7 @@ class OfficeAdmin(ImportExportModelAdmin):
 
 @admin.register(School)
 class SchoolAdmin(ImportExportModelAdmin):
+    export_formats = EXPORT_FORMATS
     resource_classes = [SchoolResource]
     list_display = ["code", "office", "level", "province", "enrolment"]
     list_filter = ["level"]
@@ -44,6 +47,7 @@ class SchoolAdmin(ImportExportModelAdmin):
         return False
 
 
+# Loaded by a command from the official list, with vintages and successors that no sheet of rows could keep right: no import.
 @admin.register(AdministrativeUnit)
 class AdministrativeUnitAdmin(admin.ModelAdmin):
     list_display = ["public_code", "full_name", "level", "province", "valid_from", "valid_to", "successor"]

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from schools.views import audit, identity, lists, offices, students
+from schools.views import audit, identity, list_review, lists, offices, students
 
 app_name = "schools"
 urlpatterns = [
@@ -22,6 +22,7 @@ urlpatterns = [
     path("danh-sach/<int:pk>/dung/", lists.cancel, name="cancel_list"),
     path("danh-sach/<int:pk>/hang/<int:number>/", lists.row, name="list_row"),
     path("danh-sach/<int:pk>/hang/<int:number>/so-dinh-danh/", identity.list_row, name="row_identity"),
+    path("danh-sach/<int:pk>/hang/<int:number>/khac-nhau/", lists.tell_apart, name="tell_row_apart"),
     path("danh-sach/<int:pk>/doc-lai/", lists.read_again, name="read_list_again"),
     path("danh-sach/<int:pk>/luu-y/", lists.acknowledge, name="acknowledge_list"),
     path("danh-sach/<int:pk>/phong-chu/", lists.confirm_conversion, name="confirm_conversion"),
@@ -31,6 +32,7 @@ urlpatterns = [
     path("danh-sach/<int:pk>/tham-dinh/", lists.verify, name="verify_list"),
     path("danh-sach/<int:pk>/phe-duyet/", lists.approve, name="approve_list"),
     path("danh-sach/<int:pk>/tra-lai/", lists.send_back, name="return_list"),
+    path("danh-sach/<int:pk>/ra-soat/", list_review.review, name="review_list"),
     path("danh-sach/<int:pk>/tep-loi/", lists.marked, name="marked_list"),
     path("hoc-sinh/", students.students, name="students"),
     path("hoc-sinh/tai-ve/", students.export, name="export_students"),

@@ -120,6 +120,26 @@ class RowForm(forms.Form):
         return said
 
 
+class ApartForm(forms.Form):
+    """Why a row is another child than the one it was taken for."""
+
+    note = forms.CharField(
+        label="Căn cứ", widget=forms.Textarea(attrs={"rows": 2}), max_length=500,
+        help_text="Ví dụ: hai giấy khai sinh khác nhau, khác tên cha mẹ. Không ghi số định danh ở đây.",
+        error_messages={"required": "Hãy viết căn cứ vì sao đây là hai em khác nhau."},
+    )  # fmt: skip
+
+
+class ReviewForm(forms.Form):
+    """By what papers everybody left was looked over."""
+
+    reason = forms.CharField(
+        label="Căn cứ", widget=forms.Textarea(attrs={"rows": 2}), max_length=500,
+        help_text="Ví dụ: giáo viên chủ nhiệm đã rà soát từng lớp ngày 10/12/2021.",
+        error_messages={"required": "Hãy viết căn cứ: ai đã rà soát, với hồ sơ nào."},
+    )  # fmt: skip
+
+
 class PlainForm(forms.Form):
     """Nothing to type."""
 

@@ -192,7 +192,7 @@ def person_name(cell: Cell, font: OldFont | None = None) -> Checked:
     """A person's full name, in NFC; ALL CAPS and all small letters get ordinary capitals."""
     if isinstance(cell, str) and (font is None or cell.isascii()):
         words = cell.split(" ")
-        if 2 <= len(words) <= 7 and all(word and _ordinary_word(word) for word in words):
+        if 2 <= len(words) <= 7 and len(cell) <= NAME_MAX and all(map(_ordinary_word, words)):
             return cell, []
     value, findings = plain_text("full_name", cell, font)
     raw = mask(text_of(cell))
@@ -424,9 +424,9 @@ def _lost_digits(column: str, raw: str) -> list[Finding]:
 
 def student_code(cell: Cell) -> Checked:
     """The ministry's ten digits, or an institution's own code; optional."""
+    if isinstance(cell, str) and len(cell) == 10 and cell.isascii() and cell.isdigit():
+        return cell, []
     value, findings, _number = _code_text("student_code", cell)
-    if not findings and len(value) == 10:
-        return value.upper(), findings
     if not value or any(finding.kind == ERROR for finding in findings):
         return "", findings
     if len(value) == 12 and value.isdigit() and value[:3] in IDENTITY_PROVINCES:
@@ -527,6 +527,8 @@ def short_text(column: str, cell: Cell, longest: int, font: OldFont | None = Non
 def household_code(cell: Cell) -> Checked:
     """A household's code in its commune; whether it may be absent depends on the group (``rows``)."""
     value, findings, _ = _code_text("household_code", cell)
+    if not findings and len(value) <= HOUSEHOLD_MAX:
+        return value.upper(), findings
     if any(finding.kind == ERROR for finding in findings):
         return "", findings
     if len(value) > HOUSEHOLD_MAX:

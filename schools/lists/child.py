@@ -5,6 +5,7 @@ Answers on standard output, one JSON array a line: ``["H", head]``, ``["R", [row
 ``["Z", tail]``; or ``["X", {"code", "message", …}]`` when the file is refused.
 """
 
+import gc
 import io
 import json
 import resource
@@ -115,8 +116,20 @@ def read(path: Path, options: Options) -> None:
         "notices": notices,
         "converted_from": table.old_font.encoding if table.old_font and converted else None,
         "sample": sample,
+        "peak_mb": _peak_mb(),
     }
     _say("Z", tail)
+
+
+def _peak_mb() -> float:
+    """This process's own largest memory; `ru_maxrss` would count its parent's pages as well."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return 0.0
+    return next(
+        (int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM")), 0.0
+    )
 
 
 def _odd(row: Sequence[Cell], header: Header, width: int) -> bool:
@@ -141,6 +154,8 @@ def _odd(row: Sequence[Cell], header: Header, width: int) -> bool:
 
 def main() -> int:
     _limit()
+    # Nothing here makes cycles by the row, and the process ends with its file.
+    gc.disable()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", errors="replace")
     options = Options.loads(sys.stdin.read())

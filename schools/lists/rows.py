@@ -38,8 +38,9 @@ _FOOTERS = (
 NAMESAKE = "Cùng họ tên và ngày sinh với hàng {row} nhưng khác mã: kiểm tra có phải hai em không."
 SAME_PERSON = (
     "Cùng họ tên, ngày sinh và trường với hàng {row}: có thể là một em được ghi hai lần."
-    " Nếu là hai em, ghi mã học sinh hoặc số định danh của cả hai."
+    " Nếu là hai em, ghi mã học sinh hoặc số định danh của cả hai, hoặc xác nhận ở trang sửa hàng này."
 )
+TOLD_APART = "Cùng họ tên, ngày sinh và trường với hàng {row}: đã xác nhận là hai em khác nhau."
 _NO_NAME = re.compile(r"$|.*\d")
 _TOTAL = re.compile(r"(?:tổng|cộng)\b", re.IGNORECASE)
 # Without any of these a row says nothing about one child.
@@ -80,6 +81,18 @@ class Options:
         return cls(**data)
 
 
+class _Known(dict):
+    """What a check said of each cell that was met: equal cells are looked at once."""
+
+    def __init__(self, check: Callable[[Cell], cells.Checked]):
+        super().__init__()
+        self._check = check
+
+    def __missing__(self, cell: Cell) -> cells.Checked:
+        said = self[cell] = self._check(cell)
+        return said
+
+
 class RowChecker:
     """Checks rows in the order of the file. Equal cells are looked at once."""
 
@@ -110,8 +123,23 @@ class RowChecker:
         self._seen_code: dict[str, int] = {}
         self._seen_person: dict[tuple[str, str, str], tuple[int, str, str, str]] = {}
         today = options.today
-        self._checks: list[tuple[str, int | None, Callable, dict]] = [
-            (key, self.places.get(key), check, {})
+        # What an identity number says of sex and birth year, beside a row's: those that agreed.
+        self._agreeing: set[tuple[str, str, str]] = set()
+        # Columns that the file has not; a school, a birth date and a group are looked for all the same.
+        self._absent = {
+            key: "0" if key == "has_device" else ""
+            for key in (
+                "class_name",
+                "sex",
+                "household_code",
+                "household_head",
+                "commune",
+                "has_device",
+                "status",
+            )
+        }
+        self._checks: list[tuple[str, int | None, _Known]] = [
+            (key, self.places.get(key), _Known(check))
             for key, check in (
                 ("school_code", self._school),
                 ("class_name", lambda cell: cells.class_name(cell, font)),
@@ -124,6 +152,7 @@ class RowChecker:
                 ("has_device", lambda cell: cells.has_device(cell, font)),
                 ("status", lambda cell: cells.status(cell, font)),
             )
+            if key in self.places or key not in self._absent
         ]
 
     def _school(self, cell: Cell) -> tuple[str, list[Finding]]:
@@ -202,30 +231,24 @@ class RowChecker:
         return header_key(theirs.get("full_name") or theirs.get("family_name") or "")
 
     def check(self, number: int, row: Sequence[Cell]) -> list:
-        """Return the checked row (`FIELDS`). Raises nothing: what is wrong becomes a finding."""
+        """Return the checked row (`FIELDS`). Raises nothing: what is wrong becomes a finding.
+
+        A clean cell costs one look-up; only what needs a word makes a `Finding`.
+        """
         findings: list[Finding] = []
         typed: dict[str, str] = {}
         wide = len(row)
-        values: dict[str, str] = {}
-        for key, place, check, memo in self._checks:
-            if place is None:
-                cell: Cell = None
-                if key == "group":
-                    cell = self._group_cell(row)
-                elif key == "born_on" and "born_year" in self.places:
-                    cell = self._born_cell(row)
-                elif key not in ("school_code", "born_on"):
-                    values[key] = "0" if key == "has_device" else ""
-                    continue
+        values = self._absent.copy()
+        for key, place, known in self._checks:
+            if place is not None:
+                cell: Cell = row[place] if place < wide else None
+            elif key == "group":
+                cell = self._group_cell(row)
+            elif key == "born_on" and "born_year" in self.places:
+                cell = self._born_cell(row)
             else:
-                cell = row[place] if place < wide else None
-            try:
-                known = memo.get(cell)
-            except TypeError:
-                known = None
-            if known is None:
-                known = memo[cell] = check(cell)
-            values[key], said = known
+                cell = None
+            values[key], said = known[cell]
             if said:
                 findings += said
                 typed[key] = mask(text_of(cell))
@@ -244,24 +267,33 @@ class RowChecker:
         identity, identity_typed, said = cells.identity(
             row[place] if place is not None and place < wide else None
         )
-        if identity and (values["sex"] or values["born_on"]):
-            said = said + cells.identity_agrees(identity, values["sex"], values["born_on"], identity_typed)
         findings += said
+        born = values["born_on"]
+        if identity:
+            seen = identity[3:6], values["sex"], born[:4]
+            if seen not in self._agreeing:
+                if said := cells.identity_agrees(identity, values["sex"], born, identity_typed):
+                    findings += said
+                else:
+                    self._agreeing.add(seen)
         # One household is one key per commune and household code, or head.
-        values["household_code"] = values["household_code"] or values["household_head"]
-        if not values["household_code"] and values["group"] in ("poor", "near_poor"):
+        household = values["household_code"] or values["household_head"]
+        if (
+            not household
+            and values["group"] in ("poor", "near_poor")
+            and not any(finding.column == "household_code" for finding in findings)
+        ):
             message = "Chưa có mã hộ: không biết các em cùng một hộ, thứ tự trong hộ tính là em thứ nhất."
-            if not any(finding.column == "household_code" for finding in findings):
-                findings.append(Finding("household_code", WARNING, "household_missing", "", message))
+            findings.append(Finding("household_code", WARNING, "household_missing", "", message))
         if number in self.formula_rows:
             self._refuse_formulas(number, findings)
         key, order = name_keys(name)
         self._compare(number, values, key, code, identity, findings)
-        gravest = max([GRAVITY[finding.kind] for finding in findings], default=0)
+        gravest = max([GRAVITY[finding.kind] for finding in findings]) if findings else 0
         return [
             number, gravest, values["school_code"], values["class_name"], code, name, key, order,
-            values["born_on"], values["sex"], identity, identity_typed, values["group"],
-            values["household_code"], values["commune"], values["has_device"], findings or None, typed or None,
+            born, values["sex"], identity, identity_typed, values["group"],
+            household, values["commune"], values["has_device"], findings or None, typed or None,
         ]  # fmt: skip
 
     def _group_cell(self, row: Sequence[Cell]) -> Cell:

@@ -1,6 +1,6 @@
 """The need: administrative units, offices and schools, who works in them, students and their lists."""
 
-from schools.models.lists import DuplicateCase, HeaderMapping, ListRow, StudentList
+from schools.models.lists import DuplicateCase, HeaderMapping, ListRow, StudentList, ToldApart
 from schools.models.need import NeedReminder, SurveyFigure
 from schools.models.offices import Office, School, StaffRole
 from schools.models.students import StatusChange, Student
@@ -20,4 +20,5 @@ __all__ = [
     "Student",
     "StudentList",
     "SurveyFigure",
+    "ToldApart",
 ]

@@ -359,6 +359,43 @@ class DuplicateCase(models.Model):
 
 
 @audited()
+class ToldApart(models.Model):
+    """That two rows of one file with one name, birth date and school are two children: a person said so, and why."""
+
+    row = models.ForeignKey(
+        ListRow, on_delete=models.CASCADE, related_name="told_apart", verbose_name="hàng của danh sách"
+    )
+    other = models.ForeignKey(
+        ListRow, on_delete=models.CASCADE, related_name="+", verbose_name="hàng giống nó ở trên"
+    )
+    note = models.TextField("căn cứ")
+    decided_at = models.DateTimeField("xác nhận lúc")
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", verbose_name="người xác nhận"
+    )
+
+    class Meta:
+        verbose_name = "xác nhận hai em khác nhau"
+        verbose_name_plural = "xác nhận hai em khác nhau"
+        constraints = [
+            paired("toldapart", "decided"),
+            models.UniqueConstraint(
+                fields=["row", "other"],
+                name="toldapart_once",
+                violation_error_message="Hai hàng này đã được xác nhận là hai em khác nhau.",
+            ),
+            models.CheckConstraint(
+                name="toldapart_has_note",
+                condition=~Q(note=""),
+                violation_error_message="Hãy viết căn cứ vì sao đây là hai em khác nhau.",
+            ),
+        ]
+
+    def __str__(self):
+        return f"{self.row} và {self.other}"
+
+
+@audited()
 class HeaderMapping(models.Model):
     """That an office's header means a column of ours: mapped by hand once, remembered for its next files."""
 

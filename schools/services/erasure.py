@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from accounts.models import User
 from common import crypto
 from common.erasure import ERASED, Traces, images_of
-from schools.models import DuplicateCase, School, Student, StudentList
+from schools.models import DuplicateCase, School, Student, StudentList, ToldApart
 from schools.retention import ERASED_ROW, PERSONAL
 
 # A child's rows of every list ever read, however the row was matched: written, compared, or only alike.
@@ -88,6 +88,13 @@ def _scrub_decisions(student: Student, rows: list[int]) -> None:
         cursor.execute(
             "UPDATE schools_duplicatecaseevent SET note = %s WHERE pgh_obj_id = ANY(%s) AND note <> ''",
             [ERASED, ids],
+        )
+    apart = ToldApart.objects.filter(row__in=rows) | ToldApart.objects.filter(other__in=rows)
+    ids = list(apart.values_list("pk", flat=True))
+    ToldApart.objects.filter(pk__in=ids).update(note=ERASED)
+    with images_of(ToldApart), connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE schools_toldapartevent SET note = %s WHERE pgh_obj_id = ANY(%s)", [ERASED, ids]
         )
 
 

@@ -12,7 +12,7 @@ from django.db import connection
 from schools.models import StudentList
 
 # Findings that come from here; they are taken off before every new comparison.
-_CODES = (
+CODES = (
     "same_identity_in_system",
     "same_code_in_system",
     "likely_in_system",
@@ -138,7 +138,7 @@ def match_rows(student_list: StudentList, rows: list[int] | None = None) -> None
         rows: ids of the only rows to compare, for a mended cell; rows that have the same students join them.
     """
     values: dict[str, Any] = {
-        "list": student_list.pk, "path": student_list.office.path, "codes": list(_CODES), "rows": rows,
+        "list": student_list.pk, "path": student_list.office.path, "codes": list(CODES), "rows": rows,
     }  # fmt: skip
     with connection.cursor() as cursor:
         _pair(cursor, values)
@@ -200,9 +200,10 @@ def counts(student_list: StudentList) -> dict:
 
 
 # Which rows a commit takes: fine, corrected, warnings that the office stands by, duplicates that a person decided.
+# Who told two rows apart stands by that already.
 COMMITTABLE = """(r.outcome < 2
     OR r.outcome = 2 AND NOT EXISTS (SELECT FROM jsonb_array_elements(r.findings) f
-        WHERE f->>1 = 'warning' AND NOT (%(acknowledged)s::jsonb ? (f->>2))))"""
+        WHERE f->>1 = 'warning' AND f->>2 <> 'told_apart' AND NOT (%(acknowledged)s::jsonb ? (f->>2))))"""
 
 
 def committable_values(student_list: StudentList) -> dict:

@@ -27,7 +27,7 @@ from schools.services import list_matching
 Progress = Callable[..., None]
 State = StudentList.State
 
-_COPY = """COPY schools_listrow (student_list_id, number, outcome, effect, school_code, class_name, student_code,
+COPY_ROWS = """COPY schools_listrow (student_list_id, number, outcome, effect, school_code, class_name, student_code,
 full_name, search_key, sort_key, born_on, sex, identity_index, identity_sealed, "group", household_code,
 commune_name, commune_id, household_key, has_device, findings, typed) FROM STDIN"""
 _PLACE_WORDS = ("thi tran ", "phuong ", "xa ")
@@ -200,6 +200,8 @@ def household_key(commune: str, code: str) -> str:
 
 
 def _escape(text: str) -> str:
+    if text.isprintable() and "\\" not in text:
+        return text
     return text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
 
 
@@ -282,7 +284,7 @@ def _stage(student_list: StudentList, path: Path, at: dt.datetime, progress: Pro
     prefix = str(student_list.pk)
     done = 0
     ListRow.objects.filter(student_list=student_list).delete()
-    with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+    with connection.cursor() as cursor, cursor.copy(COPY_ROWS) as copy:
         for batch in sandbox.read(path, options, reading):
             copy.write("".join(copy_lines(batch, prefix, places)))
             done += len(batch)
@@ -290,7 +292,7 @@ def _stage(student_list: StudentList, path: Path, at: dt.datetime, progress: Pro
             progress(min(done, total - 1) if total > 1 else 0, total, step="Đang đọc tệp")
     tail = reading.tail
     student_list.reading = reading.head | {
-        key: tail[key] for key in ("rows_read", "notices", "sample", "converted_from")
+        key: tail[key] for key in ("rows_read", "notices", "sample", "converted_from", "peak_mb")
     }
     student_list.reading["skipped"] = tail["skipped"][:1000]
     student_list.reading["skipped_count"] = len(tail["skipped"])

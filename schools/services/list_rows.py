@@ -9,13 +9,19 @@ from accounts.models import User
 from common import crypto
 from schools.lists.columns import TITLES, Header
 from schools.lists.findings import ERROR, GRAVITY
-from schools.lists.rows import NAMESAKE, SAME_PERSON, Options, RowChecker
-from schools.models import ListRow, Student, StudentList
+from schools.lists.rows import NAMESAKE, SAME_PERSON, TOLD_APART, Options, RowChecker
+from schools.models import DuplicateCase, ListRow, Student, StudentList, ToldApart
 from schools.services import list_matching
 from schools.services.list_reading import Places, household_key, options_for, without_number
 
 State = StudentList.State
-_IN_FILE = ["same_identity_in_file", "same_code_in_file", "same_person_in_file", "same_name_in_file"]
+_IN_FILE = [
+    "same_identity_in_file",
+    "same_code_in_file",
+    "same_person_in_file",
+    "same_name_in_file",
+    "told_apart",
+]
 # What `lists.rows` says of a child that stands in an earlier row, for the rows that share something with a mended one.
 _COMPARE_IN_FILE = """
 WITH asked AS (
@@ -39,6 +45,9 @@ WITH asked AS (
                 OR k.identity_index <> p.identity_index
             THEN jsonb_build_array(jsonb_build_array('full_name', 'warning', 'same_name_in_file', '',
                 replace(%(namesake)s, '{row}', p.number::text)))
+            WHEN EXISTS (SELECT FROM schools_toldapart t WHERE t.row_id = k.id AND t.other_id = p.id)
+            THEN jsonb_build_array(jsonb_build_array('full_name', 'warning', 'told_apart', '',
+                replace(%(apart)s, '{row}', p.number::text)))
             ELSE jsonb_build_array(jsonb_build_array('full_name', 'duplicate', 'same_person_in_file', '',
                 replace(%(same)s, '{row}', p.number::text))) END AS said
     FROM kept k
@@ -46,7 +55,7 @@ WITH asked AS (
         AND x.number < k.number AND x.identity_index = k.identity_index) i ON true
     LEFT JOIN LATERAL (SELECT min(x.number) AS number FROM schools_listrow x WHERE x.student_list_id = %(list)s
         AND x.number < k.number AND x.student_code = k.student_code AND k.student_code <> '') c ON true
-    LEFT JOIN LATERAL (SELECT x.number, x.student_code, x.identity_index FROM schools_listrow x
+    LEFT JOIN LATERAL (SELECT x.id, x.number, x.student_code, x.identity_index FROM schools_listrow x
         WHERE x.student_list_id = %(list)s AND x.number < k.number AND k.search_key <> ''
           AND (x.search_key, x.born_on, x.school_code) = (k.search_key, k.born_on, k.school_code)
         ORDER BY x.number LIMIT 1) p ON true
@@ -116,15 +125,8 @@ def changes_of(row: ListRow) -> list[tuple[str, str, str]]:
     return found
 
 
-@transaction.atomic
-def fix_cells(*, by: User, row: ListRow, values: dict[str, str], at: dt.datetime) -> ListRow:
-    """Put other text into cells of a checked row and check it again, with the rows it was or is like.
-
-    Args:
-        values: our column key → new text.
-
-    Raises ValidationError when the list is committed already.
-    """
+def _open(row: ListRow) -> tuple[StudentList, ListRow]:
+    """The row and its list, locked, while the list waits to be written. Raises ValidationError when it does not."""
     student_list = (
         StudentList.objects.select_for_update(of=("self",))
         .select_related("office", "school")
@@ -134,7 +136,68 @@ def fix_cells(*, by: User, row: ListRow, values: dict[str, str], at: dt.datetime
         raise ValidationError(
             "Danh sách này đã ghi vào hệ thống: muốn sửa, hãy hoàn tác hoặc gửi danh sách mới."
         )
-    row = ListRow.objects.select_for_update().get(pk=row.pk)
+    return student_list, ListRow.objects.select_for_update(of=("self",)).select_related("student").get(
+        pk=row.pk
+    )
+
+
+def likeness_of(row: ListRow) -> str:
+    """Whom a row is taken for by its name, birth date and school alone: "row" of its file, "student" known, or ""."""
+    if any(finding[2] == "same_person_in_file" for finding in row.findings or ()):
+        return "row"
+    student = row.student
+    if student is None or row.outcome >= ListRow.Outcome.DUPLICATE or not row.search_key:
+        return ""
+    is_same_number = row.identity_index and bytes(row.identity_index) == bytes(student.identity_index or b"")
+    is_same_code = row.student_code and row.student_code == student.code
+    return "" if is_same_number or is_same_code else "student"
+
+
+@transaction.atomic
+def tell_apart(*, by: User, row: ListRow, note: str, at: dt.datetime) -> ListRow:
+    """A person says that a row is another child than the one it was taken for by name, birth date and school.
+
+    The decision and its note stay on record. Raises ValidationError without a note, or when the row is like nobody
+    any more, or its list is committed already.
+    """
+    student_list, row = _open(row)
+    if not note.strip():
+        raise ValidationError("Hãy viết căn cứ vì sao đây là hai em khác nhau.")
+    likeness = likeness_of(row)
+    if not likeness:
+        raise ValidationError("Hàng này không còn giống em nào nên không cần xác nhận: xem lại kết quả.")
+    affected = [row.pk]
+    if likeness == "row":
+        alike = ListRow.objects.filter(
+            student_list=student_list, search_key=row.search_key, born_on=row.born_on,
+            school_code=row.school_code, number__lt=row.number,
+        )  # fmt: skip
+        first = alike.order_by("number")[0]
+        ToldApart.objects.create(row=row, other=first, note=note.strip(), decided_at=at, decided_by=by)
+        affected = _compare_in_file(row, _shared_with_others(row))
+    else:
+        DuplicateCase.objects.update_or_create(
+            row=row, student=row.student,
+            defaults={
+                "reason": DuplicateCase.Reason.LIKELY, "decision": DuplicateCase.Decision.DIFFERENT,
+                "note": note.strip(), "decided_at": at, "decided_by": by,
+            },
+        )  # fmt: skip
+    list_matching.match_rows(student_list, affected)
+    row.refresh_from_db()
+    return row
+
+
+@transaction.atomic
+def fix_cells(*, by: User, row: ListRow, values: dict[str, str], at: dt.datetime) -> ListRow:
+    """Put other text into cells of a checked row and check it again, with the rows it was or is like.
+
+    Args:
+        values: our column key → new text.
+
+    Raises ValidationError when the list is committed already.
+    """
+    student_list, row = _open(row)
     options = options_for(
         student_list.office,
         today=at.date(),
@@ -184,6 +247,7 @@ def _compare_in_file(row: ListRow, *shared: tuple) -> list[int]:
                 "codes": [each[1] for each in shared if each[1]],
                 "keys": [each[2] for each in shared], "born": [each[3] for each in shared],
                 "schools": [each[4] for each in shared], "same": SAME_PERSON, "namesake": NAMESAKE,
+                "apart": TOLD_APART,
             },
         )  # fmt: skip
         return [pk for (pk,) in cursor.fetchall()]

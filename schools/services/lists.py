@@ -330,7 +330,7 @@ def warnings_of(student_list: StudentList) -> list[tuple[str, int, str]]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT f->>2, count(*), min(f->>4) FROM schools_listrow r, jsonb_array_elements(r.findings) f"
-            " WHERE r.student_list_id = %s AND r.outcome = 2 AND f->>1 = %s GROUP BY 1 ORDER BY 2 DESC, 1",
+            " WHERE r.student_list_id = %s AND r.outcome = 2 AND f->>1 = %s AND f->>2 <> 'told_apart' GROUP BY 1 ORDER BY 2 DESC, 1",
             [student_list.pk, WARNING],
         )
         return cursor.fetchall()

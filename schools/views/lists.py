@@ -304,12 +304,39 @@ def row(request: HttpRequest, pk: int, number: int) -> HttpResponse:
         if not form.errors:
             messages.success(request, f"Hàng {number}: {fixed.get_outcome_display().lower()}.")
             return redirect(f"{reverse('schools:list', args=[pk])}?ket-qua={request.GET.get('ket-qua', '')}")
+    return _row_page(request, student_list, found, form)
+
+
+def _row_page(
+    request: HttpRequest, student_list: StudentList, found: ListRow, form, apart=None
+) -> HttpResponse:
+    is_open = student_list.state == State.CHECKED
     context = {
         "list": student_list, "row": found, "form": form, "titles": TITLES,
+        "likeness": list_rows.likeness_of(found) if is_open else "",
+        "apart": apart or forms.ApartForm(), "told_apart": found.told_apart.select_related("other", "decided_by"),
         "said": [{"column": TITLES.get(f[0], f[0]), "message": f[4]} for f in found.findings or ()],
-        "is_open": student_list.state == State.CHECKED,
+        "is_open": is_open,
     }  # fmt: skip
-    return render(request, "schools/lists/row.html", context, status=422 if form.errors else 200)
+    status = 422 if form.errors or context["apart"].errors else 200
+    return render(request, "schools/lists/row.html", context, status=status)
+
+
+@clerk
+@require_http_methods(["POST"])
+def tell_apart(request: HttpRequest, pk: int, number: int) -> HttpResponse:
+    """Say, with a reason, that a row is another child than the one it was taken for."""
+    student_list = _edited(request, pk)
+    found = get_object_or_404(ListRow, student_list=student_list, number=number)
+    form = forms.ApartForm(request.POST)
+    if form.is_valid():
+        with refusals_on(form):
+            list_rows.tell_apart(by=request.user, row=found, note=form.cleaned_data["note"], at=clock.now())
+    if form.errors:
+        cells = list_rows.cells_of(found)
+        return _row_page(request, student_list, found, forms.RowForm(cells=cells), form)
+    messages.success(request, f"Hàng {number}: đã ghi nhận là hai em khác nhau.")
+    return redirect("schools:list", pk=pk)
 
 
 @clerk

