@@ -41,7 +41,7 @@ def make_rows(
     total: int,
 ) -> Iterator[list[str]]:
     """Yield `total` rows in the order of COLUMNS, spread over the schools of one province."""
-    household, previous = 0, ""
+    household, previous, children = 0, "", 0
     open_household: tuple[str, str, int] | None = None
     for number in range(total):
         school = schools[number * len(schools) // total]
@@ -49,14 +49,16 @@ def make_rows(
         grade = rng.randint(first, last)
         person = make_person(rng, province=school.province, grade=grade)
         group = rng.choices([g for g, _ in GROUPS], [w for _, w in GROUPS])[0]
-        # Three in ten share a household with the row before: brothers and sisters in one school.
-        if open_household and open_household[1] == school.code and rng.random() < 0.3:
+        # Three in ten share a household with the row before, three at the most: brothers and sisters in one school.
+        is_sibling = rng.random() < 0.3 and children < 3
+        if is_sibling and open_household and open_household[1] == school.code:
+            children += 1
             household_code, group = f"HO{open_household[2]:05d}", open_household[0]
             person = type(person)(
                 f"{previous.split()[0]} {' '.join(person.full_name.split()[1:])}", person.sex, person.born_on
             )
         else:
-            household += 1
+            household, children = household + 1, 1
             household_code = f"HO{household:05d}"
             open_household = (group, school.code, household)
         previous = person.full_name
