@@ -26,7 +26,7 @@ SELECT s.id, CASE WHEN s.state IN ('left', 'out_of_group') THEN s.state
     WHEN s.has_device THEN 'has_device'
     WHEN EXISTS (SELECT FROM schools_statuschange c WHERE c.student_id = s.id AND c.kind = 'still_here'
         AND c.changed_at >= %(approved)s) THEN 'confirmed'
-    ELSE 'unchecked' END AS situation, s.school_id, s.sort_key
+    ELSE 'unchecked' END AS situation, s.school_id, s.sort_key, r.school_code
 FROM schools_listrow r
 JOIN schools_student s ON s.id = CASE WHEN r.effect = 0 THEN %(first)s + r.number ELSE r.student_id END
 JOIN schools_school sc ON sc.office_id = s.school_id
@@ -50,19 +50,25 @@ def situations(student_list: StudentList) -> dict[str, int]:
     return {situation: found.get(situation, 0) for situation in SITUATIONS}
 
 
-def students_in(student_list: StudentList, situation: str, *, start: int, limit: int) -> list[Student]:
-    """One page of the list's students in a situation, by name, with their schools; ``start`` counts from 0."""
+def students_in(
+    student_list: StudentList, situation: str, *, start: int, limit: int
+) -> list[tuple[Student, str]]:
+    """One page of the list's students in a situation, by name: (student, code of the school in the list).
+
+    A computer waits at the school of the list, wherever its student went. ``start`` counts from 0.
+    """
     values = _values(student_list) | {"situation": situation, "start": start, "limit": limit}
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT id FROM ({_STUDENTS}) x WHERE situation = %(situation)s"
+            f"SELECT id, school_code FROM ({_STUDENTS}) x WHERE situation = %(situation)s"
             " ORDER BY sort_key, id OFFSET %(start)s LIMIT %(limit)s",
             values,
         )
-        ids = [pk for (pk,) in cursor.fetchall()]
-    return list(
-        Student.objects.filter(pk__in=ids).select_related("school__office").order_by("sort_key", "pk")
+        listed_at = dict(cursor.fetchall())
+    found = (
+        Student.objects.filter(pk__in=listed_at).select_related("school__office").order_by("sort_key", "pk")
     )
+    return [(student, listed_at[student.pk]) for student in found]
 
 
 @transaction.atomic

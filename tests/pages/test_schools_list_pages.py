@@ -357,9 +357,8 @@ def test_an_approved_list_is_looked_over_before_the_handover(world, sign_in, sen
     counts = {item["key"]: item["count"] for item in shown.context["counts"]}
     expected = {"left": 1, "out_of_group": 0, "moved": 1, "has_device": 1, "unchecked": 2, "confirmed": 0}
     assert counts == expected
-    assert [student.pk for student in client.get(page, {"tinh-trang": "moved"}).context["students"]] == [
-        found[2].pk
-    ]
+    moved = client.get(page, {"tinh-trang": "moved"}).context["students"]
+    assert [(student.pk, listed_at) for student, listed_at in moved] == [(found[2].pk, "79000701")]
     assert client.post(page, {"reason": ""}).status_code == 422
     client.post(page, {"reason": "Giáo viên chủ nhiệm đã rà soát"})
     counts = {item["key"]: item["count"] for item in client.get(page).context["counts"]}
