@@ -58,16 +58,13 @@ def compare(
     tried = []
     for step, policy in enumerate(policies, start=1):
         inputs = freezing.current_inputs(
-            day=day_of(at), province_id=comparison.province_id, groups=policy.rules["groups"]
+            day=day_of(at), province_id=comparison.province_id, rules=policy.rules
         )
         whole = int((inputs.devices.level == FREE).sum())
         reserve = whole * policy.reserve_percent // 100
         inputs = without_reserve(inputs, reserve)
-        chosen = proposing.engine_policy(policy.rules)
-        outcome = engine.allocate(
-            students=inputs.students, devices=inputs.devices, policy=chosen, seed=TRIAL_SEED
-        )
-        figures = proposing.figures(inputs=inputs, outcome=outcome, policy=chosen)
+        outcome = proposing.decide(inputs=inputs, rules=policy.rules, seed=TRIAL_SEED)
+        figures = proposing.figures(inputs=inputs, outcome=outcome, rules=policy.rules)
         tried.append((inputs, outcome, figures | {"reserve": reserve}))
         progress(step, len(policies), step="Chạy thử từng chính sách")
     comparison.result = {"one": tried[0][2]}
@@ -92,7 +89,12 @@ def without_reserve(inputs: Inputs, reserve: int) -> Inputs:
     given = inputs.devices
     return replace(
         inputs,
-        devices=Devices(level=given.level[keep], area=given.area[keep], order=given.order[keep]),
+        devices=Devices(
+            level=given.level[keep],
+            area=given.area[keep],
+            order=given.order[keep],
+            is_laptop=None if given.is_laptop is None else given.is_laptop[keep],
+        ),
         device_ids=inputs.device_ids[keep],
         area_ids=inputs.area_ids[keep],
     )

@@ -38,11 +38,13 @@ class Policy:
 
     `groups` are the eligible groups in order of priority; `locality_first` says whether the locality
     comes before the group or after it; `margin` how the last free devices are split inside a tier.
+    `laptop_from_grade`: laptops go to students from this grade on where they can; None: no preference.
     """
 
     groups: tuple[str, ...] = GROUPS
     locality_first: bool = True
     margin: str = "proportional"
+    laptop_from_grade: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class Students:
     priority_locality: Flags
     household: Ints  # any number that is the same for its members; NOBODY without one
     household_devices: Ints  # programme devices that the household already holds
+    grade: Ints | None = None  # needed only where the policy prefers a kind; 0 where it is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,7 @@ class Devices:
     level: Ints
     area: Ints
     order: Ints
+    is_laptop: Flags | None = None  # needed only where the policy prefers a kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +204,12 @@ def allocate(*, students: Students, devices: Devices, policy: Policy, seed: byte
     province = students.province[rows]
     chain = {SCHOOL: students.school[rows], DISTRICT: students.district[rows], PROVINCE: province}
     site = sites(province, chain[DISTRICT], chain[SCHOOL])
+    asks = asking(students, policy)
+    if (
+        asks is not None
+    ):  # who asks for a laptop is paired before the others, each part in the order of its sites
+        asks = asks[rows]
+        site = site + np.where(asks, 0, int(site.max(initial=0)) + 1)
     served = np.full(len(rows), NOBODY, dtype=np.int8)
     given: list[tuple[Ints, Ints, int]] = []
 
@@ -211,19 +221,22 @@ def allocate(*, students: Students, devices: Devices, policy: Policy, seed: byte
         waiting = np.flatnonzero((served == NOBODY) & (chain[level] != NOBODY))
         supply = np.bincount(area_of_device, minlength=int(chain[level].max(initial=NOBODY)) + 1)
         chosen = first_of_each_area(waiting, chain[level], supply)
-        takers, taken = pair(
-            chosen, chain[level][chosen], site[chosen], of_level, area_of_device, devices.order[of_level]
-        )
+        order = devices.order[of_level]
+        if asks is not None and devices.is_laptop is not None:
+            wanted = np.bincount(chain[level][chosen[asks[chosen]]], minlength=len(supply))
+            order = laptops_first(order, devices.is_laptop[of_level], area_of_device, wanted)
+        takers, taken = pair(chosen, chain[level][chosen], site[chosen], of_level, area_of_device, order)
         served[takers] = level
         given.append((taken, rows[takers], level))
 
     free = np.flatnonzero(devices.level == FREE)
     waiting = np.flatnonzero(served == NOBODY)
     chosen, split = free_pass(waiting, tier, province, len(free), policy)
-    none = np.zeros(len(chosen), dtype=np.int8)
-    takers, taken = pair(
-        chosen, none, site[chosen], free, np.zeros(len(free), dtype=np.int8), devices.order[free]
-    )
+    nation, of_nation = np.zeros(len(chosen), dtype=np.int8), np.zeros(len(free), dtype=np.int8)
+    order = devices.order[free]
+    if asks is not None and devices.is_laptop is not None:
+        order = laptops_first(order, devices.is_laptop[free], of_nation, asks[chosen].sum(keepdims=True))
+    takers, taken = pair(chosen, nation, site[chosen], free, of_nation, order)
     served[takers] = FREE
     given.append((taken, rows[takers], FREE))
 
@@ -347,6 +360,27 @@ def sites(province: Ints, district: Ints, school: Ints) -> Ints:
     number = np.empty(size, dtype=np.int32)
     number[np.lexsort((np.arange(size), district_of, province_of))] = np.arange(size, dtype=np.int32)
     return number[school]
+
+
+def asking(students: Students, policy: Policy) -> Flags | None:
+    """Who would rather have a laptop by the policy; None if it prefers no kind, which changes nothing."""
+    if policy.laptop_from_grade is None or students.grade is None:
+        return None
+    return students.grade >= policy.laptop_from_grade
+
+
+def laptops_first(order: Ints, is_laptop: Flags, area: Ints, wanted: Ints) -> Ints:
+    """The devices' order when `wanted[a]` of those chosen in area `a` ask for a laptop.
+
+    As many laptops as are asked for come first, then the other devices, then the laptops that are over; in each
+    part lots stay whole. Who receives is fixed before, so that this can only say which.
+    """
+    by_order = np.lexsort((order, ~is_laptop, area))
+    is_over = is_laptop[by_order] & (position_within(area[by_order]) >= wanted[area[by_order]])
+    part = np.where(is_laptop[by_order], np.where(is_over, 2, 0), 1)
+    moved = np.empty_like(order)
+    moved[by_order] = order[by_order] + part * (int(order.max(initial=0)) + 1)
+    return moved
 
 
 def device_order(lot: Ints, by_device: Ints) -> Ints:

@@ -7,7 +7,7 @@ from django import forms
 from allocation import perms
 from allocation.engine import GROUPS
 from allocation.models import AllocationPolicy, AllocationRun, Phase, Reduction, Revocation
-from allocation.rules import HEX256, group_title
+from allocation.rules import HEX256, LAST_GRADE, group_title
 from schools.models import AdministrativeUnit
 
 GROUP_CHOICES = [(group, group_title(group)) for group in GROUPS]
@@ -46,6 +46,15 @@ class PolicyForm(forms.Form):
         max_value=50,
         initial=0,
         help_text="Để dành cho danh sách đến muộn, khiếu nại, đổi máy hỏng.",
+    )
+
+    laptop_from_grade = forms.IntegerField(
+        label="Ưu tiên máy xách tay từ lớp (không bắt buộc)",
+        required=False,
+        min_value=1,
+        max_value=LAST_GRADE,
+        help_text="Ví dụ 10: trong số em đã được xét, em từ lớp 10 và sinh viên nhận máy xách tay trước, em khác nhận "
+        "loại còn lại. Chỉ chọn loại máy, không đổi em nào được nhận. Bỏ trống: không phân biệt loại máy.",
     )
 
 

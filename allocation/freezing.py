@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,8 @@ IN_FORCE = """
         ORDER BY unit_id, starts_on DESC, id DESC
     ),
     place AS (
-        SELECT s.office_id, coalesce(c.is_first, d.is_first, p.is_first, false) AS is_first
+        SELECT s.office_id, coalesce(c.is_first, d.is_first, p.is_first, false) AS is_first,
+            CASE WHEN s.level IN ('college', 'university') THEN 13 ELSE 0 END AS grade
         FROM schools_school s
         LEFT JOIN in_force c ON c.unit_id = s.commune_id
         LEFT JOIN in_force d ON d.unit_id = s.district_id
@@ -41,7 +42,7 @@ IN_FORCE = """
 ELIGIBLE = f"""
     WITH {IN_FORCE},
     able AS (
-        SELECT s.id, s.school_id, s."group", s.household_key, place.is_first
+        SELECT s.id, s.school_id, s."group", s.household_key, place.is_first, coalesce(s.grade, place.grade) AS grade
         FROM schools_student s JOIN place ON place.office_id = s.school_id
         WHERE s.state = 'approved' AND NOT s.has_device AND s."group" = ANY(%(groups)s)
           AND NOT EXISTS (SELECT 1 FROM allocation_allocation a WHERE a.student_id = s.id AND a.ended_at IS NULL)
@@ -50,7 +51,7 @@ ELIGIBLE = f"""
         able.is_first,
         CASE WHEN able.household_key = '' THEN -1
              ELSE min(able.id) OVER (PARTITION BY able.household_key) END AS household,
-        held.devices AS held
+        held.devices AS held, able.grade
     FROM able CROSS JOIN LATERAL (
         SELECT count(*) AS devices FROM schools_student s
         JOIN allocation_allocation a ON a.student_id = s.id AND a.ended_at IS NULL
@@ -62,7 +63,8 @@ IN_STOCK = """
         CASE WHEN d.earmark_school_id IS NOT NULL THEN 0 WHEN u.level = 'district' THEN 1
              WHEN u.level = 'province' THEN 2 ELSE 3 END AS level,
         coalesce(d.earmark_school_id, d.earmark_unit_id, -1) AS area,
-        row_number() OVER (ORDER BY l.code COLLATE "C", d.code COLLATE "C") AS position
+        row_number() OVER (ORDER BY l.code COLLATE "C", d.code COLLATE "C") AS position,
+        l.device_kind = 'laptop' AS is_laptop
     FROM donations_device d JOIN donations_lot l ON l.id = d.lot_id
     LEFT JOIN schools_administrativeunit u ON u.id = d.earmark_unit_id
     LEFT JOIN schools_school s ON s.office_id = d.earmark_school_id
@@ -82,9 +84,9 @@ LOST_EARMARK = """
     ORDER BY d.code LIMIT 6
 """
 FREEZE_STUDENTS = f"""
-    INSERT INTO allocation_applicant (run_id, student_id, code, school_id, "group", is_priority, household, held)
+    INSERT INTO allocation_applicant (run_id, student_id, code, school_id, "group", is_priority, household, held, grade)
     SELECT %(run)s, e.id, substr(encode(sha256(%(secret)s::bytea || int8send(e.id)), 'hex'), 1, 16), e.school_id,
-        e."group", e.is_first, e.household, e.held
+        e."group", e.is_first, e.household, e.held, e.grade
     FROM ({ELIGIBLE}) AS e
 """
 # Whether an earlier run was frozen with exactly the students who are eligible now, each as it is now.
@@ -95,13 +97,13 @@ SAME_STUDENTS = f"""
             = (e.school_id, e."group", e.is_first, e.household, e.held)
 """
 FREEZE_SAME_STUDENTS = f"""
-    INSERT INTO allocation_applicant (run_id, student_id, code, school_id, "group", is_priority, household, held)
-    SELECT %(run)s, e.id, was.code, e.school_id, e."group", e.is_first, e.household, e.held
+    INSERT INTO allocation_applicant (run_id, student_id, code, school_id, "group", is_priority, household, held, grade)
+    SELECT %(run)s, e.id, was.code, e.school_id, e."group", e.is_first, e.household, e.held, e.grade
     FROM ({ELIGIBLE}) AS e JOIN allocation_applicant was ON was.run_id = %(earlier)s AND was.student_id = e.id
 """
 FREEZE_DEVICES = f"""
-    INSERT INTO allocation_offer (run_id, device_id, level, area, position)
-    SELECT %(run)s, id, level, area, position FROM ({IN_STOCK}) AS stock
+    INSERT INTO allocation_offer (run_id, device_id, level, area, position, is_laptop)
+    SELECT %(run)s, id, level, area, position, is_laptop FROM ({IN_STOCK}) AS stock
     WHERE level <> {FREE} OR position NOT IN (
         SELECT position FROM ({IN_STOCK}) AS free WHERE level = {FREE} ORDER BY position DESC LIMIT %(reserve)s
     )
@@ -179,14 +181,19 @@ class Inputs:
     places: Places
 
 
-def read_inputs(applicants: str, offers: str, params: dict[str, Any]) -> Inputs:
-    """The engine's columns from two sources (see `read_columns`): frozen ones, or today's for a simulation."""
+def read_inputs(applicants: str, offers: str, params: dict[str, Any], *, kinds: bool) -> Inputs:
+    """The engine's columns from two sources (see `read_columns`): frozen ones, or today's for a simulation.
+
+    `kinds`: with the students' grades and the kinds of devices, for a policy that prefers one.
+    """
     places = Places.read(params["province"])
+    grade, is_laptop = ({"grade": "i2"}, {"is_laptop": "?"}) if kinds else ({}, {})
     rows = read_columns(
         applicants, params,
         student_id="i8", code="S16", school_id="i8", group_number="i2", is_priority="?", household="i8", held="i2",
+        **grade,
     )  # fmt: skip
-    offer = read_columns(offers, params, device_id="i8", level="i2", area="i8", position="i4")
+    offer = read_columns(offers, params, device_id="i8", level="i2", area="i8", position="i4", **is_laptop)
     students = Students(
         code=texts(rows["code"]),
         **places.columns(rows["school_id"]),
@@ -194,6 +201,7 @@ def read_inputs(applicants: str, offers: str, params: dict[str, Any]) -> Inputs:
         priority_locality=rows["is_priority"],
         household=rows["household"],
         household_devices=rows["held"],
+        grade=rows.get("grade"),
     )
     area = np.full(len(offer["area"]), engine.NOBODY, dtype=np.int32)
     for level, numbers in places.area_numbers.items():
@@ -203,7 +211,12 @@ def read_inputs(applicants: str, offers: str, params: dict[str, Any]) -> Inputs:
         students=students,
         student_ids=rows["student_id"],
         school_ids=rows["school_id"],
-        devices=Devices(level=offer["level"], area=area, order=offer["position"].astype(np.int64)),
+        devices=Devices(
+            level=offer["level"],
+            area=area,
+            order=offer["position"].astype(np.int64),
+            is_laptop=offer.get("is_laptop"),
+        ),
         device_ids=offer["device_id"],
         area_ids=offer["area"],
         places=places,
@@ -219,20 +232,22 @@ def texts(codes: np.ndarray) -> list[str]:
 def frozen_inputs(run: AllocationRun) -> Inputs:
     """What a run was frozen with."""
     return read_inputs(
-        '(SELECT student_id, code, school_id, "group" AS group_number, is_priority, household, held '
+        '(SELECT student_id, code, school_id, "group" AS group_number, is_priority, household, held, grade '
         "FROM allocation_applicant WHERE run_id = %(run)s) AS rows",
-        "(SELECT device_id, level, area, position FROM allocation_offer WHERE run_id = %(run)s) AS rows",
+        "(SELECT device_id, level, area, position, is_laptop FROM allocation_offer WHERE run_id = %(run)s) AS rows",
         {"run": run.pk, "province": run.province_id},
+        kinds="laptop_from_grade" in run.policy.rules,
     )
 
 
-def current_inputs(*, day: dt.date, province_id: int | None, groups: Sequence[str]) -> Inputs:
-    """What a run frozen on `day` would get; nothing is fixed, and the codes serve for this once."""
+def current_inputs(*, day: dt.date, province_id: int | None, rules: Mapping[str, Any]) -> Inputs:
+    """What a run by the policy `rules` frozen on `day` would get; nothing is fixed, the codes serve for this once."""
     return read_inputs(
         "(SELECT id AS student_id, lpad(to_hex(id), 16, '0') AS code, school_id, \"group\" AS group_number, "
-        f"is_first AS is_priority, household, held FROM ({ELIGIBLE}) AS e) AS rows",
-        f"(SELECT id AS device_id, level, area, position FROM ({IN_STOCK}) AS s) AS rows",
-        parameters(day=day, province_id=province_id, groups=groups),
+        f"is_first AS is_priority, household, held, grade FROM ({ELIGIBLE}) AS e) AS rows",
+        f"(SELECT id AS device_id, level, area, position, is_laptop FROM ({IN_STOCK}) AS s) AS rows",
+        parameters(day=day, province_id=province_id, groups=rules["groups"]),
+        kinds="laptop_from_grade" in rules,
     )
 
 

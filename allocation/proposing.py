@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -13,11 +13,18 @@ from allocation.columns import write_columns
 from allocation.engine import FREE, GROUPS, NOBODY, PASSES, Outcome, Policy
 from allocation.freezing import Inputs
 
-ENGINE_POLICY_KEYS = ("groups", "locality_first", "margin")
+
+def engine_policy(rules: Mapping[str, Any]) -> Policy:
+    return Policy(
+        tuple(rules["groups"]), rules["locality_first"], rules["margin"], rules.get("laptop_from_grade")
+    )
 
 
-def engine_policy(rules: dict[str, Any]) -> Policy:
-    return Policy(tuple(rules["groups"]), rules["locality_first"], rules["margin"])
+def decide(*, inputs: Inputs, rules: Mapping[str, Any], seed: bytes) -> Outcome:
+    """What the engine decides over `inputs` by a policy's `rules`; `seed` is 32 bytes."""
+    return engine.allocate(
+        students=inputs.students, devices=inputs.devices, policy=engine_policy(rules), seed=seed
+    )
 
 
 def proposal_columns(*, inputs: Inputs, outcome: Outcome) -> dict[str, tuple[str, Any]]:
@@ -52,8 +59,9 @@ def write_proposal(*, run_id: int, inputs: Inputs, outcome: Outcome) -> str:
     return proposal_digest(columns)
 
 
-def figures(*, inputs: Inputs, outcome: Outcome, policy: Policy) -> dict[str, Any]:
+def figures(*, inputs: Inputs, outcome: Outcome, rules: Mapping[str, Any]) -> dict[str, Any]:
     """The summary of `engine.summary` and what the proposal page shows beside it; JSON."""
+    policy = engine_policy(rules)
     result = engine.summary(
         students=inputs.students,
         devices=inputs.devices,
@@ -69,6 +77,7 @@ def figures(*, inputs: Inputs, outcome: Outcome, policy: Policy) -> dict[str, An
     result["margin"] = margin(inputs, outcome)
     result["idle"] = idle_devices(inputs, outcome)
     result["cutoffs"] = cutoffs(inputs, outcome)
+    result["laptops"] = laptops(inputs, outcome, policy)
     return result
 
 
@@ -103,6 +112,19 @@ def margin(inputs: Inputs, outcome: Outcome) -> dict[str, Any] | None:
             [names[number], need, outcome.margin.given_by_province[number]]
             for number, need in outcome.margin.need_by_province.items()
         ],
+    }
+
+
+def laptops(inputs: Inputs, outcome: Outcome, policy: Policy) -> dict[str, int] | None:
+    """Of the served students for whom the policy prefers a laptop, how many get one; None without a preference."""
+    asks = engine.asking(inputs.students, policy)
+    if asks is None or inputs.devices.is_laptop is None:
+        return None
+    asked = asks[outcome.student]
+    return {
+        "from_grade": policy.laptop_from_grade or 0,
+        "asked": int(asked.sum()),
+        "given": int((asked & inputs.devices.is_laptop[outcome.device]).sum()),
     }
 
 

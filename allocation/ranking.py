@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from django.db import connection
 
-from allocation import engine, freezing, proposing
+from allocation import freezing, proposing
 from allocation.columns import write_columns
 from allocation.engine import NOBODY
 from allocation.models import AllocationRun, Ranking
@@ -45,12 +45,7 @@ def write_ranking(run: AllocationRun) -> int:
     if Ranking.objects.filter(run=run).exists():
         return 0
     inputs = freezing.frozen_inputs(run)
-    outcome = engine.allocate(
-        students=inputs.students,
-        devices=inputs.devices,
-        policy=proposing.engine_policy(run.policy.rules),
-        seed=bytes.fromhex(run.seed),
-    )
+    outcome = proposing.decide(inputs=inputs, rules=run.policy.rules, seed=bytes.fromhex(run.seed))
     able = np.flatnonzero(outcome.eligible)
     order = able[np.argsort(outcome.rank[able])]
     waits = outcome.served[order] == NOBODY

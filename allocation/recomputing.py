@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
-from allocation import committing, engine, freezing, proposing
+from allocation import committing, freezing, proposing
 from allocation.models import AllocationRun
 from ledger.commitments import draw_seed
 from ledger.draw import draw_file
@@ -38,12 +38,7 @@ def recompute(*, run: AllocationRun, steps: Mapping[str, Mapping]) -> list[Compa
     inputs = freezing.frozen_inputs(run)
     root = freezing.frozen_root(run)
     seed = draw_seed(bytes.fromhex(root), bytes.fromhex(seeded["randomness"]))
-    outcome = engine.allocate(
-        students=inputs.students,
-        devices=inputs.devices,
-        policy=proposing.engine_policy(run.policy.rules),
-        seed=seed,
-    )
+    outcome = proposing.decide(inputs=inputs, rules=run.policy.rules, seed=seed)
     columns = proposing.proposal_columns(inputs=inputs, outcome=outcome)
     served = len(outcome.device)
     return [

@@ -11,6 +11,7 @@ from typing import Any
 from allocation.engine import GROUPS, MARGINS
 from ledger.tree import HASH_BYTES, next_level
 
+LAST_GRADE = 12
 HEX256 = re.compile(r"[0-9a-f]{64}")
 GROUP_NAMES = {"poor": "hộ nghèo", "near_poor": "hộ cận nghèo", "covid_orphan": "mồ côi do COVID-19"}
 PASS_NAMES = {
@@ -30,13 +31,16 @@ def policy_problems(rules: Mapping[str, Any], phase_groups: Sequence[str]) -> li
     Plan III.2c: the groups and their order are the law's; a phase may have fewer of them, a policy not others.
     """
     problems = []
-    unknown = set(rules) - {"locality_first", "margin", "groups"}
+    unknown = set(rules) - {"locality_first", "margin", "groups", "laptop_from_grade"}
     if unknown:
         problems.append(f"Chính sách có mục không hiểu được: {', '.join(sorted(unknown))}.")
     if not isinstance(rules.get("locality_first"), bool):
         problems.append("Chưa nói rõ địa phương hay đối tượng được xét trước.")
     if rules.get("margin") not in MARGINS:
         problems.append("Chưa nói rõ cách chia phần máy cuối cùng trong một bậc.")
+    grade = rules.get("laptop_from_grade", LAST_GRADE)
+    if type(grade) is not int or not 1 <= grade <= LAST_GRADE:
+        problems.append(f"Máy xách tay ưu tiên từ lớp nào phải là số từ 1 đến {LAST_GRADE}, hoặc bỏ trống.")
     groups = rules.get("groups")
     if not isinstance(groups, list) or not groups:
         return [*problems, "Chính sách phải có ít nhất một đối tượng."]
@@ -237,6 +241,24 @@ def starvation(served: Mapping[str, int], unmet: Mapping[str, int]) -> list[str]
 
 def number(value: int) -> str:
     return f"{value:,}".replace(",", ".")
+
+
+def preference_words(laptop_from_grade: int | None) -> str:
+    """Which students a policy would rather give laptops."""
+    if laptop_from_grade is None:
+        return "Không phân biệt"
+    return f"Máy xách tay ưu tiên từ lớp {laptop_from_grade} trở lên và sinh viên; không đổi em nào được nhận"
+
+
+def laptop_words(laptops: Mapping[str, int] | None) -> str:
+    """How far a policy's preference for laptops could be met; "" without one."""
+    if not laptops:
+        return ""
+    return (
+        f"Chính sách ưu tiên máy xách tay từ lớp {laptops['from_grade']}: {number(laptops['given'])} trong "
+        f"{number(laptops['asked'])} em có máy thuộc diện này được máy xách tay. Ưu tiên này chỉ chọn loại máy, "
+        "không đổi em nào được nhận."
+    )
 
 
 # --- two policies side by side -------------------------------------------------------------------------

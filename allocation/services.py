@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Exists, Max, OuterRef
 from django.utils import timezone
 
-from allocation import committing, engine, freezing, proposing, ranking, rules, swapping
+from allocation import committing, freezing, proposing, ranking, rules, swapping
 from allocation.models import AllocationPolicy, AllocationRun, Phase, Ranking
 from common import jobs
 from common.models import Job
@@ -53,9 +53,12 @@ def draft_policy(
     margin: str,
     at: dt.datetime,
     reserve_percent: int = 0,
+    laptop_from_grade: int | None = None,
 ) -> AllocationPolicy:
     """A new version of the phase's policy, not yet in force. Raises ValidationError for what the law forbids."""
     given = {"locality_first": locality_first, "margin": margin, "groups": list(groups)}
+    if laptop_from_grade is not None:  # without it, a policy reads as it did before there was a preference
+        given["laptop_from_grade"] = laptop_from_grade
     if problems := rules.policy_problems(given, phase.groups):
         raise ValidationError(problems)
     Phase.objects.select_for_update().get(pk=phase.pk)
@@ -320,15 +323,12 @@ def propose(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_
         return run
     progress(0, 3, step="Đọc dữ liệu đã chốt")
     inputs = freezing.frozen_inputs(run)
-    policy = proposing.engine_policy(run.policy.rules)
     progress(1, 3, step="Xếp thứ tự và chia máy")
-    outcome = engine.allocate(
-        students=inputs.students, devices=inputs.devices, policy=policy, seed=bytes.fromhex(run.seed)
-    )
+    outcome = proposing.decide(inputs=inputs, rules=run.policy.rules, seed=bytes.fromhex(run.seed))
     progress(2, 3, step="Ghi phương án")
     run.proposal_digest = proposing.write_proposal(run_id=run.pk, inputs=inputs, outcome=outcome)
     freezing.analyze("allocation_proposed", rows=len(outcome.device))
-    run.summary = proposing.figures(inputs=inputs, outcome=outcome, policy=policy)
+    run.summary = proposing.figures(inputs=inputs, outcome=outcome, rules=run.policy.rules)
     run.state, run.proposed_at, run.proposed_by = State.PROPOSED, at, by
     run.save(update_fields=["proposal_digest", "summary", "state", "proposed_at", "proposed_by"])
     progress(3, 3, step="Đã có phương án")
@@ -437,12 +437,7 @@ def publish(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_
         return run
     progress(0, 2, step="Tính lại bốc thăm")
     inputs = freezing.frozen_inputs(run)
-    outcome = engine.allocate(
-        students=inputs.students,
-        devices=inputs.devices,
-        policy=proposing.engine_policy(run.policy.rules),
-        seed=bytes.fromhex(run.seed),
-    )
+    outcome = proposing.decide(inputs=inputs, rules=run.policy.rules, seed=bytes.fromhex(run.seed))
     progress(1, 2, step="Lập tệp bốc thăm công khai")
     data = draw_file(committing.draw_rows(inputs, outcome))
     run.draw_file_digest = sha256(data).hexdigest()

@@ -211,6 +211,21 @@ def answer_due_on(opened_on: dt.date, *, is_sensitive: bool) -> dt.date:
 # --- who may be handed a device -----------------------------------------------------------------------------------------
 
 
+def ineligible(student_state: str, has_device: bool, *, is_in_place: bool) -> str:
+    """Why a student may no longer get the device allocated to them: a word of the public log for a revocation, or "".
+
+    Asked before each dispatch and at the handover. `is_in_place`: they are still where it goes, at a dispatch in its
+    public area, at the handover in the school that holds it.
+    """
+    if student_state == "left":
+        return "withdrawn"
+    if student_state != "approved":
+        return "not_eligible"
+    if not is_in_place:
+        return "moved_away"
+    return "already_has_device" if has_device else ""
+
+
 @dataclass(frozen=True)
 class Waiting:
     """A student with an allocated device that was not handed over yet, and all that decides whether it may be."""
@@ -241,14 +256,10 @@ class Waiting:
 
     @property
     def ineligible(self) -> str:
-        """Why the student may no longer get a device ("" if they may): a word of the public log for a revocation."""
-        if self.student_state == "left":
-            return "withdrawn"
-        if self.student_state != "approved":
-            return "not_eligible"
-        if self.school_id != self.asked_school_id:
-            return "moved_away"
-        return "already_has_device" if self.has_device else ""
+        """Why the student may no longer get the device at this school; see `ineligible`."""
+        return ineligible(
+            self.student_state, self.has_device, is_in_place=self.school_id == self.asked_school_id
+        )
 
     @property
     def problem(self) -> str:

@@ -51,7 +51,7 @@ class AllocationPolicy(models.Model):
     )
     version = models.PositiveSmallIntegerField("phiên bản")
     name = models.CharField("tên", max_length=120)
-    # The policy file of allocation.md: {"locality_first", "margin", "groups"}
+    # The policy file of `simulate`: {"locality_first", "margin", "groups"}; with "laptop_from_grade" if it prefers a kind.
     rules = models.JSONField("quy tắc")
     reserve_percent = models.PositiveSmallIntegerField(
         "giữ lại dự phòng (%)",

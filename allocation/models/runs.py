@@ -219,6 +219,8 @@ class Applicant(models.Model):
     is_priority = models.BooleanField("địa phương ưu tiên")
     household = models.BigIntegerField("hộ trong đợt")  # smallest student id of the household, -1 without one
     held = models.SmallIntegerField("máy hộ đã có")
+    # Only for a policy that prefers a kind of device: says which device, never who. 0 unknown, 13 after school.
+    grade = models.SmallIntegerField("khối", db_default=0)
 
     class Meta:
         verbose_name = "học sinh trong đợt"
@@ -251,6 +253,7 @@ class Offer(models.Model):
     level = models.SmallIntegerField("cấp dành riêng")  # engine.SCHOOL … engine.FREE
     area = models.BigIntegerField("nơi dành riêng")  # School or AdministrativeUnit, -1 if free
     position = models.IntegerField("thứ tự")
+    is_laptop = models.BooleanField("là máy xách tay", db_default=False)
 
     class Meta:
         verbose_name = "máy trong đợt"

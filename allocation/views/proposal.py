@@ -46,6 +46,7 @@ def figures_context(summary: dict[str, Any]) -> dict[str, Any]:
         "margin_columns": ["Tỉnh", "Còn thiếu trong bậc", "Được chia"],
         "starving": rules.starvation(summary["served"], summary["unmet"]),
         "waterline_words": rules.tier_words(waterline, summary["policy_groups"]) if waterline else "",
+        "laptop_words": rules.laptop_words(summary.get("laptops")),
         "idle_count": summary["unallocated_devices"],
         "group_rows": [
             [rules.group_title(name), *numbers(need, got, need - got)] for name, need, got in by_group

@@ -177,6 +177,7 @@ def policy_rows(policy: AllocationPolicy) -> list[dict[str, str]]:
         {"key": "Thứ tự xét", "value": order},
         {"key": "Máy hết giữa một bậc", "value": f"Chia {margin}"},
         {"key": "Giữ lại dự phòng", "value": f"{policy.reserve_percent}% số máy chung"},
+        {"key": "Loại máy", "value": rules.preference_words(given.get("laptop_from_grade"))},
     ]
 
 

@@ -8,6 +8,7 @@ from delivery.services.aftercare import (
     report_devices,
 )
 from delivery.services.erasure import carry_out_erasure, delete_orphans, erase_again, handovers_of
+from delivery.services.fitness import Unfit, unfit_devices
 from delivery.services.grievances import answer_grievance, assign_grievance, open_grievance
 from delivery.services.handovers import (
     close_finished_batches,
@@ -31,11 +32,12 @@ from delivery.services.shipments import (
     remove_items,
     who_holds,
 )
-from delivery.services.substitution import substitute
+from delivery.services.substitution import substitute, substitute_before_dispatch
 
 __all__ = [
     "Holder",
     "Returnable",
+    "Unfit",
     "answer_grievance",
     "assign_grievance",
     "cancel_shipment",
@@ -66,6 +68,8 @@ __all__ = [
     "returnable",
     "sign_record",
     "substitute",
+    "substitute_before_dispatch",
+    "unfit_devices",
     "waiting_rows",
     "who_holds",
 ]

@@ -16,6 +16,7 @@ from accounts.models import User
 from delivery import rules
 from delivery.conditions import LATEST_REPORT, WAIT_FOR_INSPECTION
 from delivery.models import DeviceReport, Fault, Shipment, ShipmentItem
+from delivery.services.fitness import refuse_unfit
 from donations.models import Device
 from ledger.bulk import record_many
 from ledger.codes import new_code
@@ -227,13 +228,13 @@ def dispatch_shipments(*, by: User, shipments: Iterable[Shipment], at: dt.dateti
     """Send drafts on their way: the sender still answers for the devices until the receiver has them.
 
     Records `device.dispatched` for each device. Raises ValidationError naming the devices that may not leave
-    (allocation ended, no longer with the sender, not sound); returns how many devices left.
+    (allocation ended, its student no longer eligible, no longer with the sender, not sound); returns how many devices left.
     """
     ids = [shipment.pk for shipment in shipments]
     locked = list(Shipment.objects.select_for_update().filter(pk__in=ids).order_by("pk"))
     for shipment in locked:
         _must_be(shipment, Shipment.State.DRAFT, "gửi")
-    _refuse_unfit(ids)
+    refuse_unfit(ids)
     items = list(ShipmentItem.objects.filter(shipment__in=ids).values_list("pk", flat=True))
     empty = [shipment.code for shipment in locked if not shipment.items.exists()] if len(locked) == 1 else []
     if empty or not items:
@@ -263,41 +264,6 @@ def dispatch_shipments(*, by: User, shipments: Iterable[Shipment], at: dt.dateti
     )
     _record_lots("lot.dispatched", day, places)
     return len(items)
-
-
-def _refuse_unfit(ids: list[int]) -> None:
-    """Raise ValidationError for devices that must not leave in these shipments."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            SELECT d.code,
-                CASE
-                WHEN coalesce(c.office_id, l.warehouse_id) <> s.from_office_id
-                    THEN 'không còn ở nơi gửi'
-                WHEN NOT s.is_return AND d.state <> 'accepted' THEN 'không còn đạt kiểm định'
-                WHEN NOT s.is_return AND coalesce(latest.kind, '') <> ALL(%(sound)s) THEN 'đang hỏng, mất hoặc bị thu hồi'
-                WHEN NOT s.is_return AND live.id IS NULL THEN 'không còn được phân bổ cho học sinh nào'
-                WHEN s.is_return AND live.id IS NOT NULL THEN 'đang được phân bổ cho học sinh'
-                WHEN s.is_return AND latest.kind = 'missing' THEN 'đang thất lạc' END AS why
-            FROM delivery_shipmentitem i
-            JOIN delivery_shipment s ON s.id = i.shipment_id
-            JOIN donations_device d ON d.id = i.device_id JOIN donations_lot l ON l.id = d.lot_id
-            LEFT JOIN delivery_custody c ON c.device_id = d.id AND c.to_at IS NULL
-            LEFT JOIN allocation_allocation live ON live.device_id = d.id AND live.ended_at IS NULL
-            {LATEST_REPORT}
-            WHERE i.shipment_id = ANY(%(ids)s)
-            """,
-            {"ids": ids, "sound": list(rules.SOUND)},
-        )
-        unfit = [(code, why) for code, why in cursor if why]
-    if unfit:
-        code, why = unfit[0]
-        more = f" Còn {len(unfit) - 1} máy khác cũng vậy." if len(unfit) > 1 else ""
-        raise ValidationError(
-            f"Máy {code} {why}: hãy bỏ máy này ra khỏi lô rồi gửi.{more}",
-            code="unfit",
-            params={"devices": [code for code, _ in unfit]},
-        )
 
 
 def receive_shipments(*, by: User, shipments: Iterable[Shipment], at: dt.datetime) -> int:

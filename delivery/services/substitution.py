@@ -11,8 +11,10 @@ from allocation.models import Allocation
 from allocation.ranking import next_in_line
 from allocation.services import rank
 from delivery import rules
-from delivery.models import HandoverRecord
+from delivery.models import HandoverRecord, Shipment
+from delivery.services.fitness import unfit_devices
 from delivery.services.handovers import waiting_rows
+from delivery.services.shipments import remove_items
 from ledger.services import record as record_entry
 
 
@@ -42,6 +44,30 @@ def substitute(
         by=by,
         allocation=Allocation.objects.live().select_for_update().get(pk=row.allocation_id),
         reason=reason,
+        at=at,
+    )
+
+
+@transaction.atomic
+def substitute_before_dispatch(
+    *, by: User, shipment: Shipment, device_code: str, at: dt.datetime
+) -> Allocation | None:
+    """Give a device in a draft to the next student by rank when its own may no longer get it, and take it out of the
+    draft: where it goes next is planned anew.
+
+    Returns the new allocation; None when nobody in the area waits any more. Raises ValidationError when the shipment
+    has left, or the student may still get the device.
+    """
+    shipment = Shipment.objects.select_for_update().get(pk=shipment.pk)
+    rows = {row.device: row for row in unfit_devices([shipment.pk])}
+    row = rows.get(device_code)
+    if row is None or not row.reason:
+        raise ValidationError(f"Học sinh của máy {device_code} vẫn được nhận máy.", code="reason")
+    remove_items(by=by, shipment=shipment, device_codes=[device_code])
+    return move_to_next(
+        by=by,
+        allocation=Allocation.objects.live().select_for_update().get(pk=row.allocation_id),
+        reason=row.reason,
         at=at,
     )
 

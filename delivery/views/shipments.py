@@ -20,6 +20,7 @@ from ledger.codes import normalise_code, spell
 from schools.reach import reach
 
 PER_PAGE = 25
+SHOWN_UNFIT = 20
 BADGE = {
     Shipment.State.DRAFT: "neutral",
     Shipment.State.DISPATCHED: "info",
@@ -105,6 +106,9 @@ def shipment_detail(request, code: str):
     items = shipment.items.select_related("device__lot").order_by("device__code")
     page = Paginator(items, 100).get_page(request.GET.get("trang"))
     days, ageing = _age(shipment, today())
+    can_send = perms.can_send(request.user, shipment)
+    is_ready = can_send and shipment.state == Shipment.State.DRAFT
+    unfit = services.unfit_devices([shipment.pk]) if is_ready else []
     counts = dict(shipment.items.values_list("result").annotate(n=Count("pk")).order_by())
     return render(
         request,
@@ -118,7 +122,9 @@ def shipment_detail(request, code: str):
             "device_count": sum(counts.values()),
             "missing_count": counts.get("missing", 0),
             "damaged_count": counts.get("damaged", 0),
-            "can_send": perms.can_send(request.user, shipment),
+            "can_send": can_send,
+            "unfit": unfit[:SHOWN_UNFIT],
+            "unfit_more": len(unfit) - SHOWN_UNFIT,
             "can_receive": perms.can_receive(request.user, shipment),
             "way": _way(shipment),
         },
@@ -172,6 +178,8 @@ def act(request, code: str, verb: str):
                 by=request.user, shipment=shipment, device_codes=[request.POST.get("device", "")]
             )
             done = f"Đã bỏ máy {spell(request.POST.get('device', ''))} ra khỏi lô."
+        elif verb == "ke-tiep" and perms.can_send(request.user, shipment):
+            done = _pass_on(request, shipment)
         elif verb == "nhan-du" and perms.can_receive(request.user, shipment):
             count = services.receive_shipments(by=request.user, shipments=[shipment], at=now())
             done = f"Đã nhận đủ {count} máy của lô {shipment.code}."
@@ -187,6 +195,17 @@ def act(request, code: str, verb: str):
     elif done:
         messages.success(request, done)
     return redirect("delivery:shipment", shipment.code)
+
+
+def _pass_on(request, shipment: Shipment) -> str:
+    """A device whose student may no longer get it goes to the next one by rank; what was done, in words."""
+    code = request.POST.get("device", "")
+    chosen = services.substitute_before_dispatch(
+        by=request.user, shipment=shipment, device_code=code, at=now()
+    )
+    if chosen is None:
+        return f"Máy {spell(code)}: trong khu vực không còn em nào chờ; máy trở lại kho cho đợt phân bổ sau."
+    return f"Máy {spell(code)} chuyển cho em kế tiếp theo thứ tự, đã bỏ ra khỏi lô này. Hãy soạn lại lô để máy đi đúng trường."
 
 
 @perms.moves_devices

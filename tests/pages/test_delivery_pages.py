@@ -19,6 +19,7 @@ from delivery.services import (
     report_device,
 )
 from ledger.codes import new_device_codes
+from schools.models import Student
 from tests.delivery_world import AT, make_devices, make_world
 
 pytestmark = pytest.mark.django_db
@@ -107,6 +108,22 @@ class TestShipments:
             assert client.get(f"/van-chuyen/{shipment.code}/{path}").status_code == 404
         code = arrived.codes(arrived.schools[1])[0]
         assert "Không có máy mang mã này" in client.get(f"/van-chuyen/may/?ma={code}").content.decode()
+
+    def test_a_pupil_who_left_holds_the_shipment_up_until_the_next_one_has_the_device(self, world, sign_in):
+        (shipment,) = plan_shipments(by=world.people["keeper"], at=AT)
+        client, page = sign_in(world.people["keeper"]), f"/van-chuyen/{shipment.code}/"
+        code = shipment.items.first().device.code
+        Student.objects.filter(allocations__device__code=code).update(state="left")
+        said = client.get(page).content.decode()
+        assert "Chưa gửi được: học sinh đã thôi học" in said
+        assert "Chuyển cho học sinh kế tiếp" in said
+        assert "chưa gửi được" in client.post(page + "gui/", follow=True).content.decode()
+        done = client.post(page + "ke-tiep/", {"device": code}, follow=True).content.decode()
+        assert "không còn em nào chờ; máy trở lại kho" in done
+        assert "Máy chưa gửi được" not in done
+        client.post(page + "gui/")
+        shipment.refresh_from_db()
+        assert (shipment.state, shipment.items.count()) == ("dispatched", 8)
 
     def test_drafts_lose_devices_and_are_cancelled(self, world, sign_in):
         (shipment,) = plan_shipments(by=world.people["keeper"], at=AT)

@@ -58,6 +58,12 @@ def simulate(students, devices, policy, seed_hex):
             chosen,
             key=lambda s: (s["province"].encode(), s["district"].encode(), s["school"].encode(), rank(s)),
         )
+        if (grade := policy.get("laptop_from_grade")) is not None:
+            asking = [s for s in takers if s["grade"] >= grade]
+            laptops = [d for d in in_order if d["kind"] == "laptop"]
+            others = [d for d in in_order if d["kind"] != "laptop"]
+            in_order = laptops[: len(asking)] + others + laptops[len(asking) :]
+            takers = asking + [s for s in takers if s["grade"] < grade]
         for device, student in zip(in_order, takers, strict=False):
             student["given"] = name
             result.append((device["device"], student["student"], text(student), name))

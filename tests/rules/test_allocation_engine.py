@@ -95,6 +95,7 @@ def run_engine(students, devices, policy, seed):
         household_devices=np.array(
             [int(n or 0) for n in column(students, "household_devices")], dtype=np.int64
         ),
+        grade=np.array([row.get("grade", 0) for row in students], dtype=np.int16),
     )
     ids = column(devices, "device")
     by_id = engine.byte_order(ids)
@@ -108,8 +109,11 @@ def run_engine(students, devices, policy, seed):
             dtype=np.int32,
         ),
         order=engine.device_order(engine.ranks(column(devices, "lot")), by_id),
+        is_laptop=np.array([row.get("kind") == "laptop" for row in devices], dtype=bool),
     )
-    rules = Policy(tuple(policy["groups"]), policy["locality_first"], policy["margin"])
+    rules = Policy(
+        tuple(policy["groups"]), policy["locality_first"], policy["margin"], policy.get("laptop_from_grade")
+    )
     outcome = engine.allocate(students=people, devices=machines, policy=rules, seed=bytes.fromhex(seed))
     lines = sorted(
         (ids[d], people.code[s], engine.tier_text(outcome.tier(s)), engine.PASSES[v])
@@ -146,6 +150,29 @@ def test_engine_equals_the_oracle_on_ten_thousand_scenarios(number, people, mach
     assert output == expected
     assert json.dumps(summary) == json.dumps(total)
     assert oracle.broken_invariants(students, devices, policy, output) == []
+
+
+@settings(max_examples=1_000, deadline=None, database=None)
+@given(number=st.integers(0, 2**64 - 1))
+def test_a_preferred_kind_decides_which_device_and_never_who(number):
+    source = random.Random(number)
+    students, devices, policy = scenario(source, source.randint(0, 24), source.randint(0, 20))
+    for student in students:
+        student["grade"] = source.choice([0, 5, 9, 10, 12, 13])
+    for device in devices:
+        device["kind"] = source.choice(["laptop", "tablet"])
+    seed = f"{source.getrandbits(256):064x}"
+    plain = run_engine(students, devices, policy, seed)
+    prefers = policy | {"laptop_from_grade": 10}
+    output, summary = run_engine(students, devices, prefers, seed)
+    assert (output, summary) == oracle.simulate(students, devices, prefers, seed)
+    assert oracle.broken_invariants(students, devices, policy, output) == []
+    assert summary == plain[1]
+
+    def who(text):
+        return sorted((row["student"], row["tier"], row["pass"]) for row in csv.DictReader(io.StringIO(text)))
+
+    assert who(output) == who(plain[0])
 
 
 def test_order_of_rows_has_no_influence():

@@ -24,6 +24,10 @@ LAW = ["poor", "near_poor", "covid_orphan"]
         ({"margin": "equal"}, "phần máy cuối"),
         ({"locality_first": 1}, "xét trước"),
         ({"note": "x"}, "không hiểu"),
+        ({"laptop_from_grade": 10}, None),
+        ({"laptop_from_grade": 13}, "từ 1 đến 12"),
+        ({"laptop_from_grade": True}, "từ 1 đến 12"),
+        ({"laptop_from_grade": None}, "từ 1 đến 12"),
     ],
 )
 def test_policy_problems(changed, said):
@@ -32,9 +36,11 @@ def test_policy_problems(changed, said):
     assert (problems == []) if said is None else any(said in problem for problem in problems)
 
 
-@given(st.lists(st.binary(max_size=8), max_size=40))
-def test_merkle_root_is_the_plain_definition(leaves):
-    assert rules.merkle_root(leaves) == root_of([leaf_hash(leaf) for leaf in leaves])
+def test_merkle_root_is_the_plain_definition():
+    leaves = [b"%d" % number for number in range(130)]  # every shape of tree up to seven levels
+    for count in range(len(leaves) + 1):
+        hashes = [leaf_hash(leaf) for leaf in leaves[:count]]
+        assert rules.merkle_root(leaves[:count]) == root_of(hashes), count
 
 
 @given(

@@ -14,6 +14,8 @@ from delivery.services import (
     plan_shipments,
     receive_shipments,
     substitute,
+    substitute_before_dispatch,
+    unfit_devices,
     waiting_rows,
 )
 from ledger.commitments import lot_number
@@ -109,3 +111,55 @@ def test_it_is_not_taken_from_who_may_have_it(world, record):
             reason="declined",
             at=AT,
         )
+
+
+@pytest.fixture
+def draft(db):
+    """Three devices in a draft from the warehouse, and one more pupil of each school who waits."""
+    with transaction.atomic():
+        world = make_world(per_school=1, area="district")
+        AllocationRun.objects.update(seed=SEED)
+        waiting = make_students(world, world.schools[0], 1, start=50)
+        waiting += make_students(world, world.schools[1], 1, start=60)
+    for number, student in enumerate(waiting):
+        apply(world, student, f"{number:016x}")
+    (shipment,) = plan_shipments(by=world.people["keeper"], at=AT, offices=[world.warehouse])
+    return world, shipment, {student.pk for student in waiting}
+
+
+@pytest.mark.parametrize(
+    ("change", "said", "reason"),
+    [
+        ({"state": "left"}, "học sinh đã thôi học", "withdrawn"),
+        ({"state": "out_of_group"}, "học sinh không còn thuộc đối tượng", "not_eligible"),
+        ({"has_device": True}, "học sinh đã có máy", "already_has_device"),
+    ],
+)
+def test_before_dispatch_the_student_is_checked_again_and_the_next_one_gets_it(draft, change, said, reason):
+    world, shipment, waiting = draft
+    (code,) = world.codes(world.schools[0])
+    leaver = Student.objects.filter(allocations__device__code=code)
+    leaver.update(**change)
+    with pytest.raises(ValidationError, match=f"{code} chưa gửi được: {said}: hãy chuyển máy này"):
+        dispatch_shipments(by=world.people["keeper"], shipments=[shipment], at=AT)
+    assert not LedgerOutbox.objects.filter(event="device.dispatched").exists()
+    chosen = substitute_before_dispatch(by=world.people["keeper"], shipment=shipment, device_code=code, at=AT)
+    assert (chosen.student_id in waiting, chosen.engine_pass) == (True, "substitute")
+    revoked = LedgerOutbox.objects.get(event="device.allocation_revoked")
+    assert (revoked.dev, json.loads(revoked.body)["reason"]) == (code, reason)
+    assert dispatch_shipments(by=world.people["keeper"], shipments=[shipment], at=AT) == 2
+    (again,) = plan_shipments(by=world.people["keeper"], at=AT, offices=[world.warehouse])
+    assert dispatch_shipments(by=world.people["keeper"], shipments=[again], at=AT) == 1
+
+
+def test_who_moves_within_the_public_area_keeps_the_device_and_who_leaves_it_does_not(draft):
+    world, shipment, _ = draft
+    (code,) = world.codes(world.schools[0])
+    student = Student.objects.get(allocations__device__code=code)
+    Student.objects.filter(pk=student.pk).update(school=world.schools[1])
+    assert unfit_devices([shipment.pk]) == []
+    with pytest.raises(ValidationError, match="vẫn được nhận máy"):
+        substitute_before_dispatch(by=world.people["keeper"], shipment=shipment, device_code=code, at=AT)
+    Allocation.objects.filter(student=student).update(public_area=world.schools[0].code)
+    (row,) = unfit_devices([shipment.pk])
+    assert (row.device, row.reason) == (code, "moved_away")
