@@ -205,9 +205,8 @@ def allocate(*, students: Students, devices: Devices, policy: Policy, seed: byte
     chain = {SCHOOL: students.school[rows], DISTRICT: students.district[rows], PROVINCE: province}
     site = sites(province, chain[DISTRICT], chain[SCHOOL])
     asks = asking(students, policy)
-    if (
-        asks is not None
-    ):  # who asks for a laptop is paired before the others, each part in the order of its sites
+    if asks is not None:
+        # Who asks for a laptop is paired before the others, each part in the order of its sites.
         asks = asks[rows]
         site = site + np.where(asks, 0, int(site.max(initial=0)) + 1)
     served = np.full(len(rows), NOBODY, dtype=np.int8)

@@ -49,7 +49,7 @@ class PolicyForm(forms.Form):
     )
 
     laptop_from_grade = forms.IntegerField(
-        label="Ưu tiên máy xách tay từ lớp (không bắt buộc)",
+        label="Ưu tiên máy xách tay từ lớp",
         required=False,
         min_value=1,
         max_value=LAST_GRADE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -262,6 +262,16 @@ def laptop_words(laptops: Mapping[str, int] | None) -> str:
 
 
 # --- two policies side by side -------------------------------------------------------------------------
+
+
+def left_out_words(one: Collection[str], other: Collection[str]) -> list[str]:
+    """Which groups only one of two policies considers at all: nobody of them waits under the other."""
+    return [
+        f"Chính sách {which} không xét nhóm {GROUP_NAMES[group]}: em trong nhóm đó không được máy, cũng không ở hàng chờ."
+        for which, mine, its in (("thứ nhất", one, other), ("thứ hai", other, one))
+        for group in GROUPS
+        if group in its and group not in mine
+    ]
 
 
 def comparison_words(cells: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> list[str]:

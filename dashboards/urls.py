@@ -25,6 +25,7 @@ urlpatterns = [
     path("huy-hieu.svg", data.badge, name="badge"),
     path("dieu-hanh/", ministry.dashboard, name="ministry"),
     path("dieu-hanh/tinh/<slug:slug>/", ministry.province, name="ministry_province"),
+    path("dieu-hanh/dot/<str:code>/", ministry.run, name="ministry_run"),
     path("dieu-hanh/dang-ket/", ministry.stuck_list, name="stuck"),
     path("dieu-hanh/don-doc/<slug:kind>/<str:office>/", ministry.letter, name="letter"),
     path("dieu-hanh/don-doc/<slug:kind>/<str:office>.pdf", ministry.letter_pdf, name="letter_pdf"),

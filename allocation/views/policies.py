@@ -13,11 +13,11 @@ from allocation import comparing, perms, rules, services
 from allocation.forms import PolicyForm, TrialForm
 from allocation.models import AllocationPolicy, Comparison
 from allocation.views import proposal
-from allocation.views.runs import policy_rows
 from common import clock
 from common.exports import csv_response
 from common.models import Job
 from common.refusals import refusals_on
+from common.templatetags.vi import format_number
 
 
 @perms.reader
@@ -78,7 +78,7 @@ def policy_publish(request: HttpRequest, pk: int) -> HttpResponse:
     return render(
         request,
         "allocation/policy_publish.html",
-        {"policy": policy, "rows": policy_rows(policy), "before": before, "form": form},
+        {"policy": policy, "rows": proposal.policy_rows(policy), "before": before, "form": form},
         status=422 if form.errors else 200,
     )
 
@@ -140,15 +140,20 @@ def comparison_context(row: Comparison) -> dict[str, Any]:
     units = proposal.units_of(one) | proposal.units_of(other)
     names = {code: unit.full_name for code, unit in units.items()}
     return {
-        "sentences": rules.comparison_words(row.result["cells"], names),
+        "sentences": [
+            *rules.left_out_words(one["served"], other["served"]),
+            *rules.comparison_words(row.result["cells"], names),
+        ],
         "side_columns": [
             "Đối tượng", "Có máy, thứ nhất", "Có máy, thứ hai", "Còn thiếu, thứ nhất", "Còn thiếu, thứ hai",
         ],
         "side_rows": [
             [
                 rules.group_title(group),
-                *proposal.numbers(
-                    *(side[figure].get(group, 0) for figure in ("served", "unmet") for side in (one, other))
+                *(
+                    format_number(side[figure][group]) if group in side[figure] else "không xét"
+                    for figure in ("served", "unmet")
+                    for side in (one, other)
                 ),
             ]
             for group in dict.fromkeys([*one["served"], *other["served"]])

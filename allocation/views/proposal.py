@@ -9,13 +9,39 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from allocation import freezing, proposing, rules
-from allocation.models import Allocation, AllocationRun
+from allocation.models import Allocation, AllocationPolicy, AllocationRun
 from common import charts
 from common.templatetags.vi import format_number
 from schools.models import AdministrativeUnit, School
 
 State = AllocationRun.State
 Units = dict[str, AdministrativeUnit]
+
+
+def policy_rows(policy: AllocationPolicy) -> list[dict[str, str]]:
+    """A policy in words."""
+    given = policy.rules
+    order = (
+        "Địa phương Chỉ thị 16 trước, rồi đối tượng"
+        if given["locality_first"]
+        else "Đối tượng trước, rồi địa phương"
+    )
+    margin = (
+        "Chia cho các tỉnh theo tỉ lệ số em còn thiếu, trong tỉnh thì bốc thăm"
+        if given["margin"] == "proportional"
+        else "Bốc thăm chung cả nước"
+    )
+    return [
+        {"key": "Chính sách", "value": f"{policy}, {policy.phase}"},
+        {
+            "key": "Đối tượng, theo thứ tự",
+            "value": ", ".join(rules.GROUP_NAMES[name] for name in given["groups"]),
+        },
+        {"key": "Thứ tự xét", "value": order},
+        {"key": "Máy hết giữa một bậc", "value": margin},
+        {"key": "Giữ lại dự phòng", "value": f"{policy.reserve_percent}% số máy chung"},
+        {"key": "Loại máy", "value": rules.preference_words(given.get("laptop_from_grade"))},
+    ]
 
 
 def units_of(summary: dict[str, Any]) -> Units:

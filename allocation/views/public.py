@@ -9,6 +9,7 @@ from django.views.decorators.http import require_GET
 from allocation import rules
 from allocation.models import AllocationRun
 from allocation.proposing import totals_by
+from allocation.views.proposal import policy_rows
 from common import clock
 from common.access import public
 from common.templatetags.vi import format_number
@@ -50,6 +51,7 @@ def run_page(request: HttpRequest, code: str) -> HttpResponse:
         "parties": rules.parties(run.commitments, run.randomness if run.seed else ""),
         "randomness_hex": run.randomness.encode().hex(),
         "group_names": [rules.GROUP_NAMES[name] for name in run.policy.rules["groups"]],
+        "policy_rows": policy_rows(run.policy),
         "places": AdministrativeUnit.objects.provinces().values_list("public_code", "full_name"),
         "log_url": f"{settings.PUBLIC_URL}/ledger",
     }

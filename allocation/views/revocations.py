@@ -1,5 +1,7 @@
 """Taking back: one allocation, or as many as the supply was cut by. Asked by one official, decided by another."""
 
+from typing import Any
+
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
@@ -29,6 +31,20 @@ def revocations_of(user):
     )
 
 
+def chain_of(user, code: str) -> list[dict[str, Any]]:
+    """Every allocation of a device, oldest first, each with the decision that ended it; empty if none is in scope."""
+    found = Allocation.objects.filter(device__code=code).select_related("run", "student__school__office")
+    own = set(Allocation.objects.for_user(user).filter(device__code=code).values_list("pk", flat=True))
+    decided = {
+        row.allocation_id: row
+        for row in Revocation.objects.filter(allocation__device__code=code, approved_at__isnull=False)
+    }
+    return [
+        {"allocation": row, "revocation": decided.get(row.pk), "in_scope": row.pk in own}
+        for row in (found.order_by("pk") if own else [])
+    ]
+
+
 @perms.visitor
 @require_GET
 def revocation_list(request: HttpRequest) -> HttpResponse:
@@ -46,7 +62,14 @@ def revocation_list(request: HttpRequest) -> HttpResponse:
     return render(
         request,
         "allocation/revocations.html",
-        {"page": page, "asked": code, "allocations": allocations, "may_ask": may_ask},
+        {
+            "page": page,
+            "asked": code,
+            "allocations": allocations,
+            "may_ask": may_ask,
+            "chain": chain_of(request.user, code) if code and may_ask else [],
+            "reads_runs": perms.reader.test(request.user),
+        },
     )
 
 
@@ -112,6 +135,8 @@ def revocation_page(request: HttpRequest, pk: int) -> HttpResponse:
         {
             "revocation": revocation,
             "child": child,
+            "chain": chain_of(request.user, revocation.allocation.device.code),
+            "reads_runs": perms.reader.test(request.user),
             "named": named,
             "may_decide": may_decide,
             "form": form,

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from allocation import perms, rules, services
 from allocation.forms import RandomnessForm, RejectForm, RunForm
-from allocation.models import Allocation, AllocationPolicy, AllocationRun
+from allocation.models import Allocation, AllocationRun
 from allocation.views import proposal
 from common import clock
 from common.access import may_open
@@ -131,7 +131,7 @@ def run_context(request: HttpRequest, run: AllocationRun, **more: Any) -> dict[s
         "may_see_ministry": may_open(user, MINISTRY),
         "may_read_students": perms.reads_students.test(user),
         "may_print_slips": perms.prints_slips.test(user),
-        "ministry": MINISTRY,
+        "ministry": f"{MINISTRY}dot/{run.code}/",
     }
     if run.summary:
         context |= proposal.run_context(run)
@@ -150,34 +150,8 @@ def run_rows(run: AllocationRun) -> list[dict[str, str]]:
     return [
         {"key": "Loại đợt", "value": run.get_purpose_display()},
         {"key": "Phạm vi", "value": run.scope_name},
-        *policy_rows(run.policy),
+        *proposal.policy_rows(run.policy),
         {"key": "Nguồn ngẫu nhiên", "value": f"{run.get_source_display()}: {run.randomness_source}"},
-    ]
-
-
-def policy_rows(policy: AllocationPolicy) -> list[dict[str, str]]:
-    """A policy in words."""
-    given = policy.rules
-    order = (
-        "Địa phương Chỉ thị 16 trước, rồi đối tượng"
-        if given["locality_first"]
-        else "Đối tượng trước, rồi địa phương"
-    )
-    margin = (
-        "theo tỉ lệ số em còn thiếu của mỗi tỉnh"
-        if given["margin"] == "proportional"
-        else "bốc thăm chung cả nước"
-    )
-    return [
-        {"key": "Chính sách", "value": f"{policy}, {policy.phase}"},
-        {
-            "key": "Đối tượng, theo thứ tự",
-            "value": ", ".join(rules.GROUP_NAMES[name] for name in given["groups"]),
-        },
-        {"key": "Thứ tự xét", "value": order},
-        {"key": "Máy hết giữa một bậc", "value": f"Chia {margin}"},
-        {"key": "Giữ lại dự phòng", "value": f"{policy.reserve_percent}% số máy chung"},
-        {"key": "Loại máy", "value": rules.preference_words(given.get("laptop_from_grade"))},
     ]
 
 

@@ -55,11 +55,25 @@ def applicants(request: HttpRequest, code: str) -> HttpResponse:
         {
             "run": run,
             "page": page,
+            "rows": zip(page, answers(run, list(page)), strict=True),
             "asked": asked,
             "named": named,
             "reads_runs": perms.reader.test(request.user),
         },
     )
+
+
+def answers(run: AllocationRun, children: list[Student]) -> list[str]:
+    """Of each student, whether the run has a device for them; a dash until everyone's place is written."""
+    queue = dict(Ranking.objects.filter(run=run, student__in=children).values_list("student_id", "queue"))
+    return [
+        "–"
+        if child.pk not in queue
+        else f"Chờ, thứ {format_number(queue[child.pk])} của đợt"
+        if queue[child.pk]
+        else "Được chia máy"
+        for child in children
+    ]
 
 
 @perms.reads_students
@@ -145,11 +159,14 @@ def slip_classes(request: HttpRequest, code: str) -> HttpResponse:
         .values("school_id", "school__office__name", "class_name")
         .annotate(students=Count("pk"))
     )
+    asked = request.GET.get("ten", "").strip()
+    if asked:
+        classes = classes.filter(school__office__name__icontains=asked)
     page = Paginator(classes, 50).get_page(request.GET.get("trang"))
     return render(
         request,
         "allocation/slip_classes.html",
-        {"run": run, "page": page, "reads_runs": perms.reader.test(request.user)},
+        {"run": run, "page": page, "asked": asked, "reads_runs": perms.reader.test(request.user)},
     )
 
 

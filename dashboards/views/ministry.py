@@ -8,11 +8,12 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 
+from allocation.models import AllocationRun
 from common import charts, clock
 from common.exports import XLSX_TYPE, csv_response, write_xlsx
 from common.pdf import pdf_response, render_pdf
 from common.templatetags.vi import format_date, format_number
-from dashboards import ministry, snapshot, stuck
+from dashboards import ministry, runs, snapshot, stuck
 from schools.models import AdministrativeUnit, Office
 from schools.perms import staff
 
@@ -71,6 +72,25 @@ def province(request: HttpRequest, slug: str) -> HttpResponse:
         "is_national": mine is None,
     }
     return render(request, "dashboards/ministry_province.html", context)
+
+
+RUN_COLUMNS = ["Tỉnh, thành phố", "Nhu cầu", "Hạn mức", "Đang phân bổ", "Đã gửi", "Đã nhận", "Đã bàn giao"]
+
+
+@steering
+def run(request: HttpRequest, code: str) -> HttpResponse:
+    """A committed run province by province: need, cap, allocated, sent, received; as CSV with `?csv=1`."""
+    row = get_object_or_404(AllocationRun.objects.for_user(request.user), code=code, state="committed")
+    mine = ministry.provinces_of(request.user)
+    parts = runs.standing(row, only=mine)
+    if "csv" in request.GET:
+        cells = ([unit.full_name, *part.numbers] for unit, part in parts)
+        return csv_response(f"dot-{row.code}.csv", RUN_COLUMNS, cells)
+    shown = [(unit.full_name, part) for unit, part in parts]
+    if len(shown) > 1:
+        shown.insert(0, ("Tất cả", sum((part for _, part in parts), runs.Standing())))
+    rows = [[name, *map(format_number, part.numbers)] for name, part in shown]
+    return render(request, "dashboards/run.html", {"run": row, "columns": RUN_COLUMNS, "rows": rows})
 
 
 @steering

@@ -114,7 +114,13 @@ def proposed(world):
 
 def test_each_student_has_an_answer(world, proposed, client, sign_in):
     sign_in(world.clerk)
-    assert "5B" in client.get(run_url("applicants", proposed)).text
+    page = client.get(run_url("applicants", proposed)).text
+    assert "5B" in page
+    assert "Được chia máy" not in page  # nobody's place is written yet
+    services.rank(by=world.clerk, run=proposed)
+    page = client.get(run_url("applicants", proposed)).text
+    assert (page.count("Được chia máy"), page.count("Chờ, thứ")) == (5, 10)
+    assert "Chờ, thứ 10 của đợt" in page
     served = proposed.proposed.first().student_id
     url = reverse("allocation:explanation", args=[proposed.code, served])
     assert "Vì sao em được nhận máy" in client.get(url).text
@@ -127,6 +133,8 @@ def test_each_student_has_an_answer(world, proposed, client, sign_in):
 def test_slips_of_a_class(world, proposed, client, sign_in):
     sign_in(world.clerk)
     assert "lớp 5A" in client.get(run_url("slip_classes", proposed)).text
+    none = client.get(run_url("slip_classes", proposed), {"ten": "không có trường này"}).text
+    assert "Không có lớp nào như vậy" in none
     url = f"{run_url('slips', proposed)}?truong={world.school.pk}&lop=5A"
     assert client.get(url).content.startswith(b"%PDF")
     assert client.get(f"{run_url('slips', proposed)}?truong=x&lop=5A").status_code == 404
@@ -178,9 +186,18 @@ def test_a_policy_against_the_law_is_not_saved(world, client, sign_in):
     page = client.post(reverse("allocation:policy_new"), given)
     assert (page.status_code, "chỗ cần sửa" in page.text) == (422, True)
     assert not AllocationPolicy.objects.exists()
-    good = given | {"name": "Mới", "groups": ["poor"], "reserve_percent": "5"}
+    good = given | {"name": "Mới", "groups": ["poor"], "reserve_percent": "5", "laptop_from_grade": ""}
     client.post(reverse("allocation:policy_new"), good)
     assert AllocationPolicy.objects.get().reserve_percent == 5
+    assert "laptop_from_grade" not in AllocationPolicy.objects.get().rules
+    assert (
+        client.post(reverse("allocation:policy_new"), good | {"laptop_from_grade": "13"}).status_code == 422
+    )
+    client.post(reverse("allocation:policy_new"), good | {"laptop_from_grade": "10"})
+    plain, prefers = AllocationPolicy.objects.order_by("version")
+    assert prefers.rules == plain.rules | {"laptop_from_grade": 10}
+    assert prefers.digest != plain.digest
+    assert "máy xách tay ưu tiên từ lớp 10" in client.get(reverse("allocation:policies")).text
 
 
 def test_comparing_two_policies(world, client, sign_in):
@@ -201,7 +218,7 @@ def test_comparing_two_policies(world, client, sign_in):
 def test_taking_back_by_two_officials(world, client, sign_in):
     world.students(2)
     world.stock(1)
-    world.committed()
+    run = world.committed()
     allocation = Allocation.objects.select_related("device").get()
     sign_in(world.clerk)
     found = client.get(reverse("allocation:revocations"), {"may": allocation.device.code}).text
@@ -216,6 +233,14 @@ def test_taking_back_by_two_officials(world, client, sign_in):
     assert "Em đã chuyển trường" in client.get(decide).text
     client.post(decide, {"quyet-dinh": "dong-y"})
     assert not Allocation.objects.live().exists()
+    again = world.committed(policy=AllocationPolicy.objects.get(), purpose="top_up")
+    assert Allocation.objects.live().get().device == allocation.device
+    for page in (decide, f"{reverse('allocation:revocations')}?may={allocation.device.code}"):
+        sign_in(world.clerk)
+        text = client.get(page).text
+        first, second = text.index(run_url("run", run)), text.index(run_url("run", again))
+        assert first < text.index("Thu hồi quyết định, ") < second < text.index("Còn hiệu lực")
+    assert f'href="{decide}"' in text
 
 
 def test_public_pages_before_and_after(world, client):
@@ -386,6 +411,8 @@ def test_a_school_prints_slips_and_reads_reasons_of_its_own_only(world, elsewher
     assert elsewhere["run"].code not in page
     assert client.get(run_url("run", proposed)).status_code == 404
     assert "lớp 5A" in client.get(run_url("slip_classes", proposed)).text
+    for name in ("slip_classes", "applicants"):  # no way back to a page that a school may not open
+        assert f'href="{run_url("run", proposed)}"' not in client.get(run_url(name, proposed)).text
     theirs = proposed.applicants.exclude(student__school=world.school).first()
     mine = proposed.applicants.filter(student__school=world.school).first()
     for applicant, status in ((mine, 200), (theirs, 404)):

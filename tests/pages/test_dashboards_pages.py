@@ -1,5 +1,6 @@
 """The public's pages and files, the ministries', the auditor's: opened, refused, and fed with wrong input."""
 
+import csv
 import datetime as dt
 import gzip
 import json
@@ -7,10 +8,12 @@ import json
 import pytest
 from django.db import transaction
 
+from allocation.models import AllocationRun
 from common.models import Programme
 from dashboards import opendata, services
 from dashboards.models import Story
-from schools.models import Office, StaffRole
+from delivery.services import dispatch, plan_shipments, receive_shipment
+from schools.models import AdministrativeUnit, Office, StaffRole
 from tests.delivery_world import AT, _office, _person, make_world
 
 pytestmark = pytest.mark.django_db
@@ -148,6 +151,43 @@ def test_the_ministries_open_their_pages(sign_in, world, name):
         response = client.get(path)
         assert response.status_code == 200, path
         assert response.getvalue(), path
+
+
+def test_a_run_says_need_cap_allocated_sent_and_received_apart(sign_in, db):
+    with transaction.atomic():
+        made = make_world()
+        AllocationRun.objects.update(
+            summary={
+                "cells": [
+                    {"province": "VN2021-79", "group": "poor", "need": 40, "served": 10},
+                    {"province": "VN2021-01", "group": "poor", "need": 7, "served": 0},
+                ]
+            }
+        )
+        AdministrativeUnit.objects.create(
+            level="province", code="01", name="Hà Nội", full_name="Thành phố Hà Nội", slug="ha-noi",
+            valid_from=dt.date(2004, 1, 1),
+        )  # fmt: skip
+    path = f"/dieu-hanh/dot/{made.run.code}/"
+
+    def numbers(name="programme"):
+        text = sign_in(made.people[name]).get(f"{path}?csv=1").getvalue().decode("utf-8-sig")
+        return {row[0]: [int(cell) for cell in row[1:]] for row in list(csv.reader(text.splitlines()))[1:]}
+
+    city, capital = "Thành phố Hồ Chí Minh", "Thành phố Hà Nội"
+    assert numbers() == {capital: [7, 0, 0, 0, 0, 0], city: [40, 10, 9, 0, 0, 0]}
+    (shipment,) = plan_shipments(by=made.people["keeper"], at=AT)
+    dispatch(by=made.people["keeper"], shipment=shipment, at=AT)
+    assert numbers()[city] == [40, 10, 9, 9, 0, 0]
+    late = made.codes(made.schools[0])[0]
+    receive_shipment(
+        by=made.people["department"], shipment=shipment, results={late: "missing"}, rest="arrived", at=AT
+    )
+    assert numbers("department") == {city: [40, 10, 9, 8, 8, 0]}
+    html = sign_in(made.people["programme"]).get(path).content.decode()
+    assert "Tất cả" in html
+    assert "Hạn mức" in html
+    assert sign_in(made.people["programme"]).get("/dieu-hanh/dot/DPB-0/").status_code == 404
 
 
 def test_a_province_sees_itself_and_not_the_nations_report(sign_in, world):

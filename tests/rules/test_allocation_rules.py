@@ -75,6 +75,12 @@ def test_reasons_name_the_waterline_and_what_would_change():
     assert any("bốc thăm" in sentence for sentence in margin)
 
 
+def test_a_group_that_only_one_policy_considers_is_said():
+    assert rules.left_out_words(["poor"], ["poor"]) == []
+    (said,) = rules.left_out_words(["poor", "covid_orphan"], ["poor"])
+    assert said.startswith("Chính sách thứ hai không xét nhóm mồ côi do COVID-19")
+
+
 def test_starvation_is_said_in_words():
     said = rules.starvation({"poor": 5, "covid_orphan": 0}, {"poor": 0, "covid_orphan": 1200})
     assert said == ["Nhóm mồ côi do COVID-19: cả 1.200 em chưa em nào có máy trong đợt này."]

@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from accounts.models import User
+from allocation import freezing
 from common import crypto
 from schools import perms
 from schools.models import DuplicateCase, ListRow, StaffRole, Student, StudentList, ToldApart
@@ -169,6 +170,20 @@ def test_three_people_are_needed_and_the_database_says_so_too(world):
             )
     lists.approve_list(by=people["duyet"], student_list=student_list, at=AT)
     assert set(Student.objects.values_list("state", "approved_by")) == {("approved", people["duyet"].pk)}
+
+
+def test_a_student_in_two_lists_is_one_applicant_of_a_run(world):
+    people = world.people
+    for rows in (rows_of(2), [student_row(1, class_name="6B"), student_row(3)]):
+        student_list = commit(world, send(world, rows))
+        lists.submit_list(by=people["lap"], student_list=student_list, at=AT)
+        lists.verify_list(by=people["lap2"], student_list=student_list, at=AT)
+        lists.approve_list(by=people["duyet"], student_list=student_list, at=AT)
+    inputs = freezing.current_inputs(
+        day=AT.date(), province_id=None, rules={"groups": ["poor", "near_poor", "covid_orphan"]}
+    )
+    assert sorted(inputs.student_ids) == sorted(Student.objects.values_list("pk", flat=True))
+    assert len(inputs.student_ids) == 3
 
 
 def test_a_returned_list_says_why_and_can_be_submitted_again(world):
