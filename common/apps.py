@@ -14,3 +14,5 @@ class CommonConfig(AppConfig):
     def ready(self):
         # What is erased when its time is over: every app says it in its own retention.py.
         autodiscover_modules("retention")
+        # Which large tables may be asked for: every app says it in its own files.py.
+        autodiscover_modules("files")

@@ -5,6 +5,7 @@ import uuid
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.utils import timezone
 
 from common.audit import audited
 from common.constraints import positive
@@ -138,6 +139,57 @@ class Job(models.Model):
         if not self.total_rows:
             return None
         return min(100, self.done_rows * 100 // self.total_rows)
+
+
+class RequestedFileQuerySet(models.QuerySet):
+    def for_user(self, user):
+        """Only what the person asked for: a file is nobody else's, whatever their post."""
+        return self.filter(created_by_id=user.pk)
+
+    def living(self):
+        """Files whose time is not over."""
+        return self.filter(expires_on_clock_at__gt=timezone.now())
+
+
+class RequestedFile(models.Model):
+    """A large table that somebody asked for; its file is deleted when its time is over."""
+
+    FOLDER = "requested"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.CharField("loại tệp", max_length=60)
+    filters = models.CharField("bộ lọc", max_length=1000, blank=True)
+    # What the person could see then; with another reach they ask again.
+    reach = models.CharField("dấu vết phạm vi", max_length=64, blank=True)
+    row_count = models.BigIntegerField("số dòng", null=True, blank=True)
+    created_at = models.DateTimeField("yêu cầu lúc", auto_now_add=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", verbose_name="người yêu cầu"
+    )
+    expires_on_clock_at = models.DateTimeField("giữ đến")
+
+    objects = RequestedFileQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "tệp đã yêu cầu"
+        verbose_name_plural = "tệp đã yêu cầu"
+        indexes = [models.Index(fields=["created_by", "-created_at"], name="requestedfile_mine")]
+        constraints = [
+            positive("requestedfile", "row_count", "Số dòng của tệp không thể âm.", zero=True),
+            models.CheckConstraint(
+                name="requestedfile_expires_after_it_was_asked_for",
+                condition=Q(expires_on_clock_at__gt=F("created_at")),
+                violation_error_message="Thời điểm xoá tệp phải sau thời điểm yêu cầu.",
+            ),
+        ]
+
+    def __str__(self):
+        return f"{self.kind} {self.pk}"
+
+    @property
+    def file_name(self) -> str:
+        """Where storage keeps it, once `row_count` says that it is written."""
+        return f"{self.FOLDER}/{self.pk}.xlsx"
 
 
 class SentMail(models.Model):

@@ -6,9 +6,9 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.utils import timezone
 
-from common import clock, jobs, notices, retention
+from common import clock, jobs, notices, requested_files, retention
 from common.audit import acting
-from common.models import Heartbeat
+from common.models import Heartbeat, RequestedFile
 
 log = structlog.get_logger("tasks")
 
@@ -29,8 +29,19 @@ def sweep(**_ignored) -> None:
 
 @shared_task
 def clear_expired(**_ignored) -> None:
-    """Delete expired sessions."""
+    """Delete expired sessions, and files that were asked for some days ago."""
     call_command("clearsessions")
+    if cleared := requested_files.clear(at=timezone.now()):
+        log.info("requested_files.cleared", files=cleared)
+
+
+@shared_task
+def write_requested_file(*, job_id: str, **_ignored) -> None:
+    """Write a large table that somebody asked for."""
+    with jobs.claim(job_id) as job:
+        # None when the person dropped it before it was begun.
+        if job and (requested := RequestedFile.objects.filter(pk=job.subject_id).first()):
+            requested_files.write(by=job.by, requested=requested, progress=job.progress)
 
 
 @shared_task

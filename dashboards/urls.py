@@ -4,7 +4,7 @@ from django.urls import path
 from drf_spectacular.views import SpectacularAPIView
 
 from dashboards import api, opendata
-from dashboards.views import data, ministry, public, staff
+from dashboards.views import data, files, ministry, public, staff
 
 app_name = "dashboards"
 urlpatterns = [
@@ -33,6 +33,11 @@ urlpatterns = [
     path("dieu-hanh/bao-cao.pdf", ministry.report_pdf, name="report_pdf"),
     path("dieu-hanh/bao-cao.xlsx", ministry.report_xlsx, name="report_xlsx"),
     path("viec-can-lam/", staff.what_to_do, name="work"),
+    path("tep-yeu-cau/", files.requested, name="requested_files"),
+    path("tep-yeu-cau/<uuid:pk>/", files.requested_file, name="requested_file"),
+    path("tep-yeu-cau/<uuid:pk>/tai/", files.download, name="requested_file_download"),
+    path("tep-yeu-cau/<uuid:pk>/dung/", files.stop, name="requested_file_stop"),
+    path("tep-yeu-cau/<uuid:pk>/xoa/", files.drop, name="requested_file_drop"),
     path("kiem-toan/", staff.audit_index, name="audit"),
     path("kiem-toan/may/", staff.audit_device, name="audit_device"),
     path("kiem-toan/mau/", staff.audit_sample, name="audit_sample"),

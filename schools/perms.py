@@ -37,6 +37,11 @@ def can_manage_offices(user, office: Office) -> bool:
 
 
 Role, Kind = StaffRole.Role, Office.Kind
+# Whose people work with lists and students, and who reads them.
+LIST_KINDS = (
+    Kind.SCHOOL, Kind.UNIVERSITY, Kind.DISTRICT_OFFICE, Kind.PROVINCE_DEPARTMENT, Kind.MOET, Kind.PROGRAMME,
+)  # fmt: skip
+list_reader = staff(Role.CLERK, Role.APPROVER, Role.MANAGER, kinds=LIST_KINDS)
 _SENDING_KINDS = (Kind.SCHOOL, Kind.UNIVERSITY, Kind.DISTRICT_OFFICE, Kind.PROVINCE_DEPARTMENT)
 
 

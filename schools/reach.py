@@ -5,6 +5,7 @@ The education ministry and the auditors stand beside what they watch (warehouses
 their parent office. The information ministry does not: it sees coverage nationally, never children.
 """
 
+import hashlib
 from dataclasses import dataclass
 
 from django.db.models import Q
@@ -80,3 +81,9 @@ def reach(user, *roles: str, kinds: tuple[str, ...] | list[str] = (), through: s
     for prefix in wide:
         condition |= Q(**{f"{through}path__startswith": prefix})
     return condition
+
+
+def trace_of_reach(user) -> str:
+    """SHA-256 in hex of a person's live roles and how far they reach: the same as long as they see the same rows."""
+    held = sorted((held.role, held.kind, held.reach) for held in held_roles(user))
+    return hashlib.sha256(repr(held).encode()).hexdigest()

@@ -10,17 +10,14 @@ from common.exports import csv_response
 from coverage.perms import operator
 from dashboards import audit, snapshot, stuck, work
 from dashboards.context import may_open
+from dashboards.files import kind_of
+from dashboards.perms import auditing
 from delivery.services import who_holds
 from donations.models import Device, DonorMember
 from ledger.codes import normalise_code
-from schools.models import AdministrativeUnit, Office, StaffRole
+from schools.models import AdministrativeUnit
 from schools.perms import staff
 from schools.reach import held_roles
-
-Role, Kind = StaffRole.Role, Office.Kind
-auditing = staff(Role.AUDITOR) | staff(
-    Role.CLERK, Role.APPROVER, Role.MANAGER, kinds=[Kind.PROGRAMME, Kind.MOET]
-)
 
 
 def _has_no_post(user) -> bool:
@@ -110,14 +107,17 @@ def audit_index(request: HttpRequest) -> HttpResponse:
 
 @auditing
 def audit_question(request: HttpRequest, slug: str) -> HttpResponse:
-    """One question with its rows; the whole as CSV with `?csv=1`."""
+    """One question with its rows; the whole as CSV with `?csv=1`, or as a workbook that is asked for."""
     question = audit.QUESTIONS.get(slug)
     if question is None:
         raise Http404
     if "csv" in request.GET:
         return csv_response(f"{slug}.csv", question.columns, audit.stream(question))
     rows = audit.answer(question, limit=audit.PAGE_LIMIT + 1)
-    context = {"question": question, "rows": rows[: audit.PAGE_LIMIT], "is_cut": len(rows) > audit.PAGE_LIMIT}
+    context = {
+        "question": question, "rows": rows[: audit.PAGE_LIMIT], "is_cut": len(rows) > audit.PAGE_LIMIT,
+        "kind": kind_of(question),
+    }  # fmt: skip
     return render(request, "dashboards/audit_question.html", context)
 
 

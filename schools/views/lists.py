@@ -19,21 +19,20 @@ from schools.forms import lists as forms
 from schools.lists.columns import TITLES
 from schools.lists.workbook import write_marked, write_template
 from schools.models import ListRow, Office, School, StaffRole, Student, StudentList
-from schools.perms import can_approve_list, can_send_lists, can_verify_list, staff
+from schools.perms import (
+    LIST_KINDS,
+    can_approve_list,
+    can_send_lists,
+    can_verify_list,
+    list_reader,
+    staff,
+)
 from schools.reach import reach
 from schools.services import list_matching, list_reading, list_rows, lists, need
 
 Role, Kind, State = StaffRole.Role, Office.Kind, StudentList.State
-_KINDS = [
-    Kind.SCHOOL,
-    Kind.UNIVERSITY,
-    Kind.DISTRICT_OFFICE,
-    Kind.PROVINCE_DEPARTMENT,
-    Kind.MOET,
-    Kind.PROGRAMME,
-]
-clerk = staff(Role.CLERK, kinds=_KINDS)
-reader = staff(Role.CLERK, Role.APPROVER, Role.MANAGER, kinds=_KINDS)
+clerk = staff(Role.CLERK, kinds=LIST_KINDS)
+reader = list_reader
 BADGES = {
     State.APPROVED: "success", State.REFUSED: "danger", State.RETURNED: "warning", State.UNDONE: "neutral",
     State.CHECKED: "warning",

@@ -13,17 +13,18 @@ from accounts.services import record_reading
 from common import clock
 from common.exports import XLSX_TYPE, write_xlsx, xlsx_response
 from common.refusals import refusals_on
+from common.requested_files import DIRECT_ROWS
 from common.templatetags.vi import format_date, format_number
-from common.vietnamese import search_key
+from schools import files
 from schools.forms import lists as forms
 from schools.models import DuplicateCase, Office, School, StaffRole, Student
-from schools.perms import can_change_status, can_decide_duplicate, can_reveal_identity, staff
+from schools.perms import LIST_KINDS, can_change_status, can_decide_duplicate, can_reveal_identity, staff
 from schools.reach import reach
 from schools.services import need as services_need
 from schools.services import students as services
 from schools.services.identity import MASKED
 from schools.tasks import send_need_reminders
-from schools.views.lists import _KINDS, reader
+from schools.views.lists import reader
 
 Role, Kind = StaffRole.Role, Office.Kind
 _SENDING = [Kind.SCHOOL, Kind.UNIVERSITY, Kind.DISTRICT_OFFICE, Kind.PROVINCE_DEPARTMENT]
@@ -33,52 +34,32 @@ _SENDING = [Kind.SCHOOL, Kind.UNIVERSITY, Kind.DISTRICT_OFFICE, Kind.PROVINCE_DE
 @require_http_methods(["GET"])
 def students(request: HttpRequest) -> HttpResponse:
     """Students within reach, found with or without diacritics; sorted as names are sorted in Vietnam."""
-    found = Student.objects.for_user(request.user).select_related("school__office")
     words = request.GET.get("q", "").strip()
-    if words:
-        found = found.filter(search_key__contains=search_key(words))
+    found = files.found_students(by=request.user, words=words).select_related("school__office")
     page = Paginator(found.order_by("sort_key", "pk"), 50).get_page(request.GET.get("trang"))
     _record(request, len(page.object_list))
-    return render(request, "schools/students/list.html", {"page_obj": page, "words": words})
+    context = {"page_obj": page, "words": words, "is_long": page.paginator.count > DIRECT_ROWS}
+    return render(request, "schools/students/list.html", context)
 
 
 def _record(request: HttpRequest, count: int) -> None:
     record_reading(
         by=request.user, subject_type="schools.student", subject_id="tìm kiếm",
-        fields="họ tên, ngày sinh, lớp, đối tượng", row_count=count,
+        fields=files.STUDENT_FIELDS, row_count=count,
     )  # fmt: skip
 
 
 @reader
 @require_http_methods(["GET"])
 def export(request: HttpRequest) -> HttpResponse:
-    """The students within reach as .xlsx, without identity numbers."""
-    found = Student.objects.for_user(request.user).order_by("school__code", "class_name", "sort_key")
-    _record(request, found.count())
-    states, groups = dict(Student.State.choices), dict(Student.Group.choices)
-    rows = found.values_list(
-        "school__code", "school__office__name", "class_name", "code", "full_name", "born_on", "group", "state",
-        "has_device",
-    )  # fmt: skip
-    return xlsx_response(
-        "hoc-sinh.xlsx",
-        "Học sinh",
-        [
-            "Mã trường",
-            "Trường",
-            "Lớp",
-            "Mã học sinh",
-            "Họ và tên",
-            "Ngày sinh",
-            "Đối tượng",
-            "Trạng thái",
-            "Đã có máy",
-        ],
-        (
-            (*row[:5], format_date(row[5]), groups[row[6]], states[row[7]], "Có" if row[8] else "")
-            for row in rows.iterator()
-        ),
-    )
+    """The students of the page as .xlsx, without identity numbers; more than a few are asked for as a file."""
+    filters = request.GET.urlencode()
+    table = files.students(by=request.user, filters=filters)
+    if table.total is not None and table.total > DIRECT_ROWS:
+        messages.info(request, "Danh sách dài, hệ thống chuẩn bị tệp trong nền: bấm «Yêu cầu tệp Excel».")
+        return redirect(f"{reverse('schools:students')}?{filters}")
+    _record(request, table.total or 0)
+    return xlsx_response("hoc-sinh.xlsx", "Học sinh", table.columns, table.rows)
 
 
 @reader
@@ -290,7 +271,7 @@ def remind(request: HttpRequest) -> HttpResponse:
     return redirect("schools:need")
 
 
-@staff(Role.CLERK, kinds=_KINDS)
+@staff(Role.CLERK, kinds=LIST_KINDS)
 @require_http_methods(["GET", "POST"])
 def survey(request: HttpRequest) -> HttpResponse:
     """Type one figure of the survey."""

@@ -236,7 +236,7 @@ SHARED = {
     "dieu-hanh/": "the ministries' dashboard is national",
     "kiem-toan/": "an auditor sees everything",
     "so-cai/hang-doi/": "requests to correct the public log are handled by the programme for the nation",
-    "viec/": "a job is shown to whoever gave it",
+    "tep-yeu-cau/": "a file is shown to whoever asked for it; tested in test_dashboards_files",
 }
 
 
