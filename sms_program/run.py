@@ -21,6 +21,7 @@ from collections.abc import Iterator
 
 import django
 import psycopg
+import redis
 from django.conf import settings
 from django.core.management import call_command, get_commands
 from django.db import OperationalError, connections
@@ -230,6 +231,8 @@ def _prepare() -> None:
 
 
 def _run(port: int, stack: contextlib.ExitStack, database: _Database) -> None:
+    if settings.REDIS_URL:
+        warn_without_redis(settings.REDIS_URL)
     _prepare()
     logs = pg.VAR_DIR / "log"
     processes = [
@@ -247,6 +250,19 @@ def _run(port: int, stack: contextlib.ExitStack, database: _Database) -> None:
         filling.start()
     say(_welcome(address))
     _watch(processes, filling, database, address)
+
+
+def warn_without_redis(url: str) -> None:
+    """Say so when the Redis of REDIS_URL does not answer: everything starts all the same and works once it is back."""
+    try:
+        with redis.Redis.from_url(url, socket_connect_timeout=3, socket_timeout=3) as broker:
+            broker.ping()
+    except (redis.RedisError, ValueError):
+        # Never the address itself: it may hold a password.
+        say(
+            "Chú ý: Redis của REDIS_URL không trả lời. Việc chạy nền chờ đến khi Redis hoạt động; hãy khởi động Redis "
+            "hoặc sửa REDIS_URL. Bỏ trống REDIS_URL thì hệ thống dùng hàng đợi trong cơ sở dữ liệu."
+        )
 
 
 def _environment() -> dict[str, str]:

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from sms_program.processes import BASE_DIR
-from tests.live import answer, free_port, wait_until
+from sms_program.run import warn_without_redis
+from tests.live import answer, free_port, redis_server, wait_until
 
 
 def environment(folder: Path, port: int | str, database_url: str = "") -> dict[str, str]:
@@ -78,6 +79,16 @@ def test_a_database_that_does_not_answer_is_said(tmp_path):
     assert process.wait(60) == 1
     assert "không kết nối được cơ sở dữ liệu của DATABASE_URL" in said(tmp_path)
     assert "Traceback" not in said(tmp_path)
+
+
+def test_a_redis_that_is_down_is_said_without_its_password(tmp_path, capsys):
+    with redis_server(tmp_path / "redis") as url:
+        warn_without_redis(url)
+        assert not capsys.readouterr().out
+    warn_without_redis(f"redis://:mat-khau@127.0.0.1:{free_port()}/0")
+    warned = capsys.readouterr().out
+    assert "Redis của REDIS_URL không trả lời" in warned
+    assert "mat-khau" not in warned
 
 
 def test_it_runs_once_stops_whole_and_leaves_nothing_when_killed(tmp_path, new_database):
