@@ -81,3 +81,29 @@ def test_three_deliveries_have_one_effect_and_a_lost_message_is_sent_again(insta
     length = "from common import broker; print(broker.queue()[0])"
     wait_until("hàng đợi rỗng", lambda: installation.python(length).split()[-1] == "0", timeout_s=90)
     assert installation.query("SELECT count(*) FROM effect") == [(1,)]
+
+
+OPEN_RUN = """
+import datetime as dt
+from allocation import services
+from tests.allocation_world import AllocationWorld
+world = AllocationWorld()
+world.students(6)
+world.stock(4)
+run = world.opened(draw_at=dt.datetime(2099, 1, 1, tzinfo=dt.UTC))
+print("job", services.request_freeze(by=world.clerk, run=run).pk)
+"""
+
+
+def test_a_freeze_delivered_three_times_fixes_one_list(installation):
+    job = installation.python(OPEN_RUN).split()[-1]
+    send = f"from celery import current_app; current_app.send_task('allocation.tasks.freeze', kwargs={{'job_id': '{job}'}}); "
+    installation.python(send * 2)
+    installation.start("worker", app="tests.worker_app")
+    wait_until("đã chốt", is_done(installation, job), timeout_s=90)
+    length = "from common import broker; print(broker.queue()[0])"
+    wait_until("hàng đợi rỗng", lambda: installation.python(length).split()[-1] == "0", timeout_s=90)
+    run = "SELECT state, applicant_count, supply_count FROM allocation_allocationrun"
+    assert installation.query(run) == [("frozen", 6, 4)]
+    assert installation.query("SELECT count(*), count(DISTINCT code) FROM allocation_applicant") == [(6, 6)]
+    assert installation.query("SELECT count(*) FROM ledger_outbox WHERE event = 'run.frozen'") == [(1,)]
