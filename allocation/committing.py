@@ -11,7 +11,7 @@ from django.db import connection
 from allocation.engine import FREE, NOBODY, Outcome
 from allocation.freezing import Inputs
 from allocation.models import AllocationRun
-from ledger.bulk import record_select
+from ledger.bulk import Seen, record_select
 from ledger.disclosure import CELL_MINIMUM, choose_areas, merge_small
 
 # What changed between the freeze and now, in words for the refusal.
@@ -48,6 +48,10 @@ INSERT = """
 ALLOCATED = """
     SELECT d.code AS device, a.public_area AS area FROM {table} a
     JOIN donations_device d ON d.id = a.device_id WHERE a.run_id = %s
+"""
+ALLOCATED_AS_SEEN = """
+    SELECT o.code AS device, a.public_area AS area, o.step FROM {table} a
+    JOIN allocation_offer o ON o.run_id = a.run_id AND o.device_id = a.device_id WHERE a.run_id = %s
 """
 
 
@@ -87,13 +91,17 @@ def insert_live(run: AllocationRun) -> int:
 
 
 def record_allocations(run: AllocationRun, *, on: dt.date, table: str) -> int:
-    """One ledger entry per allocation, queued without leaving the database."""
+    """One ledger entry per allocation, queued without leaving the database.
+
+    A run that was frozen before runs kept the log's size has every device looked up."""
+    seen = None if run.log_size is None else Seen("accepted", run.log_size)
     return record_select(
         event="device.allocated",
         on=on,
-        columns=["device", "area"],
+        columns=["device", "area", "step"] if seen else ["device", "area"],
+        seen=seen,
         constants={"run": run.code},
-        select=ALLOCATED.format(table=table),
+        select=(ALLOCATED_AS_SEEN if seen else ALLOCATED).format(table=table),
         params=[run.pk],
         expected=run.summary["allocated"],
     )

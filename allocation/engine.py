@@ -122,19 +122,16 @@ def tier_text(tier: tuple[int, int, int]) -> str:
 
 def draw(seed: bytes, codes: Iterable[str]) -> NDArray[np.uint64]:
     """SHA-256("mtce/lot/v1\\0" ‖ seed ‖ code) per code, as four big-endian words: shape (n, 4)."""
-    begun = sha256(LOT_TAG + seed)
-    digests = []
-    for code in codes:
-        hashed = begun.copy()
-        hashed.update(code.encode())
-        digests.append(hashed.digest())
-    return np.frombuffer(b"".join(digests), dtype=">u8").reshape(-1, 4).astype(np.uint64)
+    begins = LOT_TAG + seed
+    digests = b"".join([sha256(begins + code.encode()).digest() for code in codes])
+    return np.frombuffer(digests, dtype=">u8").reshape(-1, 4)
 
 
 def draw_order(words: NDArray[np.uint64]) -> Ints:
     """Rows of `words` (n, 4) in ascending order of their 32 bytes."""
-    order = np.argsort(words[:, 0], kind="stable")
-    first = words[order, 0]
+    leading = words[:, 0].astype(np.uint64)
+    order = np.argsort(leading)
+    first = leading[order]
     if (first[1:] == first[:-1]).any():  # about once in 10^7 national runs, but then it must be right too
         order = np.lexsort((words[:, 3], words[:, 2], words[:, 1], words[:, 0]))
     return order
@@ -158,10 +155,8 @@ def places(household: Ints, household_devices: Ints, before: Ints) -> Ints:
 
 def tiers(*, locality: Ints, group: Ints, place: Ints, policy: Policy) -> Ints:
     """One number per student that orders tiers as the policy does; equal numbers, equal tier."""
-    distinct, place_number = np.unique(place, return_inverse=True)
-    return classes(locality=locality, group=group, policy=policy).astype(np.int64) * max(
-        1, len(distinct)
-    ) + place_number.reshape(-1)
+    of_class = classes(locality=locality, group=group, policy=policy).astype(np.int64)
+    return of_class * (int(place.max(initial=0)) + 1) + place
 
 
 def classes(*, locality: Ints, group: Ints, policy: Policy) -> Ints:
@@ -274,7 +269,7 @@ def allocate(*, students: Students, devices: Devices, policy: Policy, seed: byte
 def first_of_each_area(waiting: Ints, area: Ints, supply: Ints) -> Ints:
     """Of the rows `waiting` (in rank order), the first `supply[a]` of each area `a`."""
     waiting = waiting[supply[area[waiting]] > 0]
-    by_area = waiting[np.argsort(area[waiting], kind="stable")]
+    by_area = waiting[np.argsort(small(area[waiting]), kind="stable")]
     return by_area[position_within(area[by_area]) < supply[area[by_area]]]
 
 
@@ -339,11 +334,11 @@ def pair(
     """Pair students and devices within each area, so that lots stay whole.
 
     Devices in order of (lot, device) go to students in order of (province, district, school, rank);
-    where there are more devices than students, the last of them stay. `chosen` are rows in rank
-    order, numbers of sites and areas are parallel to it; returns (students' rows, devices' rows).
+    where there are more devices than students, the last of them stay. `chosen` are rows, those of an
+    area in rank order; numbers of sites and areas are parallel to it. Returns (students' rows, devices' rows).
     """
-    takers = np.lexsort((chosen, site, area))
-    offered = np.lexsort((device_order_, device_area))
+    takers = np.lexsort((small(site), small(area)))  # a stable sort: the rank decides last
+    offered = np.lexsort((device_order_, small(device_area)))
     size = int(max(area.max(initial=0), device_area.max(initial=0))) + 1
     wanted = np.bincount(area, minlength=size)
     in_area = device_area[offered]
@@ -463,5 +458,5 @@ def count_by(key: Ints) -> dict[int, int]:
 
 
 def small(key: Ints) -> Ints:
-    """The same order in 16 bits where it fits: numpy then sorts by radix."""
-    return key.astype(np.int16) if len(key) and key.max() < 2**15 else key
+    """The same order in 16 bits where it fits: numpy then sorts by radix. No number is below `NOBODY`."""
+    return key.astype(np.int16) if key.max(initial=NOBODY) < 2**15 else key

@@ -16,6 +16,7 @@ from allocation import engine, rules
 from allocation.columns import read_columns
 from allocation.engine import FREE, GROUPS, Devices, Students
 from allocation.models import AllocationRun
+from ledger.bulk import with_steps
 
 ENGINE = Path(engine.__file__)
 MANY_ROWS = 100_000
@@ -51,15 +52,26 @@ ELIGIBLE = f"""
         able.is_first,
         CASE WHEN able.household_key = '' THEN -1
              ELSE min(able.id) OVER (PARTITION BY able.household_key) END AS household,
-        held.devices AS held, able.grade
-    FROM able CROSS JOIN LATERAL (
+        coalesce(held.devices, 0) AS held, able.grade
+    FROM able LEFT JOIN {{held}}
+"""
+# A province's households are looked up one by one; the nation's cost less counted at once.
+HELD_BY_ONE = """
+    LATERAL (
         SELECT count(*) AS devices FROM schools_student s
         JOIN allocation_allocation a ON a.student_id = s.id AND a.ended_at IS NULL
         WHERE s.household_key = able.household_key AND s.household_key <> ''
-    ) AS held
+    ) AS held ON true
+"""
+HELD_BY_ALL = """
+    (
+        SELECT s.household_key, count(*) AS devices FROM schools_student s
+        JOIN allocation_allocation a ON a.student_id = s.id AND a.ended_at IS NULL
+        WHERE s.household_key <> '' GROUP BY s.household_key
+    ) AS held ON held.household_key = able.household_key
 """
 IN_STOCK = """
-    SELECT d.id,
+    SELECT d.id, d.code AS device,
         CASE WHEN d.earmark_school_id IS NOT NULL THEN 0 WHEN u.level = 'district' THEN 1
              WHEN u.level = 'province' THEN 2 ELSE 3 END AS level,
         coalesce(d.earmark_school_id, d.earmark_unit_id, -1) AS area,
@@ -83,35 +95,38 @@ LOST_EARMARK = """
       AND (%(province)s::bigint IS NULL OR u.province_id = %(province)s)
     ORDER BY d.code LIMIT 6
 """
-FREEZE_STUDENTS = f"""
+FREEZE_STUDENTS = """
     INSERT INTO allocation_applicant (run_id, student_id, code, school_id, "group", is_priority, household, held, grade)
     SELECT %(run)s, e.id, substr(encode(sha256(%(secret)s::bytea || int8send(e.id)), 'hex'), 1, 16), e.school_id,
         e."group", e.is_first, e.household, e.held, e.grade
-    FROM ({ELIGIBLE}) AS e
+    FROM ({eligible}) AS e
 """
 # Whether an earlier run was frozen with exactly the students who are eligible now, each as it is now.
-SAME_STUDENTS = f"""
-    SELECT count(*) = count(was.student_id) AND count(*) = %(applicants)s FROM ({ELIGIBLE}) AS e
+SAME_STUDENTS = """
+    SELECT count(*) = count(was.student_id) AND count(*) = %(applicants)s FROM ({eligible}) AS e
     LEFT JOIN allocation_applicant was ON was.run_id = %(earlier)s AND was.student_id = e.id
         AND (was.school_id, was."group", was.is_priority, was.household, was.held)
             = (e.school_id, e."group", e.is_first, e.household, e.held)
 """
-FREEZE_SAME_STUDENTS = f"""
+FREEZE_SAME_STUDENTS = """
     INSERT INTO allocation_applicant (run_id, student_id, code, school_id, "group", is_priority, household, held, grade)
     SELECT %(run)s, e.id, was.code, e.school_id, e."group", e.is_first, e.household, e.held, e.grade
-    FROM ({ELIGIBLE}) AS e JOIN allocation_applicant was ON was.run_id = %(earlier)s AND was.student_id = e.id
+    FROM ({eligible}) AS e JOIN allocation_applicant was ON was.run_id = %(earlier)s AND was.student_id = e.id
 """
-FREEZE_DEVICES = f"""
-    INSERT INTO allocation_offer (run_id, device_id, level, area, position, is_laptop)
-    SELECT %(run)s, id, level, area, position, is_laptop FROM ({IN_STOCK}) AS stock
-    WHERE level <> {FREE} OR position NOT IN (
-        SELECT position FROM ({IN_STOCK}) AS free WHERE level = {FREE} ORDER BY position DESC LIMIT %(reserve)s
+STOCK_TABLE = f"CREATE TEMP TABLE allocation_stock ON COMMIT DROP AS {IN_STOCK}"
+# With where each device stands in the ledger, so that the commit looks only at what was recorded since.
+FREEZE_DEVICES = """
+    INSERT INTO allocation_offer (run_id, device_id, code, level, area, position, step, is_laptop)
+    SELECT %(run)s, id, device, level, area, position, step, is_laptop FROM ({stock}) AS stock ORDER BY position
+"""
+OFFERED_STOCK = f"""
+    SELECT * FROM allocation_stock WHERE level <> {FREE} OR position NOT IN (
+        SELECT position FROM allocation_stock WHERE level = {FREE} ORDER BY position DESC LIMIT %(reserve)s
     )
 """
-
-OFFERED = """
-    SELECT d.code AS device FROM allocation_offer o JOIN donations_device d ON d.id = o.device_id
-    WHERE o.run_id = %s ORDER BY d.code
+# What the ledger does not hold as in stock.
+NOT_IN_STOCK = """
+    SELECT code AS device FROM allocation_offer WHERE run_id = %s AND step IS NULL ORDER BY code
 """
 
 
@@ -244,11 +259,16 @@ def current_inputs(*, day: dt.date, province_id: int | None, rules: Mapping[str,
     """What a run by the policy `rules` frozen on `day` would get; nothing is fixed, the codes serve for this once."""
     return read_inputs(
         "(SELECT id AS student_id, lpad(to_hex(id), 16, '0') AS code, school_id, \"group\" AS group_number, "
-        f"is_first AS is_priority, household, held, grade FROM ({ELIGIBLE}) AS e) AS rows",
+        f"is_first AS is_priority, household, held, grade FROM ({eligible(province_id)}) AS e) AS rows",
         f"(SELECT id AS device_id, level, area, position, is_laptop FROM ({IN_STOCK}) AS s) AS rows",
         parameters(day=day, province_id=province_id, groups=rules["groups"]),
         kinds="laptop_from_grade" in rules,
     )
+
+
+def eligible(province_id: int | None) -> str:
+    """The SELECT of who is eligible; its parameters are `parameters`."""
+    return ELIGIBLE.format(held=HELD_BY_ONE if province_id else HELD_BY_ALL)
 
 
 def parameters(*, day: dt.date, province_id: int | None, groups: Sequence[str]) -> dict:
@@ -275,7 +295,7 @@ def count_inputs(*, day: dt.date, province_id: int | None, groups: Sequence[str]
     params = parameters(day=day, province_id=province_id, groups=groups)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT (SELECT count(*) FROM ({ELIGIBLE}) AS e), (SELECT count(*) FROM ({IN_STOCK}) AS s)",
+            f"SELECT (SELECT count(*) FROM ({eligible(province_id)}) AS e), (SELECT count(*) FROM ({IN_STOCK}) AS s)",
             params,
         )
         return cursor.fetchone()
@@ -287,7 +307,10 @@ def has_same_students(
     """Whether exactly the `applicants` of an earlier run are eligible on `day`, unchanged."""
     params = parameters(day=day, province_id=province_id, groups=groups)
     with connection.cursor() as cursor:
-        cursor.execute(SAME_STUDENTS, params | {"earlier": earlier_id, "applicants": applicants})
+        cursor.execute(
+            SAME_STUDENTS.format(eligible=eligible(province_id)),
+            params | {"earlier": earlier_id, "applicants": applicants},
+        )
         return cursor.fetchone()[0]
 
 
@@ -307,9 +330,13 @@ def freeze_rows(
     params = parameters(day=day, province_id=province_id, groups=groups)
     params |= {"run": run_id, "reserve": reserve, "secret": secret, "earlier": codes_of}
     with connection.cursor() as cursor:
-        cursor.execute(FREEZE_SAME_STUDENTS if codes_of else FREEZE_STUDENTS, params)
+        insert = FREEZE_SAME_STUDENTS if codes_of else FREEZE_STUDENTS
+        cursor.execute(insert.format(eligible=eligible(province_id)), params)
         students = cursor.rowcount
-        cursor.execute(FREEZE_DEVICES, params)
+        cursor.execute("DROP TABLE IF EXISTS pg_temp.allocation_stock")
+        cursor.execute(STOCK_TABLE, params)
+        stock = with_steps(event="device.allocated", select=OFFERED_STOCK, expected=cursor.rowcount)
+        cursor.execute(FREEZE_DEVICES.format(stock=stock), params)
         return students, cursor.rowcount
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 
 from django.core.exceptions import ValidationError
@@ -20,6 +21,7 @@ from ledger.codes import new_code
 from ledger.commitments import draw_seed
 from ledger.draw import draw_file
 from ledger.publisher import put_draw_file
+from ledger.sequencer import log_size
 from ledger.services import record
 from schools.models import AdministrativeUnit
 
@@ -182,6 +184,7 @@ def freeze(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_p
     progress(1, 3, step="Chốt danh sách học sinh và máy")
     eligible = {"day": day, "groups": policy.rules["groups"], **place}
     drawn = drawn_before(run, eligible)
+    run.log_size = log_size()  # before the devices are looked up: what comes later is looked at once more
     run.applicant_count, run.supply_count = freezing.freeze_rows(
         run_id=run.pk, reserve=reserve, codes_of=drawn.pk if drawn else None, **eligible
     )
@@ -191,9 +194,7 @@ def freeze(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_p
     if not run.supply_count:
         raise ValidationError("Không có máy nào trong kho cho phạm vi này nên không có gì để chốt.")
     # What the stock calls accepted must be so in the ledger too: a recalled device is found now, not at the commit.
-    refuse_moves(
-        event="device.allocated", select=freezing.OFFERED, params=[run.pk], expected=run.supply_count
-    )
+    refuse_moves(event="device.allocated", select=freezing.NOT_IN_STOCK, params=[run.pk])
     progress(2, 3, step="Tính gốc dữ liệu")
     run.frozen_root = freezing.frozen_root(run)
     run.engine_digest = freezing.engine_digest()
@@ -326,9 +327,11 @@ def propose(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_
     progress(1, 3, step="Xếp thứ tự và chia máy")
     outcome = proposing.decide(inputs=inputs, rules=run.policy.rules, seed=bytes.fromhex(run.seed))
     progress(2, 3, step="Ghi phương án")
-    run.proposal_digest = proposing.write_proposal(run_id=run.pk, inputs=inputs, outcome=outcome)
-    freezing.analyze("allocation_proposed", rows=len(outcome.device))
-    run.summary = proposing.figures(inputs=inputs, outcome=outcome, rules=run.policy.rules)
+    with ThreadPoolExecutor(1) as beside:  # counting takes no database, and writing mostly waits for it
+        figures = beside.submit(proposing.figures, inputs=inputs, outcome=outcome, rules=run.policy.rules)
+        run.proposal_digest = proposing.write_proposal(run_id=run.pk, inputs=inputs, outcome=outcome)
+        freezing.analyze("allocation_proposed", rows=len(outcome.device))
+        run.summary = figures.result()
     run.state, run.proposed_at, run.proposed_by = State.PROPOSED, at, by
     run.save(update_fields=["proposal_digest", "summary", "state", "proposed_at", "proposed_by"])
     progress(3, 3, step="Đã có phương án")

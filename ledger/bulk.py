@@ -11,6 +11,7 @@ import re
 import secrets
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import DataError, IntegrityError, connection, transaction
@@ -59,6 +60,16 @@ ALL_AT_ONCE = """
         ) AS steps
     ) AS latest ON latest.dev = made.dev
 """
+# What was recorded since the caller looked: few rows, however long the log. `made.step` is the step it saw.
+SINCE = """
+    (
+        SELECT DISTINCT ON (dev) dev, n, state FROM (
+            SELECT dev, n, state FROM ledger_outbox
+            UNION ALL SELECT dev, n, state FROM ledger_entry WHERE index >= {size}
+        ) AS both_tables WHERE dev IS NOT NULL ORDER BY dev, n DESC
+    ) AS since ON since.dev = made.dev
+    CROSS JOIN LATERAL (SELECT coalesce(since.n, made.step) AS n, coalesce(since.state, {state}) AS state) AS latest
+"""
 # A look into two indexes costs as much as some entries in a pass over all.
 ENTRIES_PER_LOOK = 4
 ROWS_IN_MEMORY = 10_000
@@ -98,6 +109,15 @@ STATES = """
         ) both_tables ORDER BY n DESC LIMIT 1
     ) latest
 """
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the caller of `record_select` saw before: every device in `state` after its `step`, when the log had `size`
+    entries. Only what was recorded since is then looked at."""
+
+    state: str
+    size: int
 
 
 def states_of(codes: Sequence[str]) -> dict[str, str]:
@@ -176,13 +196,14 @@ def record_select(
     columns: Sequence[str],
     constants: Mapping[str, str | int] | None = None,
     expected: int = 0,
+    seen: Seen | None = None,
 ) -> int:
     """Record one entry per row of `select` in the caller's transaction, in one statement; return how many.
 
     `select` is SQL of the caller (never of a person) that yields exactly `columns`: `device`, keys of the
     event, `hold`; a NULL leaves an optional key out. `constants` are keys with the same value in every row.
     Codes, hashes and words are checked in the database against the event's kinds. No commitments and no
-    names this way. `expected` says about how many rows there are, when they are many. Raises LedgerRefusedError naming the first device of `select` that may not make the
+    names this way. `expected` says about how many rows there are, when they are many. With `seen` the rows have a column `step` too. Raises LedgerRefusedError naming the first device of `select` that may not make the
     move or whose values break the format; then nothing is recorded.
 
     Example: record_select(event="device.allocated", on=day, columns=["device", "area"], constants={"run": code},
@@ -191,10 +212,12 @@ def record_select(
     _must_be_atomic()
     _check_day(on)
     _check_hold(event, "hold" if "hold" in columns else None)
+    if (seen is not None) != ("step" in columns):
+        raise LedgerRefusedError("Sổ cái: cột step đi cùng với seen.", code="format")
     made = functools.partial(_made_sql, event, on, columns=columns, constants=constants or {})
     with connection.cursor() as cursor:
         if expected <= ROWS_IN_MEMORY:
-            return _insert(cursor, event, on, made(select), params)
+            return _insert(cursor, event, on, made(select), params)  # few are looked up, whatever was seen
         # So many are put in order, and seen by the guard, without the disk.
         cursor.execute("SET LOCAL work_mem = '512MB'")
         in_order = (
@@ -202,16 +225,29 @@ def record_select(
             if "device" in columns
             else select
         )
-        at_once = expected * ENTRIES_PER_LOOK > _steps_known(cursor)
-        return _insert(cursor, event, on, made(in_order), params, at_once=at_once, as_given=made(select))
+        at_once = seen is None and expected * ENTRIES_PER_LOOK > _steps_known(cursor)
+        return _insert(
+            cursor, event, on, made(in_order), params, at_once=at_once, seen=seen, as_given=made(select)
+        )
 
 
-def refuse_moves(*, event: str, select: str, params: Sequence | Mapping = (), expected: int = 0) -> None:
+def with_steps(*, event: str, select: str, expected: int) -> str:
+    """SQL of the rows of `select` with a column `step`: the latest step of their `device`, NULL if it may not make the
+    move now. `expected` says about how many rows there are."""
+    with connection.cursor() as cursor:
+        latest = ALL_AT_ONCE if expected * ENTRIES_PER_LOOK > _steps_known(cursor) else ONE_BY_ONE
+    stands = STANDS.format(latest=latest, moves=_moves_sql(event))
+    return f"""
+        SELECT made.*, CASE WHEN move.after IS NOT NULL THEN coalesce(latest.n, -1) END AS step
+        FROM (SELECT given.*, device AS dev, '' AS outcome FROM ({select}) AS given) AS made {stands}
+    """
+
+
+def refuse_moves(*, event: str, select: str, params: Sequence | Mapping = ()) -> None:
     """Raise LedgerRefusedError naming the first `device` of `select` that may not make the move now; record nothing."""
     made = f"SELECT device AS dev, '' AS outcome, '' AS body, row_number() OVER () AS pos FROM ({select}) AS rows"
     with connection.cursor() as cursor:
-        latest = ALL_AT_ONCE if expected * ENTRIES_PER_LOOK > _steps_known(cursor) else ONE_BY_ONE
-        stands = STANDS.format(latest=latest, moves=_moves_sql(event))
+        stands = STANDS.format(latest=ONE_BY_ONE, moves=_moves_sql(event))
         cursor.execute(REFUSED.format(made=made, stands=stands), params or None)
         refused = cursor.fetchone()
     if refused is not None:
@@ -232,20 +268,23 @@ def _insert(
     params: Sequence | Mapping = (),
     *,
     at_once: bool = False,
+    seen: Seen | None = None,
     as_given: str = "",
 ) -> int:
     """Put the rows of `made` into the outbox; refuse all if one device may not make the move. Returns how many.
 
-    `at_once` reads the log once instead of looking up each device; `as_given` has the rows in the caller's order, in
+    `at_once` reads the log once instead of looking up each device, `seen` only its end; `as_given` has the rows in the caller's order, in
     which the first to be refused is named.
     """
     names = {"made": made, "event": _literal(event), "day": _literal(on)}
     as_given = as_given or made
     if "dev" in EVENTS[event].required:
         latest, moves = ALL_AT_ONCE if at_once else ONE_BY_ONE, _moves_sql(event)
+        if seen is not None:
+            latest = SINCE.format(size=seen.size, state=_literal(seen.state))
         # In the order of their random codes: the caller's (a class's list, say) would tell who stands beside whom. A
         # million rows come in it already, and sorting whole entries once more would cost a second.
-        order = "" if at_once else "ORDER BY made.dev"
+        order = "" if at_once or seen else "ORDER BY made.dev"
         statement = INSERT.format(**names, stands=STANDS.format(latest=latest, moves=moves), order=order)
         refused = REFUSED.format(made=as_given, stands=STANDS.format(latest=ONE_BY_ONE, moves=moves))
     else:
@@ -326,6 +365,31 @@ UNBOUNDED = {
 }
 
 
+class Pieces:
+    """A text in SQL, put together of constant and computed pieces; constant ones that meet become one."""
+
+    def __init__(self, begins: str) -> None:
+        self.computed: list[tuple[str, str]] = []  # (constant text before it, SQL expression)
+        self.rest = begins
+
+    def add(self, text: str, expression: str = "", after: str = "") -> None:
+        self.rest += text
+        if expression:
+            self.computed.append((self.rest, expression))
+            self.rest = after
+
+    def joined(self) -> str:
+        pairs = [f"{_literal(text)} || {expression}" for text, expression in self.computed]
+        return " || ".join([*pairs, _literal(self.rest)])
+
+    def closed(self) -> str:
+        """The end of an object: without the last comma, with its brace."""
+        if self.rest:
+            self.rest = self.rest.rstrip(",") + "}"
+            return self.joined()
+        return f"rtrim({self.joined()}, ',') || '}}'"
+
+
 def _made_sql(
     event: str,
     on: datetime.date,
@@ -344,7 +408,7 @@ def _made_sql(
     keys = {
         ("dev" if column == "device" else column.removesuffix("_")): column
         for column in columns
-        if column != "hold"
+        if column not in ("hold", "step")
     }
     unknown = [key for key in [*keys, *constants] if key not in kinds]
     missing = [key for key in EVENTS[event].required if key not in keys and key not in constants]
@@ -353,28 +417,25 @@ def _made_sql(
     if unknown or missing:
         raise LedgerRefusedError(f"Sổ cái: «{event}» thừa {unknown}, thiếu {missing}.", code="format")
     fixed = {"v": VERSION, "t": event, "d": on.isoformat(), **constants}
-    head: list[str] = []
-    tail: list[str] = []
+    head, tail = Pieces("{"), Pieces("")
     tests: list[str] = []
     for key in sorted({*keys, *fixed, "eid"}):
         side = head if key < "prev" else tail
         if key == "eid":
-            side.append("""'"eid":"' || eid || '",'""")
+            side.add('"eid":"', "eid", '",')
         elif key in fixed:
             value = fixed[key]
             if key in constants:
                 _check_constant(event, key, value, kinds[key])
-            side.append(_literal(f'"{key}":{value},' if isinstance(value, int) else f'"{key}":"{value}",'))
+            side.add(f'"{key}":{value},' if isinstance(value, int) else f'"{key}":"{value}",')
         else:
             column = sql.Identifier(keys[key]).as_string(None)
             kind = kinds[key]
-            quoted = kind not in ("count", "flag")
-            text = (
-                f"""'"{key}":"' || {column} || '",'"""
-                if quoted
-                else f"""'"{key}":' || {column}::bigint || ','"""
-            )
-            side.append(text if key in EVENTS[event].required else f"coalesce({text}, '')")
+            quote, text = ("", f"{column}::bigint") if kind in ("count", "flag") else ('"', column)
+            if key in EVENTS[event].required:
+                side.add(f'"{key}":{quote}', text, f"{quote},")
+            else:
+                side.add("", f"""coalesce('"{key}":{quote}' || {text} || '{quote},', '')""", "")
             tests.append(_column_test(column, kind, optional=key in EVENTS[event].optional))
     if "hold" in columns:
         tests.append("hold <> ''")
@@ -392,10 +453,10 @@ def _made_sql(
     return f"""
         SELECT eid::uuid AS eid, {"device" if "device" in columns else "NULL::text"} AS dev, {outcome} AS outcome,
             {subject} AS subject, {"hold" if "hold" in columns else "NULL::text"} AS hold,
-            CASE WHEN {" AND ".join(tests) or "true"} THEN '{{' || head || rtrim({" || ".join(tail)}, ',') || '}}' END AS body,
-            length(head) + 1 AS prev_at, pos
+            CASE WHEN {" AND ".join(tests) or "true"} THEN head || {tail.closed()} END AS body,
+            octet_length(head) AS prev_at, pos{", step" if "step" in columns else ""}
         FROM (
-            SELECT numbered.*, {" || ".join(head)} AS head FROM (
+            SELECT numbered.*, {head.joined()} AS head FROM (
                 SELECT placed.*, {eid} AS eid FROM (
                     SELECT rows.*, row_number() OVER () AS pos FROM ({select}) AS rows
                 ) AS placed OFFSET 0
@@ -429,7 +490,9 @@ def _column_test(column: str, kind: object, *, optional: bool) -> str:
         test = f"{column} BETWEEN 0 AND {2**53 - 1 if kind == 'count' else 1}"
     elif kind in BOUNDS:
         shortest, longest = BOUNDS[kind]
-        test = f"length({column}) BETWEEN {shortest} AND {longest} AND {column} ~ '^({UNBOUNDED[kind]})$'"
+        # All letters that pass are one byte each.
+        size = f"= {longest}" if shortest == longest else f"BETWEEN {shortest} AND {longest}"
+        test = f"octet_length({column}) {size} AND {column} ~ '^({UNBOUNDED[kind]})$'"
     else:
         raise LedgerRefusedError(f"Sổ cái: không ghi hàng loạt được trường kiểu {kind}.", code="format")
     return f"({column} IS NULL OR {test})" if optional else f"coalesce({test}, false)"

@@ -101,6 +101,8 @@ class AllocationRun(models.Model):
     applicant_count = models.PositiveIntegerField("số học sinh đủ điều kiện", default=0)
     supply_count = models.PositiveIntegerField("số máy", default=0)
     reserve_count = models.PositiveIntegerField("số máy giữ lại", default=0)
+    # Entries of the ledger when the devices were looked up there; without it every device is looked up at the commit.
+    log_size = models.BigIntegerField("số mục sổ cái lúc chốt", null=True, blank=True)
     frozen_at = models.DateTimeField("chốt lúc", null=True, blank=True)
     frozen_by = person("người chốt")
     # The lottery: entered by one, confirmed by another.
@@ -254,6 +256,9 @@ class Offer(models.Model):
     area = models.BigIntegerField("nơi dành riêng")  # School or AdministrativeUnit, -1 if free
     position = models.IntegerField("thứ tự")
     is_laptop = models.BooleanField("là máy xách tay", db_default=False)
+    # As the ledger has it: the device's code, and its latest step where the ledger too holds it in stock.
+    code = models.CharField("mã máy", max_length=12, default="")
+    step = models.IntegerField("bước trong sổ cái", null=True)
 
     class Meta:
         verbose_name = "máy trong đợt"

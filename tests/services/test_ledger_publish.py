@@ -8,6 +8,7 @@ import uuid
 import pytest
 from django.db import IntegrityError, connection, transaction
 
+from ledger import bulk
 from ledger.audit import audit, verify_log
 from ledger.bulk import BOUNDS, PATTERN, _column_test, record_many, record_select
 from ledger.codes import new_device_codes
@@ -176,8 +177,15 @@ def test_record_select_is_the_same_as_one_by_one(log):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("expected", [0, 1_000_000], ids=["looked up one by one", "in one pass over the log"])
-def test_record_select_sees_what_waits_and_what_is_sealed(log, expected):
+@pytest.mark.parametrize(
+    ("expected", "entries_per_look"),
+    [(0, 4), (1_000_000, 4), (1_000_000, 0)],
+    ids=["looked up one by one", "in one pass over the log", "many, of a much larger log"],
+)
+def test_record_select_sees_what_waits_and_what_is_sealed(log, monkeypatch, expected, entries_per_look):
+    monkeypatch.setattr(
+        bulk, "ENTRIES_PER_LOOK", entries_per_look
+    )  # 0: as if the log were longer than any list
     waiting, sealed, refused, unknown = *receive(3), "ZZZZZZZZZZZZ"
     for code in (sealed, refused):
         record(event="device.inspected", on=DAY, device=code, outcome="accepted")
