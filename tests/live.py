@@ -45,7 +45,8 @@ def answer(url: str, timeout_s: float = 10) -> tuple[int, str]:
         with urllib.request.urlopen(url, timeout=timeout_s) as response:
             return response.status, response.read().decode(errors="replace")
     except urllib.error.HTTPError as error:
-        return error.code, error.read().decode(errors="replace")
+        with error:
+            return error.code, error.read().decode(errors="replace")
 
 
 @contextlib.contextmanager

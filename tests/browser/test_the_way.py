@@ -283,8 +283,10 @@ def run_the_allocation(story):
     state = partial(
         story.one, "SELECT state FROM allocation_allocationrun WHERE code = %s", story.codes["run"]
     )
+    # The page shows a job's progress until its row says done, a moment after the run's does.
+    jobs = partial(story.one, "SELECT count(*) FROM common_job WHERE state IN ('queued', 'running')")
     clerk.locator("form[action$='/chot/'] button").click()
-    wait_until("dữ liệu được chốt", lambda: state() == "frozen", timeout_s=60)
+    wait_until("dữ liệu được chốt", lambda: state() == "frozen" and not jobs(), timeout_s=60)
     # The evening of the draw: the demonstration's date moves on.
     story.live.query("UPDATE common_programme SET today_on = today_on + 1")
     story.visit(clerk, address)
@@ -293,7 +295,7 @@ def run_the_allocation(story):
     story.visit(second, address)
     second.locator("form[action$='/boc-tham/'] [name=value]").first.fill("38012")
     second.get_by_role("button", name="Xác nhận kết quả").click()
-    wait_until("có phương án", lambda: state() == "proposed", timeout_s=60)
+    wait_until("có phương án", lambda: state() == "proposed" and not jobs(), timeout_s=60)
     story.visit(head, address)
     assert "Vạch nước" in head.locator("main").inner_text()
     head.get_by_role("button", name=re.compile("Phê duyệt")).click()

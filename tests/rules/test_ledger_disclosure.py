@@ -74,7 +74,15 @@ def test_rule_3_no_place_below_the_area():
 
 
 @pytest.mark.parametrize(
-    "value", [{"student": "x"}, {"a": [{"class_name": "5A"}]}, ["001234567890"], {"group": "poor"}]
+    "value",
+    [
+        {"student": "x"},
+        {"a": [{"class_name": "5A"}]},
+        ["001234567890"],
+        {"group": "poor"},
+        {"c": {"guardian": "Lê Thị Lan"}},
+        {"guardian": "ab" * 32},
+    ],
 )
 def test_rule_1_personal_keys_and_numbers_are_refused(value):
     with pytest.raises(DisclosureError):
@@ -96,6 +104,7 @@ def test_rule_2_no_entry_about_a_device_can_carry_a_group():
 
 def test_what_is_public_passes():
     check_public({"province": "VN2021-15", "count": 123, "devices": ["7K3QF9XW2MDC"]})
+    check_public({"body": {"c": {"guardian": "ab" * 32}}})  # a commitment's hash, and what it is about
 
 
 def consistent(published: dict, total: int) -> dict[str, set[int]]:

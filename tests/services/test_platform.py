@@ -124,8 +124,9 @@ def test_a_page_says_that_the_database_is_away_and_the_work_goes_on_when_it_is_b
             staff = urllib.request.Request(
                 f"{first.url}/tai-khoan/", headers={"Cookie": f"sessionid={session}"}
             )
-            with pytest.raises(urllib.error.HTTPError, match="503"):
+            with pytest.raises(urllib.error.HTTPError, match="503") as refused:
                 urllib.request.urlopen(staff, timeout=20)
+            refused.value.close()
             status, page = answer(f"{first.url}/phan-anh/PA-ABCDE/")
             assert status == 503
             assert "chưa kết nối được với cơ sở dữ liệu" in page
