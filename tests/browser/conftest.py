@@ -136,6 +136,8 @@ def check_page():
     """`check_page(page)`: no WCAG 2.2 AA violation, one h1, a title, no sideways scrolling, no raw template."""
 
     def check_page(page: Page) -> None:
+        # A click returns when the next page has begun to come, not when it is there.
+        page.wait_for_load_state("load")
         found = Axe().run(
             page, options={"resultTypes": ["violations"], "runOnly": {"type": "tag", "values": WCAG}}
         )
