@@ -15,7 +15,7 @@ from django.db import connection
 from django.utils.translation import gettext_lazy as _
 
 from ledger.custody import ALLOCATED, WITH_STUDENT
-from ledger.disclosure import CELL_MINIMUM, hidden_as
+from ledger.disclosure import CELL_MINIMUM, FEW, as_shown
 
 NATION = "VN"
 # Reached a child: with the student now, or lost there after a real handover.
@@ -253,9 +253,15 @@ def digest(values: dict[tuple[str, str], int], *, hidden: set[tuple[str, str]]) 
 
     Of a hidden figure only "<10" or "ẩn" goes in: whoever knows the rest could otherwise try its few values out.
     """
-    few = {key for key, value in values.items() if key[0] == DONOR_HANDED_OVER and 0 < value < CELL_MINIMUM}
-    rows = sorted(
-        [name, area, hidden_as(value) if (name, area) in hidden | few else str(value)]
-        for (name, area), value in values.items()
-    )
+    lines: dict[str, dict[str, int]] = defaultdict(dict)
+    for (name, area), value in values.items():
+        lines[name][area] = value
+    rows = []
+    for name, line in lines.items():
+        nation = {NATION: line.pop(NATION)} if NATION in line else {}
+        shown = nation | as_shown(line, frozenset(area for area in line if (name, area) in hidden))
+        for area, value in shown.items():
+            is_few = name == DONOR_HANDED_OVER and isinstance(value, int) and 0 < value < CELL_MINIMUM
+            rows.append([name, area, FEW if is_few else str(value)])
+    rows.sort()
     return hashlib.sha256(json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()

@@ -11,10 +11,11 @@ from django.utils import timezone
 from common import clock
 from dashboards import figures
 from dashboards.models import DailyFigure, FigureRelease, Story
-from dashboards.protection import protect_day
+from dashboards.protection import PROTECTED, protect_day
 from ledger.disclosure import Tally
 from ledger.models import LedgerEntry, LedgerOutbox
 from ledger.services import record
+from schools.models import AdministrativeUnit
 
 # One computation at a time, whichever process asks.
 LOCK = 0x53D4_F16
@@ -33,6 +34,10 @@ def store_figures(*, by, at: dt.datetime) -> FigureRelease:
     day = timezone.localdate(at)
     size = figures.log_size()
     values, series = figures.compute(size=size)
+    # A zero is a figure too: where few children are counted in all, which provinces have none is hidden with them.
+    for area in AdministrativeUnit.objects.provinces().valid_on(day).values_list("public_code", flat=True):
+        for name in PROTECTED:
+            values.setdefault((name, area), 0)
     before = DailyFigure.objects.filter(on=day, revision=0).exclude(name=figures.CUMULATIVE)
     # What was hidden this morning stays hidden all day: each drawing anew is a release too.
     seen = set(before.filter(is_hidden=True).values_list("name", "area"))

@@ -11,7 +11,7 @@ from common.models import Programme
 from dashboards.figures import CUMULATIVE, DEFINITIONS, NATION
 from dashboards.models import DailyFigure, FigureRelease
 from dashboards.protection import PROTECTED
-from ledger.disclosure import hidden_as
+from ledger.disclosure import HIDDEN, as_shown
 from schools.models import AdministrativeUnit
 
 
@@ -61,11 +61,8 @@ class Snapshot:
         """Per figure and province what the public may see."""
         result: dict[str, dict[str, int | str]] = {}
         for name, cells in self.raw.items():
-            result[name] = {
-                area: hidden_as(value) if (name, area) in self.hidden else value
-                for area, value in cells.items()
-                if area != NATION
-            }
+            line = {area: value for area, value in cells.items() if area != NATION}
+            result[name] = as_shown(line, frozenset(area for area in line if (name, area) in self.hidden))
         return result
 
     @cached_property
@@ -85,7 +82,7 @@ class Snapshot:
             unit=unit,
             points=cell("points"),
             points_covered=cell("points_covered"),
-            has_figures=any(area in self.raw.get(name, {}) for name in ("need", "allocated")),
+            has_figures=any(cell(name) for name in ("need", "allocated")),
             **{name: cell(name) for name in PROTECTED if name != "listed"},
         )
 
@@ -134,7 +131,7 @@ class Revision:
 
 
 def revisions(*, limit: int = 50) -> list[Revision]:
-    """The newest corrections of published figures; hidden values stay hidden on both sides."""
+    """The newest corrections of published figures; hidden values stay hidden on both sides, and how small they are."""
     known = DailyFigure.objects.filter(revision__gt=0).order_by("-on", "name", "area", "-revision")[:limit]
     earlier = {
         (row.on, row.name, row.area, row.revision + 1): row
@@ -145,7 +142,7 @@ def revisions(*, limit: int = 50) -> list[Revision]:
     names = dict(AdministrativeUnit.objects.provinces().values_list("public_code", "name"))
 
     def shown(row: DailyFigure) -> int | str:
-        return hidden_as(row.value) if row.is_hidden else row.value
+        return HIDDEN if row.is_hidden else row.value
 
     return [
         Revision(

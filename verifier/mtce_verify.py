@@ -22,8 +22,8 @@ from collections import Counter
 from collections.abc import Callable
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Callable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Iterable
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Iterable, Sequence
 from collections.abc import Iterator
 from cryptography.exceptions import InvalidSignature
@@ -1687,6 +1687,8 @@ AREA_MINIMUM = 10
 # Rule 4: counts below this are not shown at province level.
 CELL_MINIMUM = 10
 FEW = "<10"
+# Says nothing but that there is a count.
+HIDDEN = "ẩn"
 # A "<10" must stay one of at least three values for whoever knows the totals.
 CELL_RANGE = 3
 NATION = "VN"
@@ -1882,74 +1884,98 @@ def public_rows(columns: Sequence[str], rows: Iterable[Sequence], where: str) ->
         yield tuple(CITIZEN_NUMBER.sub(MASK, cell) if isinstance(cell, str) else cell for cell in row)
 
 
-def possible_values(few: int, shown_min: int, total: int) -> int:
-    """How many values a "<10" cell could have, for someone who knows the sum of a line's hidden cells.
+def _after(small: Collection[str], large: Collection[str]) -> list[str]:
+    """The large cells of a line in the order in which they are hidden beside small ones: by code, from those on.
 
-    `few` cells are each 1 to 9, `shown_min` is the least that the other hidden cells can add up to (10 each).
+    Never by size, so that which ones were taken says nothing of how large they are.
     """
-    low = max(1, total - 9 * (few - 1)) if not shown_min else 1
-    high = min(9, total - (few - 1) - shown_min)
-    return high - low + 1
+    last = max(small, default="")
+    return sorted(large, key=lambda key: (key <= last, key))
 
 
-def is_protected(line: Sequence[tuple[int, bool]]) -> bool:
-    """Whether no "<10" cell of a line (count, hidden) can be told from the others and their public total."""
-    hidden = [count for count, is_hidden in line if is_hidden]
-    few = sum(count < CELL_MINIMUM for count in hidden)
-    if not few:
-        return len(hidden) != 1
-    return len(hidden) > 1 and possible_values(few, 10 * (len(hidden) - few), sum(hidden)) >= CELL_RANGE
+def suppress(cells: Mapping[str, int], *, sticky: frozenset[str] = frozenset()) -> dict[str, int | str]:
+    """Rule 4: counts of one line whose total is public, with no hidden one derivable from the rest.
 
-
-def suppress(
-    cells: Mapping[str, int], *, total: int | None = None, sticky: frozenset[str] = frozenset()
-) -> dict[str, int | str]:
-    """Rule 4: counts of one table row whose total is public, with no hidden one derivable from the rest.
-
-    A count of 1 to 9 becomes "<10". While a hidden count could be told from the total, the smallest shown count that
-    isn't zero is hidden with it, as "ẩn". `sticky` names cells hidden in an earlier release: they stay hidden, so that
-    no difference between releases tells more than each release. Zero is shown. `total` is only documented: the
-    protection is the same whether it is published or not.
+    A count of 1 to 9 becomes "<10", and large ones beside it "ẩn", until each "<10" can be at least three values for
+    whoever knows the total and this code; zero is shown. Where no large ones help, the whole line is "ẩn", its zeros
+    too. `sticky` names cells that stay hidden because they were before. Whether enough is hidden is asked of public
+    numbers only: the sum of what is hidden, and how many cells are.
     """
-    table = suppress_table({"": cells}, sticky=frozenset(("", key) for key in sticky), columns_public=False)
-    return table[""] if cells else {}
+    small = {key for key, count in cells.items() if 0 < count < CELL_MINIMUM}
+    large = {key for key, count in cells.items() if count >= CELL_MINIMUM}
+    beside = large & sticky
+    hidden = small | beside
+    total, most = sum(cells[key] for key in hidden), (CELL_MINIMUM - 1) * len(small)
+    # At either end of what small cells can add up to, each of them is known to within two.
+    if not hidden or (
+        small
+        and not beside
+        and len(small) + CELL_RANGE - 1 <= total <= most - CELL_RANGE + 1
+        and len(small) > 1
+    ):
+        return as_shown(cells, frozenset(hidden))
+    for key in [None, *_after(small, large - beside)]:
+        if key is not None:
+            beside.add(key)
+            hidden.add(key)
+            total += cells[key]
+        # Whatever the small cells are, the large ones can be the rest; and one alone is never hidden.
+        if len(hidden) > 1 and beside and total >= CELL_MINIMUM * len(beside) + most:
+            return as_shown(cells, frozenset(hidden))
+    return as_shown(cells, frozenset(cells))
 
 
-def suppress_table(
-    rows: Mapping[str, Mapping[str, int]],
-    *,
-    sticky: frozenset[tuple[str, str]] = frozenset(),
-    columns_public: bool = True,
-) -> dict[str, dict[str, int | str]]:
-    """Rule 4 for a table (province × group) whose row and column totals are public.
-
-    Hides counts of 1 to 9, then complements ("ẩn", which says nothing but that it is hidden) until in no row and no
-    column a "<10" can be narrowed below three values from the public total.
-    """
-    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
-    value = {(name, column): rows[name].get(column, 0) for name in rows for column in columns}
-    hidden = {cell for cell, count in value.items() if 0 < count < CELL_MINIMUM}
-    hidden |= {cell for cell in sticky & set(value) if value[cell]}
-    lines = [[(name, column) for column in columns] for name in rows]
-    if columns_public:
-        lines += [[(name, column) for name in rows] for column in columns]
-    changed = True
-    while changed:
-        changed = False
-        for line in lines:
-            if is_protected([(value[cell], cell in hidden) for cell in line]):
-                continue
-            rest = [cell for cell in line if cell not in hidden and value[cell] > 0]
-            if rest:
-                hidden.add(min(rest, key=lambda cell: (value[cell], cell)))
-                changed = True
+def as_shown(cells: Mapping[str, int], hidden: frozenset[str]) -> dict[str, int | str]:
+    """A line as the public sees it. Where all of it is hidden nothing tells small from large."""
+    whole = hidden >= cells.keys()
     return {
-        name: {
-            column: value[name, column] if (name, column) not in hidden else hidden_as(value[name, column])
-            for column in columns
-        }
-        for name in rows
+        key: count if key not in hidden else FEW if count < CELL_MINIMUM and not whole else HIDDEN
+        for key, count in cells.items()
     }
+
+
+def suppress_split(rows: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int | str, int | str]]:
+    """Rule 4 for counts in two parts (served, still waiting) where the totals of both ways are public.
+
+    A row is shown whole or hidden in both parts: one would give the other away. Beside the rows with a small part one
+    more large row than those is hidden; where that isn't enough for whatever the small parts may be, all rows are.
+    """
+    small = {
+        key: _first_part(row) for key, row in rows.items() if any(0 < part < CELL_MINIMUM for part in row)
+    }
+    if not small:
+        return dict(rows)
+    after = _after(small, [key for key, row in rows.items() if min(row) >= CELL_MINIMUM])
+    beside = {key: _first_part(rows[key]) for key in after[: len(small) + 1]}
+    total = sum(rows[key][0] for key in small | beside)
+    least, most = (total - sum(part[end] for part in small.values()) for end in (1, 0))
+    low, high = (sum(part[end] for part in beside.values()) for end in (0, 1))
+    # With room left: else that all rows are hidden would tell those that just failed this.
+    if not beside or least < low + CELL_RANGE - 1 or most > high - CELL_RANGE + 1:
+        return dict.fromkeys(rows, (HIDDEN, HIDDEN))
+    return {key: _split_as_shown(row) if key in small | beside else row for key, row in rows.items()}
+
+
+def _split_as_shown(row: tuple[int, int]) -> tuple[int | str, int | str]:
+    """What stands for a hidden row: no more than follows from its sum and, from 19 on, which part is small."""
+    if sum(row) < CELL_MINIMUM:
+        return FEW, FEW
+    if sum(row) < 2 * CELL_MINIMUM - 1:  # one part is small however it is split: which one isn't told
+        return HIDDEN, HIDDEN
+    first, second = (FEW if count < CELL_MINIMUM else HIDDEN for count in row)
+    return first, second
+
+
+def _first_part(row: tuple[int, int]) -> tuple[int, int]:
+    """From where to where the first part of a hidden row can be, for whoever knows its sum."""
+    total, shown = sum(row), _split_as_shown(row)
+    if shown == (FEW, FEW):
+        return 0, total
+    if total < 2 * CELL_MINIMUM - 1:
+        return 1, total - 1
+    if shown == (HIDDEN, HIDDEN):
+        return CELL_MINIMUM, total - CELL_MINIMUM
+    return (1, CELL_MINIMUM - 1) if shown[0] == FEW else (total - CELL_MINIMUM + 1, total - 1)
 
 
 @dataclass(frozen=True)
@@ -1961,7 +1987,12 @@ class Release:
 
     @property
     def few(self) -> set[str]:
-        """The hidden cells of 1 to 9: what is to be protected; the others were hidden beside them."""
+        """What is to be protected: the hidden cells of 1 to 9, the others were hidden beside them.
+
+        Of a line that was hidden whole any cell could be one.
+        """
+        if self.hidden >= self.values.keys():
+            return set(self.hidden)
         return {cell for cell in self.hidden if 0 < self.values[cell] < CELL_MINIMUM}
 
     def is_possible(self, total: int) -> bool:
@@ -1998,11 +2029,6 @@ def _telling(cells: Mapping[str, int], release: Release, hidden: set[str]) -> se
         if release.is_possible(rest) or release.is_possible(rest + moved):
             kept |= set(sorted(beside, key=lambda cell: (cells.get(cell, 0), cell))[:1])
     return {cell for cell in kept if cells.get(cell, 0)}
-
-
-def hidden_as(count: int) -> str:
-    """What stands for a hidden count."""
-    return FEW if count < CELL_MINIMUM else "ẩn"
 
 
 def merge_small(

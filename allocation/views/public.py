@@ -13,7 +13,7 @@ from allocation.views.proposal import policy_rows
 from common import clock
 from common.access import public
 from common.templatetags.vi import format_number
-from ledger.disclosure import suppress, suppress_table
+from ledger.disclosure import suppress_split
 from schools.models import AdministrativeUnit
 
 State = AllocationRun.State
@@ -64,13 +64,10 @@ def public_figures(run: AllocationRun) -> dict:
     """Tables in which no cell below ten is shown or derivable (ledger rules 2 and 4)."""
     cells = run.summary["cells"]
     names = {unit.public_code: unit.full_name for unit in AdministrativeUnit.objects.provinces()}
-    by_group = {name: {"served": got, "unmet": need - got} for name, need, got in totals_by(cells, "group")}
-    by_province = {
-        code: {"served": got, "unmet": need - got} for code, need, got in totals_by(cells, "province")
-    }
-    served = suppress({name: row["served"] for name, row in by_group.items()})
-    unmet = suppress({name: row["unmet"] for name, row in by_group.items()})
-    table = suppress_table(by_province)
+    by_group, by_province = (
+        suppress_split({name: (got, need - got) for name, need, got in totals_by(cells, key)})
+        for key in ("group", "province")
+    )
     waterline = run.summary["waterline"]
     words = ""
     if waterline:
@@ -80,12 +77,8 @@ def public_figures(run: AllocationRun) -> dict:
         "province_columns": ["Tỉnh", "Em có máy", "Còn chờ"],
         "waterline": waterline,
         "waterline_words": words,
-        "group_rows": [
-            [rules.group_title(name), shown(served[name]), shown(unmet[name])] for name in by_group
-        ],
-        "province_rows": [
-            [names.get(code, code), shown(row["served"]), shown(row["unmet"])] for code, row in table.items()
-        ],
+        "group_rows": [[rules.group_title(name), *map(shown, row)] for name, row in by_group.items()],
+        "province_rows": [[names.get(code, code), *map(shown, row)] for code, row in by_province.items()],
     }
 
 
