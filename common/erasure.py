@@ -1,11 +1,13 @@
-"""Erasure of a person's data on the family's request (Law 91/2025/QH15): the mark that is left, and taking names out of texts.
+"""Erasure of children's data (Law 91/2025/QH15): the mark that is left, who is erased, and taking names out of texts.
 
-Each app erases what it holds, in a service of its own; `delivery.services.erasure` calls them, lowest floor first.
+One implementation for a family's request and for the end of retention: the children stand in a temporary table, each
+app erases what it holds about them in a service of its own, `delivery.services.erasure` calls them.
 """
 
+import contextlib
 import datetime as dt
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pgtrigger
@@ -15,6 +17,22 @@ from psycopg import sql
 # What stands where something was erased. A day that can't be empty becomes the first of a year that nobody was born in.
 ERASED = "(đã xoá)"
 ERASED_DAY = dt.date(1900, 1, 1)
+
+
+@contextlib.contextmanager
+def erasing(select: str, params: Sequence) -> Iterator[int]:
+    """Put the ids that `select` yields into the table `erasure_child (id)` for this block; yields how many.
+
+    Inside a transaction. Every app's erasure joins that table, so that one child and two million take the same
+    statements.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TEMP TABLE erasure_child (id bigint PRIMARY KEY) ON COMMIT DROP")
+        cursor.execute(f"INSERT INTO erasure_child {select}", params)
+        count = cursor.rowcount
+        cursor.execute("ANALYZE erasure_child")
+        yield count
+        cursor.execute("DROP TABLE erasure_child")
 
 
 @dataclass(frozen=True)
@@ -33,14 +51,18 @@ class Traces:
         forms = dict.fromkeys(form for word in self.words for form in (word, word.upper(), word.lower()))
         return "(?<![[:alnum:]])(" + "|".join(map(re.escape, forms)) + ")(?![[:alnum:]])"
 
-    def take_out(self, table: str, columns: Sequence[str], *, json: Sequence[str] = ()) -> int:
+    def take_out(
+        self, table: str, columns: Sequence[str], *, json: Sequence[str] = (), whole: bool = False
+    ) -> int:
         """Overwrite every occurrence in these columns of a table by the mark, in any case; how many rows changed.
 
-        Set-based, one pass over the table. `json`: columns of type jsonb among `columns`.
+        Set-based, one pass over the table. `json`: columns of type jsonb among `columns`. `whole`: the text around an
+        occurrence goes too.
         """
         if not self.words:
             return 0
         sets, finds = [], []
+        pattern = f"^.*{self.pattern}.*$" if whole else self.pattern
         for name in columns:
             column = sql.Identifier(name)
             text = sql.SQL("{}::text").format(column) if name in json else column
@@ -55,7 +77,7 @@ class Traces:
         with connection.cursor() as cursor:
             # In order, not by name: inside `images_of` a parameter is put in front.
             count = len(columns)
-            cursor.execute(query, [self.pattern, ERASED] * count + [self.pattern] * count)
+            cursor.execute(query, [pattern, ERASED] * count + [pattern] * count)
             return cursor.rowcount
 
 

@@ -17,7 +17,7 @@ from common.models import Job, RetentionRule, RetentionRun, SentMail
 
 
 class Eraser(Protocol):
-    def __call__(self, *, by, before: dt.datetime) -> int:
+    def __call__(self, *, by, at: dt.datetime, before: dt.datetime) -> int:
         """Erase what ended before this midnight, and its images in the audit trail; return how many rows were erased."""
 
 
@@ -68,7 +68,7 @@ def _apply(*, by, rule: RetentionRule, before: dt.date, at: dt.datetime, is_dry:
     try:
         with transaction.atomic():
             rows = registered[rule.code](
-                by=by, before=timezone.make_aware(dt.datetime.combine(before, dt.time.min))
+                by=by, at=at, before=timezone.make_aware(dt.datetime.combine(before, dt.time.min))
             )
             if is_dry:
                 raise _OnlyCounted
@@ -82,13 +82,13 @@ def _apply(*, by, rule: RetentionRule, before: dt.date, at: dt.datetime, is_dry:
 
 
 @erases("mail_traces")
-def erase_mail_traces(*, by, before: dt.datetime) -> int:
+def erase_mail_traces(*, by, at: dt.datetime, before: dt.datetime) -> int:
     """That mails were sent, with the hash of the address."""
     return SentMail.objects.filter(queued_at__lt=before).delete()[0]
 
 
 @erases("jobs")
-def erase_jobs(*, by, before: dt.datetime) -> int:
+def erase_jobs(*, by, at: dt.datetime, before: dt.datetime) -> int:
     """Long work that ended; what it did stands elsewhere."""
     ended = Job.objects.filter(finished_on_clock_at__lt=before)
     return ended.exclude(state__in=[Job.State.QUEUED, Job.State.RUNNING]).delete()[0]

@@ -13,22 +13,44 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from common.workdays import add_working_days
+from ledger.bulk import record_select
 from ledger.codes import new_code
-from ledger.models import ErasureOwed, LedgerEntry, Opening, PrivacyRequest
+from ledger.models import PrivacyRequest
 from ledger.services import record
 
 ANSWER_WORKING_DAYS = 2
 DONE_DAYS, EXTENDED_DAYS = 10, 20
 # The commitments that are about the family who received a device; a device's serial and its donor aren't.
 FAMILY = ("recipient", "guardian", "school", "date", "record", "photo", "report")
-# A device's events from one handover until it is handed to somebody else.
-SINCE = """
-WITH way AS (
-    SELECT eid, n, event FROM ledger_entry WHERE dev = %(device)s
-    UNION ALL SELECT eid, n, event FROM ledger_outbox WHERE dev = %(device)s
-), start AS (SELECT n FROM way WHERE eid = %(since)s)
-SELECT eid FROM way, start WHERE way.n >= start.n AND way.n < coalesce(
-    (SELECT min(later.n) FROM way later WHERE later.event = 'device.handed_over' AND later.n > start.n), 2147483647)
+# Every event of a device from one handover until it is handed to somebody else, and what opens it. Looked up device by
+# device: the log is long.
+OWN = """
+WITH handed AS ({handovers}),
+way AS MATERIALIZED (
+    SELECT h.device, w.* FROM (SELECT DISTINCT device FROM handed) h CROSS JOIN LATERAL (
+        SELECT e.eid, e.n, e.event FROM ledger_entry e WHERE e.dev = h.device
+        UNION ALL SELECT o.eid, o.n, o.event FROM ledger_outbox o WHERE o.dev = h.device
+    ) w
+),
+spans AS (
+    SELECT device, eid, n, lead(n, 1, 2147483647) OVER (PARTITION BY device ORDER BY n) AS until
+    FROM way WHERE event = 'device.handed_over'
+),
+own AS (
+    SELECT DISTINCT way.eid FROM handed JOIN spans USING (device, eid)
+    JOIN way ON way.device = spans.device AND way.n >= spans.n AND way.n < spans.until
+),
+gone AS (
+    DELETE FROM ledger_opening o USING own WHERE o.eid = own.eid AND o.field = ANY(%s) RETURNING o.eid, o.field
+)
+INSERT INTO ledger_erasure_owed (eid, field, reason) SELECT eid, field, %s FROM gone
+"""
+READY = "CREATE TEMP TABLE erasure_ready (eid uuid, field text, reason text) ON COMMIT DROP"
+TAKE_READY = """
+WITH gone AS (
+    DELETE FROM ledger_erasure_owed o USING ledger_entry e WHERE e.eid = o.eid RETURNING o.eid, o.field, o.reason
+)
+INSERT INTO erasure_ready SELECT eid, field, reason FROM gone
 """
 
 RETURNED = """
@@ -113,34 +135,35 @@ def carry_out_correction(
 
 @transaction.atomic
 def erase_openings(
-    *, device: str, since: uuid.UUID, fields: Sequence[str], reason: str, on: datetime.date
+    *, handovers: str, params: Sequence = (), fields: Sequence[str] = FAMILY, reason: str, on: datetime.date
 ) -> int:
-    """Delete salt and value of these commitments of a device, from a handover until the next; how many.
+    """Delete salt and value of these commitments, from each handover of a device until its next one; how many.
 
-    The commitments stay in the log and say nothing any more: 32 random bytes are gone. One `commitment.erased` entry
+    `handovers` is SQL of the caller (never of a person) that yields `device` (its code) and `eid` (uuid) of each. The
+    commitments stay in the log and say nothing any more: 32 random bytes are gone. One `commitment.erased` entry
     each; for an event that is still held back for its batch the entry follows once the event is in the log.
     """
     with connection.cursor() as cursor:
-        cursor.execute(SINCE, {"device": device, "since": since})
-        eids = [eid for (eid,) in cursor.fetchall()]
-    openings = Opening.objects.select_for_update().filter(eid__in=eids, field__in=fields)
-    gone = [(opening.eid, opening.field) for opening in openings.order_by("eid", "field")]
-    Opening.objects.filter(eid__in=eids, field__in=fields).delete()
-    ErasureOwed.objects.bulk_create(ErasureOwed(eid=eid, field=field, reason=reason) for eid, field in gone)
+        cursor.execute(OWN.format(handovers=handovers), [*params, list(fields), reason])
+        count = cursor.rowcount
     record_owed(on=on)
-    return len(gone)
+    return count
 
 
 @transaction.atomic
 def record_owed(*, on: datetime.date) -> int:
     """Record the `commitment.erased` entries of erased commitments whose event is in the log by now; how many."""
-    owed = ErasureOwed.objects.select_for_update().order_by("pk")
-    known = set(LedgerEntry.objects.filter(eid__in=owed.values("eid")).values_list("eid", flat=True))
-    ready = [row for row in owed if row.eid in known]
-    for row in ready:
-        record(event="commitment.erased", on=on, erases=row.eid.hex, field=row.field, reason=row.reason)
-    ErasureOwed.objects.filter(pk__in=[row.pk for row in ready]).delete()
-    return len(ready)
+    with connection.cursor() as cursor:
+        cursor.execute(READY)
+        cursor.execute(TAKE_READY)
+        count = cursor.rowcount
+        # The ids are random, so their order tells nothing.
+        record_select(
+            event="commitment.erased", on=on, columns=["erases", "field", "reason"], expected=count,
+            select="SELECT replace(eid::text, '-', '') AS erases, field, reason FROM erasure_ready ORDER BY eid, field",
+        )  # fmt: skip
+        cursor.execute("DROP TABLE erasure_ready")
+    return count
 
 
 @transaction.atomic

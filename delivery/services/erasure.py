@@ -1,8 +1,8 @@
-"""A family's request to erase, carried out across the house: every app erases what it holds, lowest floor last to be left."""
+"""A family's request to erase, and the end of retention, carried out across the house: every app erases what it holds."""
 
 import datetime as dt
+from collections.abc import Sequence
 from pathlib import Path
-from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -12,27 +12,38 @@ from django.utils import timezone
 
 from accounts.models import User
 from allocation.erasure import erase_notices
-from common.erasure import ERASED, Traces, images_of
+from common.erasure import ERASED, erasing, images_of
 from coverage.erasure import erase_data_plans
-from delivery.models import Grievance, Handover, HandoverRecord
+from delivery.models import Handover, HandoverRecord
 from ledger import privacy
 from ledger.models import PrivacyRequest
 from schools.models import Student, StudentList
+from schools.services.erasure import erase_children as erase_children_of_schools
 from schools.services.erasure import erase_student, traces_of
 
 # A file that nothing refers to is older than any transaction that could be writing it.
 ORPHAN_AFTER = dt.timedelta(days=1)
-SCRUB_HANDOVERS = """
-UPDATE delivery_handover SET guardian_name = %(mark)s WHERE guardian_name <> '' AND allocation_id IN
-    (SELECT id FROM allocation_allocation WHERE student_id = %(student)s)
+OF_CHILDREN = "SELECT a.id FROM allocation_allocation a JOIN erasure_child c ON c.id = a.student_id"
+SCRUB_HANDOVERS = f"""
+UPDATE delivery_handover SET guardian_name = %s WHERE guardian_name <> '' AND allocation_id IN ({OF_CHILDREN})
 """
 SCRUB_REPORTS = """
-UPDATE delivery_devicereport SET note = %(mark)s WHERE note <> '' AND device_id IN
-    (SELECT device_id FROM allocation_allocation WHERE student_id = %(student)s)
+UPDATE delivery_devicereport SET note = %s WHERE note <> '' AND device_id IN
+    (SELECT a.device_id FROM allocation_allocation a JOIN erasure_child c ON c.id = a.student_id)
 """
-RECORDS = """
+SCRUB_SCANS = "UPDATE delivery_handoverrecordevent SET evidence = '' WHERE pgh_obj_id = ANY(%s)"
+RECORDS = f"""
 SELECT DISTINCT r.id, r.evidence FROM delivery_handoverrecord r JOIN delivery_handover h ON h.record_id = r.id
-JOIN allocation_allocation a ON a.id = h.allocation_id WHERE a.student_id = %s
+WHERE r.evidence <> '' AND h.allocation_id IN ({OF_CHILDREN})
+"""
+HANDED_OVER = f"""
+SELECT d.code AS device, h.ledger_event::uuid AS eid FROM delivery_handover h
+JOIN allocation_allocation a ON a.id = h.allocation_id JOIN donations_device d ON d.id = a.device_id
+WHERE a.id IN ({OF_CHILDREN})
+"""
+COMPLAINTS = f"""
+UPDATE delivery_grievance SET text = %s, contact = '', answer = CASE WHEN answer = '' THEN '' ELSE %s END
+WHERE device_code IN (SELECT device FROM ({HANDED_OVER}) AS handed)
 """
 
 
@@ -74,20 +85,29 @@ def erase_family(*, by: User, student: Student, at: dt.datetime) -> int:
     catches what a crash leaves). Raises ValidationError when the child was erased already.
     """
     traces = traces_of(student)
-    events = Handover.objects.filter(allocation__student=student).values_list(
-        "allocation__device__code", "ledger_event"
-    )
-    count = sum(
-        privacy.erase_openings(
-            device=device, since=UUID(event), fields=privacy.FAMILY, reason="family_request",
-            on=timezone.localdate(at),
-        )
-        for device, event in list(events)
-    )  # fmt: skip
-    files = _erase_records(student.pk) + erase_student(by=by, student=student)
-    erase_data_plans(by=by, student_id=student.pk)
-    erase_notices(by=by, student_id=student.pk)
-    _erase_complaints([device for device, _ in events], traces)
+    with erasing("SELECT %s", [student.pk]):
+        count, files = _erase_deliveries(by=by, reason="family_request", on=timezone.localdate(at))
+        files += erase_student(by=by, student=student)
+    traces.take_out("delivery_grievance", ["text", "contact", "answer"])
+    transaction.on_commit(lambda: [default_storage.delete(name) for name in files])
+    return count
+
+
+@transaction.atomic
+def erase_children(*, by: User, select: str, params: Sequence, until: dt.datetime, on: dt.date) -> int:
+    """Erase all that the house holds about many children and their families, because its time is over; how many.
+
+    The same as for one family, but for names in texts about others: nobody can look for millions of them, so all that
+    was written about the children's lists goes whole, and what was reported and answered before `until`.
+
+    Args:
+        select: SQL of the caller that yields the students' ids, with its `params`.
+    """
+    with erasing(select, params) as count:
+        if not count:
+            return 0
+        _, files = _erase_deliveries(by=by, reason="retention_over", on=on)
+        files += erase_children_of_schools(by=by, until=until)
     transaction.on_commit(lambda: [default_storage.delete(name) for name in files])
     return count
 
@@ -108,31 +128,27 @@ def erase_again(*, by: User, at: dt.datetime) -> int:
     return len(found)
 
 
-def _erase_records(student_id: int) -> list[str]:
-    """Guardians, notes, and the scans of the sheets that the family signed; the stored names of the scans.
+def _erase_deliveries(*, by: User, reason: str, on: dt.date) -> tuple[int, list[str]]:
+    """What deliveries, and the floors between them and schools, hold about the children of `erasing`.
 
-    A sheet has other families on it too: the paper stays with the school, here its hash and what it said in codes.
+    Openings, guardians, notes, complaints about their devices, notices, SIM numbers, and the scans of the sheets that
+    families signed. A sheet has other families on it too: the paper stays with the school, here its hash and what it said
+    in codes. Returns how many openings went, and the stored names of the scans.
     """
+    count = privacy.erase_openings(handovers=HANDED_OVER, reason=reason, on=on)
     with connection.cursor() as cursor:
-        cursor.execute(SCRUB_HANDOVERS, {"mark": ERASED, "student": student_id})
-        cursor.execute(SCRUB_REPORTS, {"mark": ERASED, "student": student_id})
-        cursor.execute(RECORDS, [student_id])
+        cursor.execute(SCRUB_HANDOVERS, [ERASED])
+        cursor.execute(SCRUB_REPORTS, [ERASED])
+        cursor.execute(COMPLAINTS, [ERASED, ERASED])
+        cursor.execute(RECORDS)
         records = cursor.fetchall()
     ids = [pk for pk, _ in records]
-    HandoverRecord.objects.filter(pk__in=ids).exclude(evidence="").update(evidence="")
+    HandoverRecord.objects.filter(pk__in=ids).update(evidence="")
     with images_of(HandoverRecord), connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE delivery_handoverrecordevent SET evidence = '' WHERE pgh_obj_id = ANY(%s)", [ids]
-        )
-    return [name for _, name in records if name]
-
-
-def _erase_complaints(devices: list[str], traces: Traces) -> None:
-    """What was reported about the family's devices, and the child's name in what was reported elsewhere."""
-    about = Grievance.objects.filter(device_code__in=devices)
-    about.exclude(answer="").update(answer=ERASED)
-    about.update(text=ERASED, contact="")
-    traces.take_out("delivery_grievance", ["text", "contact", "answer"])
+        cursor.execute(SCRUB_SCANS, [ids])
+    erase_data_plans(by=by)
+    erase_notices(by=by)
+    return count, [name for _, name in records]
 
 
 def delete_orphans(*, at: dt.datetime) -> int:

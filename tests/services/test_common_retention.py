@@ -138,4 +138,4 @@ def test_lists_that_ended_lose_their_rows_and_their_file(world):
     assert ListRow.objects.get(student_list=ended).full_name == "(đã xoá)"
     assert ListRow.objects.get(student_list=waiting).full_name == "Trần Văn Tám"
     ended.refresh_from_db()
-    assert ended.file == ""
+    assert (ended.file, ended.file_name, ended.reading) == ("", "(đã xoá)", {})

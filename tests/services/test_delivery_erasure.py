@@ -9,14 +9,17 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
 from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
 
 from accounts.models import PersonalDataAccess
-from allocation.models import Revocation
+from allocation.models import Phase, Revocation
 from common import crypto
 from common.audit import acting
 from common.erasure import ERASED
+from common.models import RetentionRule
+from common.retention import apply_rules
 from coverage.models import DataPlan
-from delivery.models import Handover, HandoverRecord
+from delivery.models import Grievance, Handover, HandoverRecord
 from delivery.services import (
     carry_out_erasure,
     delete_orphans,
@@ -30,7 +33,7 @@ from delivery.services import (
 from delivery.services.grievances import answer_grievance
 from ledger.audit import audit
 from ledger.models import ErasureOwed, LedgerEntry, LedgerOutbox, Opening, PrivacyRequest
-from ledger.privacy import answer_request, file_request, record_owed
+from ledger.privacy import FAMILY, answer_request, file_request, record_owed
 from schools.models import DuplicateCase, ListRow, StatusChange, Student, StudentList
 from schools.services.list_reading import read_again, upload_list
 from tests.delivery_world import AT, make_world
@@ -222,6 +225,42 @@ def test_after_an_erasure_no_table_and_no_file_knows_the_child(
     others = Student.objects.exclude(pk=student.pk)
     assert others.exclude(full_name=ERASED).count() == others.count()
     assert ListRow.objects.filter(full_name="Lò Văn Pao").exists()
+
+
+def test_after_retention_no_table_and_no_file_knows_the_children(
+    world, child, log, tmp_path, time_machine, django_capture_on_commit_callbacks
+):
+    """The end of retention finds as much as a family's request, for all children at once."""
+    student, _device = child
+    log.turn()
+    PersonalDataAccess.objects.create(
+        user_id_text="1", subject_type="schools.student", subject_id="0", fields_read="họ tên",
+        reason=f"Cùng lớp với {NAME}",
+    )  # fmt: skip
+    # All of this lies further back than the children are kept.
+    late = timezone.now() + dt.timedelta(days=31)
+    time_machine.move_to(late)
+    Phase.objects.update(ends_on=AT.date(), groups=list(Student.Group.values))
+    RetentionRule.objects.create(
+        code="students", what="x", counted_from="x", keeps_days=30, legal_basis="x", is_active=True
+    )
+    Grievance.objects.filter(answered_at=None).update(
+        state="answered", answered_at=AT, answer="x", answered_by=world.people["programme"]
+    )
+    count = Student.objects.count()
+    by = world.people["programme"]
+    with (
+        django_capture_on_commit_callbacks(execute=True),
+        acting(by, via="test"),
+    ):
+        assert [found.rows for found in apply_rules(by=by, at=late, is_dry=False)] == [count]
+    assert found_in_tables() == []
+    assert found_in_files(tmp_path) == []
+    assert not Student.objects.exclude(full_name=ERASED).exists()
+    assert not ListRow.objects.exclude(findings=None).exists()
+    assert not Opening.objects.filter(field__in=FAMILY).exists()
+    student.refresh_from_db()
+    assert (student.group, student.school) == ("poor", world.schools[0])
 
 
 def test_an_erasure_happens_once_and_only_when_accepted(world, child):

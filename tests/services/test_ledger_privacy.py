@@ -11,7 +11,6 @@ from ledger import custody
 from ledger.audit import audit
 from ledger.models import LedgerEntry, LedgerOutbox, Opening, PrivacyRequest
 from ledger.privacy import (
-    FAMILY,
     answer_request,
     carry_out_correction,
     erase_openings,
@@ -40,6 +39,11 @@ def handed_over(log) -> tuple[str, object]:
     )  # fmt: skip
     log.turn()
     return code, eid
+
+
+def erase(device: str, handover) -> int:
+    select = "SELECT %s AS device, %s::uuid AS eid"
+    return erase_openings(handovers=select, params=[device, handover], reason="family_request", on=DAY)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +88,7 @@ def test_an_erasure_leaves_a_commitment_that_says_nothing(log):
     answer_request(by="Cán bộ", request=row, answer="accepted", at=AT)
     with pytest.raises(ValidationError):
         answer_request(by="Cán bộ", request=row, answer="refused", reason="x", at=AT)
-    assert erase_openings(device=code, since=eid, fields=FAMILY, reason="family_request", on=DAY) == 2
+    assert erase(code, eid) == 2
     assert not Opening.objects.filter(eid=eid).exists()
     log.turn()
     assert LedgerEntry.objects.filter(event="commitment.erased").count() == 2
@@ -121,7 +125,7 @@ def test_an_erasure_spares_who_had_the_device_after(log):
         commit={"recipient": "Lò Văn Pao"},
     )
     log.turn()
-    assert erase_openings(device=code, since=first, fields=FAMILY, reason="family_request", on=DAY) == 2
+    assert erase(code, first) == 2
     assert Opening.objects.filter(eid=second).count() == 1
 
 
