@@ -97,7 +97,7 @@ def legend() -> SafeString:
             )
         )  # fmt: skip
     return format_html(
-        '<svg class="chart" viewBox="0 0 350 46" width="350" height="46" aria-hidden="true" focusable="false">{}</svg>',
+        '<svg class="chart legend" viewBox="0 0 350 46" width="350" height="46" aria-hidden="true" focusable="false">{}</svg>',
         mark_safe("".join(items)),
     )
 
@@ -259,7 +259,7 @@ def funnel(steps: Sequence[tuple[str, int, str]], *, title: str, ident: str = "f
     The first step is a promise, not a result: its bar is an outline, and the scale of the others is the largest of
     them, so that what is lost on the way shows.
     """
-    width, row, bar = 360, 64, 18
+    width, row, bar = 360, 72, 18
     largest = max((value for _label, value, _note in steps[1:]), default=0) or 1
     body = []
     for index, (label, value, note) in enumerate(steps):

@@ -49,11 +49,11 @@ def format_vnd(value: int | Decimal | None) -> str:
 
 
 def format_money(value: int | Decimal | None) -> str:
-    """Đồng as one says it: whole or tenth billions as `2.500 tỷ đồng`, everything else in full."""
+    """Đồng as one says it: round billions as `2.500 tỷ đồng` or `3,75 tỷ đồng`, everything else in full."""
     if value is None or value == "":
         return "—"
-    if abs(value) >= BILLION and value % (BILLION // 10) == 0:
-        billions = format_number(Decimal(value) / BILLION, 1)
+    if abs(value) >= BILLION and value % (BILLION // 100) == 0:
+        billions = format_number(Decimal(value) / BILLION, 2)
         return gettext("%(n)s tỷ đồng") % {"n": billions}
     return format_vnd(value)
 

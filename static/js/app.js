@@ -10,6 +10,9 @@ document.addEventListener("click", async (event) => {
   if (printer) window.print();
 });
 for (const element of document.querySelectorAll("[data-js]")) element.hidden = false;
+const bar = document.querySelector(".staffbar ul");
+const room = bar?.querySelector("[aria-current]");
+if (room) bar.scrollLeft = room.offsetLeft - bar.offsetLeft - (bar.clientWidth - room.offsetWidth) / 2;
 const summary = document.querySelector(".error-summary");
 if (summary) summary.focus();
 // A second click on a slow line must not send the form twice; the server refuses it too.
