@@ -189,7 +189,10 @@ def _offices(folder: Path) -> Upserted:
 
 
 def _directive16(folder: Path) -> Upserted:
-    units = _ids("2021")
+    rows = list(_read(folder, "directive16.csv"))
+    # Of any level: some provinces lifted the directive district by district, commune by commune.
+    named = AdministrativeUnit.objects.filter(vintage="2021", code__in=[row["unit"] for row in rows])
+    units = dict(named.values_list("code", "id"))
     return upsert(
         DirectivePeriod,
         key=["unit_id", "directive", "starts_on"],
@@ -202,7 +205,7 @@ def _directive16(folder: Path) -> Upserted:
                 "is_teaching_online": row["is_teaching_online"] == "1",
                 "source": row["source"],
             }
-            for row in _read(folder, "directive16.csv")
+            for row in rows
         ],
     )
 

@@ -2,14 +2,16 @@
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Count, Q
+from django.db.models import Count
 from django.http import Http404
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 
 from common.clock import today
 from common.exports import xlsx_response
 from common.refusals import refusals_on
-from coverage import perms, services
+from common.requested_files import DIRECT_ROWS
+from coverage import files, perms, services
 from coverage.forms import (
     SchoolFilter,
     SurveyForm,
@@ -23,23 +25,6 @@ from schools.reach import reach
 PER_PAGE = 25
 
 
-def _schools(request):
-    """Schools a person watches, with their connection; a school without a row is "unknown"."""
-    form = SchoolFilter(request.GET)
-    form.is_valid()
-    rows = School.objects.select_related("office", "province", "district", "connectivity")
-    if not perms.ministry_of(request.user):
-        rows = rows.filter(reach(request.user, through="office__"))
-    if province := form.cleaned_data.get("province"):
-        rows = rows.filter(province=province)
-    state = form.cleaned_data.get("state")
-    if state == SchoolConnectivity.State.UNKNOWN:
-        rows = rows.filter(Q(connectivity__isnull=True) | Q(connectivity__state=state))
-    elif state:
-        rows = rows.filter(connectivity__state=state)
-    return rows, form
-
-
 def _state(school: School) -> str:
     return school.connectivity.state if hasattr(school, "connectivity") else SchoolConnectivity.State.UNKNOWN
 
@@ -47,12 +32,12 @@ def _state(school: School) -> str:
 @perms.watches_schools
 def schools(request):
     """Schools by whether they are connected to the internet (Plan III.2b)."""
-    rows, form = _schools(request)
+    form = SchoolFilter(request.GET)
+    form.is_valid()
+    rows = files.found_schools(by=request.user, form=form)
     counts = dict(rows.values_list("connectivity__state").annotate(n=Count("pk")).order_by())
     unknown = counts.pop(None, 0) + counts.pop("unknown", 0)
-    page = Paginator(rows.order_by("province__search_key", "office__name", "pk"), PER_PAGE).get_page(
-        request.GET.get("trang")
-    )
+    page = Paginator(rows.order_by(*files.ORDER), PER_PAGE).get_page(request.GET.get("trang"))
     for school in page:
         school.net = SchoolConnectivity.State(_state(school))
         school.badge = {"connected": "success", "not_connected": "danger"}.get(school.net, "neutral")
@@ -63,6 +48,7 @@ def schools(request):
         {
             "page": page,
             "form": form,
+            "is_long": page.paginator.count > DIRECT_ROWS,
             "connected": counts.get("connected", 0),
             "not_connected": counts.get("not_connected", 0),
             "unknown": unknown,
@@ -72,24 +58,13 @@ def schools(request):
 
 @perms.watches_schools
 def schools_xlsx(request):
-    """The same list as a workbook, for both ministries."""
-    rows, _form = _schools(request)
-    columns = ["Mã trường", "Trường", "Tỉnh, thành phố", "Quận, huyện", "Kết nối", "Nguồn", "Ngày khảo sát"]
-    values = rows.order_by("province__search_key", "office__name", "pk").values_list(
-        "code", "office__name", "province__full_name", "district__full_name", "connectivity__state",
-        "connectivity__source", "connectivity__surveyed_on",
-    )  # fmt: skip
-    labels = dict(SchoolConnectivity.State.choices)
-    return xlsx_response(
-        "truong-ket-noi-internet.xlsx",
-        "Kết nối Internet",
-        columns,
-        (
-            (*head, labels.get(state, "Chưa rõ"), *tail)
-            for *head, state, source, day in values.iterator(2000)
-            for tail in [(source, day)]
-        ),
-    )
+    """The same list as a workbook, for both ministries; more than a few rows are asked for as a file."""
+    filters = request.GET.urlencode()
+    table = files.schools(by=request.user, filters=filters)
+    if table.total is not None and table.total > DIRECT_ROWS:
+        messages.info(request, "Danh sách dài, hệ thống chuẩn bị tệp trong nền: bấm «Yêu cầu tệp Excel».")
+        return redirect(f"{reverse('coverage:schools')}?{filters}")
+    return xlsx_response("truong-ket-noi-internet.xlsx", "Kết nối Internet", table.columns, table.rows)
 
 
 @perms.watches_schools

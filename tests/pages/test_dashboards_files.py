@@ -86,6 +86,20 @@ def test_the_filter_of_the_page_holds_in_the_file(world, sign_in):
     assert len(fetch(client, requested)) == 2
 
 
+def test_a_long_list_of_schools_is_asked_for_a_short_one_given_at_once(world, sign_in, monkeypatch):
+    client = sign_in(world.people["mic"])
+    assert "Tải danh sách Excel" in client.get("/phu-song/truong/").content.decode()
+    monkeypatch.setattr("coverage.views.schools.DIRECT_ROWS", 2)
+    page = client.get("/phu-song/truong.xlsx?state=unknown", follow=True)
+    assert page.request["QUERY_STRING"] == "state=unknown"
+    assert "Yêu cầu tệp Excel" in page.content.decode()
+    requested = ask(client, "truong-internet", "state=unknown")
+    assert write(requested).state == "done"
+    head, *rows = fetch(client, requested)
+    assert head[4] == "Kết nối"
+    assert [row[4] for row in rows] == ["Chưa rõ"] * len(world.schools)
+
+
 def test_a_second_click_asks_for_nothing_more(world, sign_in):
     client = sign_in(world.people["department"])
     assert ask(client).pk == ask(client).pk

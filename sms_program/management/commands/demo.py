@@ -22,10 +22,14 @@ class Command(BaseCommand):
             raise CommandError(
                 "Bản thật không nạp số liệu minh họa. Hãy bỏ PRODUCTION=1 nếu đây là bản trình diễn."
             )
-        with acting(User.objects.system(), via="command demo"):
-            Build(size=SIZES[options["size"]], seed=options["seed"], say=self._say).run(
-                until=options["until"]
-            )
+        build = Build(size=SIZES[options["size"]], seed=options["seed"], say=self._say)
+        try:
+            with acting(User.objects.system(), via="command demo"):
+                build.run(until=options["until"])
+        except KeyboardInterrupt:
+            raise CommandError(
+                "Đã dừng; chạy lại lệnh này để làm tiếp từ bước đang dở.", returncode=130
+            ) from None
 
     def _say(self, line: str) -> None:
         self.stderr.write(line)

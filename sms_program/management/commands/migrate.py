@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Iterator
 
 from django.core.management.commands import migrate
+from django.db import connections
 from django.db.migrations import (
     AddConstraint,
     AddField,
@@ -24,6 +25,11 @@ from django.db.migrations import (
 from pgtrigger.migrations import AddTrigger, RemoveTrigger
 
 _apply = Migration.apply
+# Written by pgtrigger for `@audited` models; made anew, and so without the setting, whenever such a model changes.
+UNPLANNED = """
+SELECT oid::regprocedure::text FROM pg_proc
+WHERE prosrc LIKE '% JOIN new_values %' AND NOT 'enable_nestloop=off' = ANY (coalesce(proconfig, '{}'))
+"""
 _ADDING = (AddField, AlterField, AddConstraint, AddIndex)
 _PLAIN = (CreateModel, RemoveConstraint, RemoveIndex, AddTrigger, RemoveTrigger, RunSQL, *_ADDING)
 
@@ -66,6 +72,18 @@ def _apply_rendering_once(migration, state, schema_editor, collect_sql=False):
     return state
 
 
+def join_images_by_hash(database: str) -> None:
+    """Forbid nested loops to the triggers of the audit trail that compare rows before and after a statement.
+
+    A session plans such a trigger once, at its first update. When that changed one row, the plan was a nested loop, and
+    a later update of n rows in the same session, a worker's say, compared n x n: 54 s instead of 0.8 s for 20,000.
+    """
+    with connections[database].cursor() as cursor:
+        cursor.execute(UNPLANNED)
+        for (function,) in cursor.fetchall():
+            cursor.execute(f"ALTER FUNCTION {function} SET enable_nestloop = off")
+
+
 @contextlib.contextmanager
 def _replaced(owner: type, name: str, function) -> Iterator[None]:
     kept = getattr(owner, name)
@@ -80,3 +98,4 @@ class Command(migrate.Command):
     def handle(self, *args, **options):
         with _replaced(Migration, "apply", _apply_rendering_once):
             super().handle(*args, **options)
+        join_images_by_hash(options["database"])
