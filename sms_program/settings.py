@@ -34,8 +34,7 @@ if PRODUCTION and (DEMO or DEBUG):
 
 VAR_DIR = pg.VAR_DIR
 # Uploaded lists and photos: never served by address, only through views that check who asks.
-UPLOAD_DIR = VAR_DIR / "uploads"
-MEDIA_ROOT = UPLOAD_DIR
+MEDIA_ROOT = VAR_DIR / "uploads"
 # The public log as plain files.
 LEDGER_DIR = Path(env.str("LEDGER_DIR", default=str(VAR_DIR / "ledger")))
 
