@@ -33,6 +33,22 @@ def test_places_and_devices_may_be_named_and_staff_are_not_the_public(hurried, u
     assert hurried.get("/staff/").json() == {"full_name": "Giàng Thị Mỷ"}
 
 
+def test_a_citizen_s_number_in_a_text_is_masked_on_pages_and_in_tables(hurried):
+    page = hurried.get("/number_on_a_page/").content.decode()
+    assert "001234567890" not in page
+    assert f"CCCD {MASK}, máy" in page
+    assert "/thiet-bi/012345678901/" in page
+    table = b"".join(hurried.get("/number_in_csv/").streaming_content).decode()
+    assert f"cccd {MASK}" in table
+    assert "250000000000" in table
+
+
+def test_only_staff_pages_read_the_rows_of_children(hurried, user):
+    assert hurried.get("/table/").status_code == 200
+    hurried.force_login(user)
+    assert hurried.get("/staff_count/").content == b"<p>0</p>"
+
+
 def test_a_new_set_of_open_data_cannot_have_a_column_about_persons():
     fields = tuple(Field(name, "string", "") for name in ("code", "full_name"))
     hurried = Dataset("new", "", "", fields, lambda: [("A", "Giàng Thị Mỷ")])

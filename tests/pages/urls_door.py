@@ -5,6 +5,7 @@ from django.urls import path
 
 from common.access import public, signed_in
 from common.exports import csv_response
+from schools.models import Student
 from sms_program.urls import handler400, handler403, handler404, handler500
 
 __all__ = ["handler400", "handler403", "handler404", "handler500"]
@@ -43,6 +44,23 @@ def number_in_list(request):
 
 
 @public
+def count_on_a_page(request):
+    return HttpResponse(f"<p>{Student.objects.filter(group='poor').count()}</p>")
+
+
+@public
+def number_on_a_page(request):
+    return HttpResponse(
+        "<p>CCCD 001234567890, máy 7K3Q, <a href='/thiet-bi/012345678901/'>012345678901</a></p>"
+    )
+
+
+@public
+def number_in_csv(request):
+    return csv_response("x.csv", ["ref", "text", "amount_vnd"], [("A", "cccd 001234567890", 250_000_000_000)])
+
+
+@public
 def things(request):
     return JsonResponse({"name": "Trường TH Sao Mai", "device": "012345678901", "eid": "a001234567890b"})
 
@@ -57,5 +75,15 @@ def staff(request):
     return JsonResponse({"full_name": "Giàng Thị Mỷ"})
 
 
-REFUSED = [column_in_csv, vietnamese_column_in_csv, csv_whole, key_in_json, number_in_json, number_in_list]
-urlpatterns = [path(f"{view.__name__}/", view) for view in [*REFUSED, things, table, staff]]
+@signed_in
+def staff_count(request):
+    return HttpResponse(f"<p>{Student.objects.count()}</p>")
+
+
+REFUSED = [
+    column_in_csv, vietnamese_column_in_csv, csv_whole, key_in_json, number_in_json, number_in_list, count_on_a_page,
+]  # fmt: skip
+urlpatterns = [
+    path(f"{view.__name__}/", view)
+    for view in [*REFUSED, number_on_a_page, number_in_csv, things, table, staff, staff_count]
+]
