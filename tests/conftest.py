@@ -7,6 +7,7 @@ from django.contrib.auth import get_user_model
 from django.core.cache import cache
 from django.db import connections
 from django.test import Client
+from django.utils import translation
 
 from tests.live import Platform, cloned_database
 from tests.signing_in import pass_second_factor
@@ -43,8 +44,9 @@ def django_db_setup(django_db_setup, django_db_blocker):
 
 @pytest.fixture(autouse=True)
 def _empty_cache():
-    """Throttles and cached pages of one test don't reach the next."""
+    """Throttles, cached pages and the language of one test don't reach the next."""
     cache.clear()
+    translation.deactivate()
 
 
 @pytest.fixture

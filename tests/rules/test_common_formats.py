@@ -166,3 +166,12 @@ def test_a_family_s_receipt_stays_coarse_enough_for_a_cheap_printer():
     packed = pack_family("ZZZZZZZZZZZZ", bytes([255]) * 16, openings)
     code = qr.make(f"https://songvamaytinh.moet.gov.vn/so-cai/bien-nhan/#{packed}")
     assert (code.version <= 15, code.error) == (True, "M")
+
+
+def test_codes_in_a_title_do_not_break_and_nothing_else_is_marked():
+    assert vi.with_codes("Cam kết CK-2021-000123 <b>") == (
+        'Cam kết <span class="code">CK-2021-000123</span> &lt;b&gt;'
+    )
+    assert vi.with_codes("Máy 7K3Q-F9XW-2MDC") == 'Máy <span class="code">7K3Q-F9XW-2MDC</span>'
+    for words in ("Trường TH-THCS Sao Mai", "Lớp 5A, 2021-2022", "Điểm 3G/4G"):
+        assert vi.with_codes(words) == words
