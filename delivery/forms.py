@@ -256,6 +256,14 @@ class EraseForm(forms.Form):
             self.initial["handover"] = str(handovers[0].pk)
 
 
+class EraseGiverForm(forms.Form):
+    """A giver's data: the pledge says whose."""
+
+    sure = forms.BooleanField(
+        label="Tôi đã gọi lại và kiểm tra người gửi có đường dẫn riêng của cam kết; việc xoá không lấy lại được"
+    )
+
+
 class CorrectForm(forms.Form):
     """A correction names the entry and why."""
 

@@ -3,24 +3,28 @@
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from ledger.codes import normalise_code
+from ledger.codes import normalise, normalise_code
 from ledger.models import PrivacyRequest
 
 
 class RequestForm(forms.ModelForm):
     """What a family or donor asks for."""
 
+    field_order = ("kind", "device", "contact", "detail")
+
     device = forms.CharField(
-        label=_("Mã máy"),
+        label=_("Mã máy hoặc mã cam kết"),
         max_length=20,
-        help_text=_("12 chữ và số, in trên tem của máy hoặc trên biên nhận."),
+        help_text=_(
+            "Gia đình: 12 chữ và số trên tem của máy hoặc biên nhận. Nhà tài trợ: mã cam kết, như CK-7K3QF9XWM."
+        ),
     )
     # Left empty by people, filled by machines.
     website = forms.CharField(required=False, widget=forms.HiddenInput)
 
     class Meta:
         model = PrivacyRequest
-        fields = ("kind", "device", "contact", "detail")
+        fields = ("kind", "contact", "detail")
         labels = {
             "kind": _("Bạn muốn"),
             "contact": _("Số điện thoại hoặc thư điện tử"),
@@ -38,7 +42,11 @@ class RequestForm(forms.ModelForm):
         self.fields["kind"].choices = PrivacyRequest.Kind.choices
 
     def clean_device(self) -> str:
-        code = normalise_code(self.cleaned_data["device"])
+        """The device's code, "" where it is a pledge's, which is kept apart."""
+        typed = self.cleaned_data["device"]
+        code, pledge = normalise_code(typed), normalise(typed)
+        if pledge is not None and pledge.startswith("CK-"):
+            self.cleaned_data["pledge"], code = pledge, ""
         if code is None:
             raise forms.ValidationError(
                 _("Mã này không đúng. Hãy xem lại từng ký tự trên tem hoặc biên nhận.")

@@ -210,7 +210,9 @@ class PrivacyRequest(models.Model):
 
     code = models.CharField("mã yêu cầu", max_length=20, unique=True)
     kind = models.CharField("yêu cầu", max_length=10, choices=Kind)
-    device = models.CharField("mã máy", max_length=12, db_collation="C")
+    # What it is about: the device that a family got, or the pledge that a donor made.
+    device = models.CharField("mã máy", max_length=12, blank=True, db_collation="C")
+    pledge = models.CharField("mã cam kết", max_length=16, blank=True, db_default="", db_collation="C")
     contact = models.CharField("cách liên hệ", max_length=120, blank=True)
     detail = models.CharField("nội dung", max_length=500, blank=True)
     received_at = models.DateTimeField("nhận lúc")
@@ -232,6 +234,11 @@ class PrivacyRequest(models.Model):
         db_table = "ledger_privacy_request"
         ordering = ["done_due_on", "id"]
         constraints = [
+            models.CheckConstraint(
+                condition=Q(device="") ^ Q(pledge=""),
+                name="ledger_request_about_one",
+                violation_error_message="Yêu cầu phải nói về một máy hoặc một cam kết.",
+            ),
             models.CheckConstraint(
                 condition=Q(answered_at__isnull=True, answered_by="", answer="")
                 | (Q(answered_at__isnull=False) & ~Q(answered_by="") & ~Q(answer="")),

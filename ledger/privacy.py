@@ -15,7 +15,7 @@ from django.utils import timezone
 from common.workdays import add_working_days
 from ledger.bulk import record_select
 from ledger.codes import new_code
-from ledger.models import PrivacyRequest
+from ledger.models import ErasureOwed, LedgerEntry, LedgerOutbox, Opening, PrivacyRequest
 from ledger.services import record
 
 ANSWER_WORKING_DAYS = 2
@@ -58,22 +58,33 @@ DELETE FROM ledger_opening o USING ledger_entry e
 WHERE e.event = 'commitment.erased' AND e.subject = replace(o.eid::text, '-', '')
   AND e.body::jsonb ->> 'field' = o.field
 """
-ERASED_FOR_FAMILIES = """
+ERASED_FOR = """
 SELECT DISTINCT subject FROM ledger_entry
-WHERE event = 'commitment.erased' AND body::jsonb ->> 'reason' = 'family_request'
+WHERE event = 'commitment.erased' AND body::jsonb ->> 'reason' = %s
 """
 
 
 @transaction.atomic
 def file_request(
-    *, by: None = None, kind: str, device: str, contact: str, detail: str, at: datetime.datetime
+    *,
+    by: None = None,
+    kind: str,
+    device: str = "",
+    pledge: str = "",
+    contact: str,
+    detail: str,
+    at: datetime.datetime,
 ) -> PrivacyRequest:
-    """Take a request in and give it its code and legal deadlines; nobody needs to sign in for it."""
+    """Take a request in and give it its code and legal deadlines; nobody needs to sign in for it.
+
+    It is about a device (a family asks) or a pledge (a donor asks), never both.
+    """
     day = timezone.localdate(at)
     return PrivacyRequest.objects.create(
         code=new_code("YC"),
         kind=kind,
         device=device,
+        pledge=pledge,
         contact=contact,
         detail=detail,
         received_at=at,
@@ -128,7 +139,11 @@ def carry_out_correction(
     if corrects is None or not reason:
         raise ValidationError("Hãy chọn mục cần đính chính và vì sao.")
     record(
-        event="correction", on=timezone.localdate(at), device=row.device, corrects=corrects.hex, reason=reason
+        event="correction",
+        on=timezone.localdate(at),
+        device=row.device or None,
+        corrects=corrects.hex,
+        reason=reason,
     )
     close_request(by=by, request=row, at=at)
 
@@ -151,6 +166,25 @@ def erase_openings(
 
 
 @transaction.atomic
+def erase_donor_openings(*, subjects: Sequence[str], on: datetime.date) -> int:
+    """Delete salt and name of a donor in the entries about these pledges and receipts of money; how many."""
+    events = ("pledge.made", "money.received")
+    eids = [
+        eid
+        for model in (LedgerEntry, LedgerOutbox)
+        for eid in model.objects.filter(subject__in=subjects, event__in=events).values_list("eid", flat=True)
+    ]
+    openings = Opening.objects.select_for_update().filter(eid__in=eids, field="donor")
+    gone = sorted(openings.values_list("eid", flat=True))
+    Opening.objects.filter(eid__in=gone, field="donor").delete()
+    ErasureOwed.objects.bulk_create(
+        ErasureOwed(eid=eid, field="donor", reason="donor_request") for eid in gone
+    )
+    record_owed(on=on)
+    return len(gone)
+
+
+@transaction.atomic
 def record_owed(*, on: datetime.date) -> int:
     """Record the `commitment.erased` entries of erased commitments whose event is in the log by now; how many."""
     with connection.cursor() as cursor:
@@ -167,12 +201,12 @@ def record_owed(*, on: datetime.date) -> int:
 
 
 @transaction.atomic
-def forget_returned() -> list[str]:
+def forget_returned(*, reason: str) -> list[str]:
     """Delete openings that the log says were erased (an older backup brought them back).
 
-    Returns the event ids (hex) of everything that families had erased, whether an opening came back or not.
+    Returns the event ids (hex) of everything erased for this reason, whether an opening came back or not.
     """
     with connection.cursor() as cursor:
         cursor.execute(RETURNED)
-        cursor.execute(ERASED_FOR_FAMILIES)
+        cursor.execute(ERASED_FOR, [reason])
         return [eid for (eid,) in cursor.fetchall()]

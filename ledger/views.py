@@ -106,17 +106,30 @@ def _latest_entries(last) -> list:
 def how_page(request: HttpRequest) -> HttpResponse:
     """How to check the log oneself, step by step."""
     keys = public_keys()
-    return render(
-        request,
-        "ledger/how.html",
-        {
-            "key": str(keys[0]) if keys else "",
-            "log_url": f"{settings.PUBLIC_URL}/ledger",
-            "log_home": settings.PUBLIC_URL,
-            "verifier_sha256": hashlib.sha256(VERIFIER.read_bytes()).hexdigest(),
-            "run": next((path.stem for path in sorted((settings.LEDGER_DIR / "runs").glob("*.csv"))), ""),
+    key, log = str(keys[0]) if keys else "", f"{settings.PUBLIC_URL}/ledger"
+    run = next((path.stem for path in sorted((settings.LEDGER_DIR / "runs").glob("*.csv"))), "")
+    file = settings.PUBLIC_URL + reverse("ledger:verifier")
+    context = {
+        "key": key,
+        "installing": "python3 -m venv kiem-tra\nkiem-tra/bin/python -m pip install cryptography",
+        "hashing": "kiem-tra/bin/python -c "
+        f""""import hashlib; print(hashlib.sha256(open('{VERIFIER.name}', 'rb').read()).hexdigest())\"""",
+        "download": {
+            "unix": f"curl -o {VERIFIER.name} {file}",
+            # Both PowerShells: the one that comes with Windows 10 needs -UseBasicParsing.
+            "windows": f"Invoke-WebRequest -UseBasicParsing -Uri {file} -OutFile {VERIFIER.name}",
         },
-    )
+        "verifier_sha256": hashlib.sha256(VERIFIER.read_bytes()).hexdigest(),
+        "commands": {
+            "log": f'verify-log {log} --key "{key}"',
+            "device": f'verify-device 7K3Q-F9XW-2MDC --log {log} --key "{key}"',
+            "receipt": f'verify-receipt bien-nhan.tlog-proof --key "{key}"',
+            "family": f'verify-receipt "{settings.PUBLIC_URL}/so-cai/bien-nhan/#…" --log {log} --key "{key}"',
+            "run": f'verify-run {run} --log {log} --key "{key}"' if run else "",
+            "audit": f'audit {log} --key "{key}"',
+        },
+    }
+    return render(request, "ledger/how.html", context)
 
 
 @public
@@ -321,8 +334,8 @@ def ask(request: HttpRequest) -> HttpResponse:
         if is_too_often(request, what="privacy", limit=20, seconds=3600):
             form.add_error(None, _("Từ địa chỉ này đã có nhiều yêu cầu. Hãy thử lại sau một giờ."))
         elif form.is_valid():
-            fields = {key: form.cleaned_data[key] for key in ("kind", "device", "contact", "detail")}
-            made = privacy.file_request(**fields, at=clock.now())
+            asked_for = {key: value for key, value in form.cleaned_data.items() if key != "website"}
+            made = privacy.file_request(**asked_for, at=clock.now())
             return redirect("ledger:asked", code=made.code)
     return render(request, "ledger/ask.html", {"form": form}, status=400 if form.errors else 200)
 

@@ -15,6 +15,8 @@ from allocation.erasure import erase_notices
 from common.erasure import ERASED, erasing, images_of
 from coverage.erasure import erase_data_plans
 from delivery.models import Handover, HandoverRecord
+from donations.erasure import erase_donor, erase_donors_again
+from donations.models import Pledge
 from ledger import privacy
 from ledger.models import PrivacyRequest
 from schools.models import Student, StudentList
@@ -57,14 +59,19 @@ def handovers_of(device: str) -> list[Handover]:
 def carry_out_erasure(
     *, by: User, request: PrivacyRequest, at: dt.datetime, handover: Handover | None = None
 ) -> int:
-    """Do what a family asked and was promised; how many commitments went blank.
+    """Do what a family or donor asked and was promised; how many commitments went blank.
 
     Args:
         handover: which one, when the device was in several children's hands; the newest if None.
 
-    Raises ValidationError when the request isn't accepted or is done, or the device was never handed over.
+    Raises ValidationError when the request isn't accepted or is done, the device was never handed over, or there is
+    no such pledge.
     """
     row = privacy.take_up(request=request, kind=PrivacyRequest.Kind.ERASE)
+    if row.pledge:
+        count = _erase_giver(by=by, code=row.pledge, at=at)
+        privacy.close_request(by=by, request=row, at=at)
+        return count
     handover = handover or next(iter(handovers_of(row.device)), None)
     if handover is None or handover.allocation.device.code != row.device:
         raise ValidationError(
@@ -74,6 +81,13 @@ def carry_out_erasure(
     count = erase_family(by=by, student=handover.allocation.student, at=at)
     privacy.close_request(by=by, request=row, at=at)
     return count
+
+
+def _erase_giver(*, by: User, code: str, at: dt.datetime) -> int:
+    pledge = Pledge.objects.filter(code=code).select_related("donor").first()
+    if pledge is None:
+        raise ValidationError(f"Không có cam kết {code}. Hãy gọi lại cho người gửi để hỏi đúng mã cam kết.")
+    return erase_donor(by=by, pledge=pledge, at=at)
 
 
 @transaction.atomic
@@ -114,18 +128,19 @@ def erase_children(*, by: User, select: str, params: Sequence, until: dt.datetim
 
 @transaction.atomic
 def erase_again(*, by: User, at: dt.datetime) -> int:
-    """After a backup came back: erase anew every child whose erasure the public log knows; how many.
+    """After a backup came back: erase anew every child and giver whose erasure the public log knows; how many.
 
     The log outlives the database: its `commitment.erased` entries say whose data an older dump brought back.
     """
-    events = privacy.forget_returned()
+    events = privacy.forget_returned(reason="family_request")
     students = Student.objects.filter(allocations__handover__ledger_event__in=events).exclude(
         full_name=ERASED
     )
     found = list(students.distinct())
     for student in found:
         erase_family(by=by, student=student, at=at)
-    return len(found)
+    givers = privacy.forget_returned(reason="donor_request")
+    return len(found) + erase_donors_again(by=by, events=givers, at=at)
 
 
 def _erase_deliveries(*, by: User, reason: str, on: dt.date) -> tuple[int, list[str]]:

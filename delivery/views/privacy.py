@@ -11,7 +11,7 @@ from common.clock import now, today
 from common.refusals import refusals_on
 from common.templatetags.vi import vi_iso
 from delivery import perms, services
-from delivery.forms import CorrectForm, EraseForm, PrivacyAnswerForm
+from delivery.forms import CorrectForm, EraseForm, EraseGiverForm, PrivacyAnswerForm
 from ledger import privacy, trace, words
 from ledger.codes import spell
 from ledger.models import PrivacyRequest
@@ -41,7 +41,7 @@ def request_page(request: HttpRequest, code: str) -> HttpResponse:
     return render(
         request,
         "delivery/privacy_request.html",
-        {"row": row, "form": form, "is_answer": not row.answer, "spelled": spell(row.device)},
+        {"row": row, "form": form, "is_answer": not row.answer, "spelled": row.pledge or spell(row.device)},
         status=422 if form.errors else 200,
     )
 
@@ -51,8 +51,10 @@ def _form(request: HttpRequest, row: PrivacyRequest):
     if not row.answer:
         return PrivacyAnswerForm(data)
     if row.kind == PrivacyRequest.Kind.ERASE:
+        if row.pledge:
+            return EraseGiverForm(data)
         return EraseForm(data, handovers=services.handovers_of(row.device))
-    way = trace.device_way(row.device)
+    way = trace.subject_entries(row.pledge) if row.pledge else trace.device_way(row.device)
     names = trace.names_of(words.codes_in(way))
     area = next((entry.body["area"] for entry in reversed(way) if "area" in entry.body), None)
     entries = [
@@ -70,7 +72,10 @@ def _act(request: HttpRequest, row: PrivacyRequest, data: dict) -> None:
     if not row.answer:
         privacy.answer_request(by=request.user, request=row, at=now(), **data)
     elif row.kind == PrivacyRequest.Kind.ERASE:
-        chosen = {str(found.pk): found for found in services.handovers_of(row.device)}.get(data["handover"])
+        handovers = (
+            {} if row.pledge else {str(found.pk): found for found in services.handovers_of(row.device)}
+        )
+        chosen = handovers.get(data.get("handover"))
         services.carry_out_erasure(by=request.user, request=row, at=now(), handover=chosen)
     else:
         privacy.carry_out_correction(

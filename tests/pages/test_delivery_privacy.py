@@ -6,6 +6,8 @@ from django.test import Client
 from django.urls import reverse
 
 from delivery.services import hand_over, open_record
+from donations.services import make_pledge, register_donor
+from ledger.codes import new_code
 from ledger.models import LedgerOutbox, PrivacyRequest
 from schools.models import Student
 from tests.delivery_world import AT, make_world
@@ -73,6 +75,54 @@ def test_a_family_asks_and_the_office_erases(world, device, sign_in):
     public = Client().get(f"/so-cai/yeu-cau/{row.code}/").content.decode()
     assert "Đã làm xong" in public
     assert "0912" not in public
+
+
+def test_a_giver_asks_and_the_office_erases(world, device, log, sign_in):
+    with transaction.atomic():
+        donor = register_donor(by=None, kind="individual", name="Vàng Thị Páo", at=AT, email="pao@example.vn")
+        pledge, _ = make_pledge(by=None, donor=donor, kind="money", amount_vnd=5_000_000, at=AT)
+    log.turn()
+    assert (
+        f'href="/so-cai/yeu-cau/?ma={pledge.code}"'
+        in Client().get(f"/so-cai/cam-ket/{pledge.code}/").content.decode()
+    )
+    row = ask("erase", pledge.code)
+    assert (row.pledge, row.device) == (pledge.code, "")
+    assert (row.done_due_on - row.received_at.date()).days in (10, 11)
+    client = sign_in(world.people["programme"])
+    page = reverse("delivery:privacy_request", args=[row.code])
+    client.post(page, {"answer": "accepted"})
+    assert "Xoá vĩnh viễn thông tin của người ủng hộ" in client.get(page).content.decode()
+    assert client.post(page, {"sure": ""}).status_code == 422
+    assert client.post(page, {"sure": "on"}).status_code == 302
+    donor.refresh_from_db()
+    row.refresh_from_db()
+    assert (donor.name, donor.email, bool(row.done_at), row.contact) == ("(đã xoá)", "", True, "")
+    assert LedgerOutbox.objects.filter(event="commitment.erased").count() == 1
+
+
+def test_a_wrong_line_about_a_pledge_is_corrected_beside_it(world, device, log, sign_in):
+    with transaction.atomic():
+        donor = register_donor(by=None, kind="individual", name="Vàng Thị Páo", at=AT)
+        pledge, _ = make_pledge(by=None, donor=donor, kind="money", amount_vnd=5_000_000, at=AT)
+    log.turn()
+    row = ask("correct", pledge.code)
+    client = sign_in(world.people["programme"])
+    page = reverse("delivery:privacy_request", args=[row.code])
+    client.post(page, {"answer": "accepted"})
+    ((entry, _),) = client.get(page).context["form"].fields["corrects"].choices
+    assert client.post(page, {"corrects": entry, "reason": "wrong_date"}).status_code == 302
+    assert LedgerOutbox.objects.filter(event="correction", dev=None).exists()
+
+
+def test_a_pledge_that_never_was_is_told_to_who_carries_it_out(world, device, sign_in):
+    row = ask("erase", new_code("CK"))
+    client = sign_in(world.people["programme"])
+    page = reverse("delivery:privacy_request", args=[row.code])
+    client.post(page, {"answer": "accepted"})
+    answer = client.post(page, {"sure": "on"})
+    assert answer.status_code == 422
+    assert "Không có cam kết" in answer.content.decode()
 
 
 def test_a_correction_is_chosen_from_the_devices_entries(world, device, sign_in):

@@ -29,6 +29,7 @@ from ledger.receipts import check_receipt
 from ledger.sequencer import seal
 from ledger.services import openings_of, record
 from tests.ledger_log import DAY, ORIGIN, make_log, receive
+from tests.ledger_story import whole_story, write_files
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
@@ -265,17 +266,26 @@ def test_every_command_of_the_page_works_as_it_stands(client: Client, handed, lo
         Thread(target=server.serve_forever, daemon=True).start()
         settings.PUBLIC_URL = f"http://127.0.0.1:{server.server_address[1]}"
         page = client.get("/so-cai/tu-kiem-tra/").content.decode()
-        (tmp_path / "mtce_verify.py").write_bytes(client.get("/so-cai/tu-kiem-tra/mtce_verify.py").content)
+        file = tmp_path / "so-cai" / "tu-kiem-tra" / "mtce_verify.py"
+        file.parent.mkdir(parents=True)
+        file.write_bytes(client.get("/so-cai/tu-kiem-tra/mtce_verify.py").content)
         (tmp_path / "bien-nhan.tlog-proof").write_bytes(
             client.get(reverse("ledger:receipt", args=[eid])).content
         )
-        commands = re.findall(r"<code>python (mtce_verify.py [^<]+)</code>", page)
+        lines = html.unescape(page)
+        commands = re.findall(r"<code>kiem-tra/bin/python (mtce_verify.py [^<]+)</code>", lines)
+        assert commands == re.findall(r"<code>py (mtce_verify.py [^<]+)</code>", lines)
+        # The download, then the file's hash.
+        for line in re.findall(r"<code>((?:curl|kiem-tra/bin/python -c) [^<]+)</code>", lines):
+            words = [word.replace("kiem-tra/bin/python", sys.executable) for word in shlex.split(line)]
+            said = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False).stdout
+        assert said.strip() in page
         # What the reader fills in: the code of a label, and what a phone reads from a receipt's QR.
         fragment = trace.family_url(eid=eid).partition("#")[2]
         filled = [line.replace("7K3Q-F9XW-2MDC", code).replace("#…", f"#{fragment}") for line in commands]
         done = [
             subprocess.run(
-                [sys.executable, *shlex.split(html.unescape(line))],
+                [sys.executable, *shlex.split(line)],
                 cwd=tmp_path, capture_output=True, text=True, check=False,
             )
             for line in filled
@@ -288,6 +298,21 @@ def test_every_command_of_the_page_works_as_it_stands(client: Client, handed, lo
     assert "Nguyễn Thị Sao" in done[3].stdout
     assert not any(fragment in request for request in QuietHandler.asked)
     assert hashlib.sha256((tmp_path / "mtce_verify.py").read_bytes()).hexdigest() in page
+
+
+def test_the_command_for_a_run_works_as_it_stands(client: Client, settings, tmp_path):
+    """A log with a committed run, the page's line beside it: whole, with the key in its quotes."""
+    settings.LEDGER_DIR = write_files(tmp_path / "ledger", whole_story().files())
+    handler = partial(QuietHandler, directory=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        settings.PUBLIC_URL = f"http://127.0.0.1:{server.server_address[1]}"
+        page = html.unescape(client.get("/so-cai/tu-kiem-tra/").content.decode())
+        (line,) = re.findall(r"<code>py mtce_verify.py (verify-run [^<]+)</code>", page)
+        command = [sys.executable, "verifier/mtce_verify.py", *shlex.split(line)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        server.shutdown()
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
 
 
 def test_the_log_page_before_the_first_entry(client: Client, log):

@@ -3,6 +3,7 @@
 import contextlib
 import datetime as dt
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -150,7 +151,7 @@ def child(world) -> tuple[Student, str]:
     return student, device
 
 
-def found_in_tables() -> list[str]:
+def found_in_tables(needles: Sequence[str] = NEEDLES) -> list[str]:
     """Every column of every table of ours with a needle in it, text or bytes, sealed or not."""
     hits = []
     with connection.cursor() as cursor:
@@ -165,10 +166,10 @@ def found_in_tables() -> list[str]:
                     data = bytes(value)
                     with contextlib.suppress(crypto.CannotUnseal):
                         data += crypto.unseal(data)
-                    hits += [f"{table}.{column}" for needle in NEEDLES if needle.encode() in data]
+                    hits += [f"{table}.{column}" for needle in needles if needle.encode() in data]
                     hits += [f"{table}.{column}" for _ in [0] if data == crypto.blind_index(NUMBER)]
             else:
-                for needle in NEEDLES:
+                for needle in needles:
                     cursor.execute(
                         f'SELECT count(*) FROM "{table}" WHERE strpos("{column}"::text, %s) > 0', [needle]
                     )
