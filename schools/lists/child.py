@@ -5,6 +5,7 @@ Answers on standard output, one JSON array a line: ``["H", head]``, ``["R", [row
 ``["Z", tail]``; or ``["X", {"code", "message", …}]`` when the file is refused.
 """
 
+import datetime as dt
 import gc
 import io
 import json
@@ -80,8 +81,9 @@ def read(path: Path, options: Options) -> None:
     batch: list = []
     sample: list[tuple[str, str]] = []
     width = max(header.places.values()) + 1
+    is_old_font = table.old_font is not None
     for number, row in table.rows:
-        reason = checker.skip_reason(row) if _odd(row, header, width) else None
+        reason = checker.skip_reason(row) if _odd(row, header, width, is_old_font=is_old_font) else None
         if reason:
             skipped[number] = reason
             continue
@@ -132,24 +134,30 @@ def _peak_mb() -> float:
     )
 
 
-def _odd(row: Sequence[Cell], header: Header, width: int) -> bool:
+def _odd(row: Sequence[Cell], header: Header, width: int, *, is_old_font: bool) -> bool:
     """Whether a row may be no data: something of what every data row has is absent, or it looks like an example."""
     if len(row) < width:
         return True
     places = header.places
-    blank = 0
     for key in ("full_name", "born_on", "group", "school_code"):
         place = places.get(key)
         if place is not None:
             cell = row[place]
-            if cell == "" or cell is None or not isinstance(cell, str):
-                blank += 1
+            if not cell or not isinstance(cell, str):
+                # A birth date that Excel knows as one is as good as a text; a number may number the columns.
+                if key != "born_on" or not isinstance(cell, dt.date):
+                    return True
             elif key == "full_name" and (
-                cell[0].isdigit() or cell[:1] in "Vv([" or cell.strip() == header.theirs[key]
+                cell[0].isdigit() or _perhaps_example(cell, is_old_font) or cell.strip() == header.theirs[key]
             ):
                 return True
     first = row[0]
-    return blank > 0 or (isinstance(first, str) and first[:1] in "Vv([")
+    return isinstance(first, str) and _perhaps_example(first, is_old_font)
+
+
+def _perhaps_example(text: str, is_old_font: bool) -> bool:
+    """Whether a text may begin "Ví dụ"; many pupils are called Vũ or Võ."""
+    return text[:1] in "([" or (text[:1] in "Vv" and (is_old_font or text[1:2] in "íÍiI"))
 
 
 def main() -> int:

@@ -17,6 +17,8 @@ _CHUNK = 1 << 20
 _OLE = bytes.fromhex("d0cf11e0a1b11ae1")
 # A column beyond ZZ, and a row beyond any list, as programs write them and however XML lets them be written.
 _FAR_COLUMN = re.compile(rb'[ \t\r\n]r="([A-Za-z]{3}\d+)')
+# The same from its first sure letter on: five times as fast to look for, and hardly ever found.
+_PERHAPS_FAR = re.compile(rb'r="[A-Za-z]{3}\d')
 _ROW = re.compile(rb'<(?:\w+:)?row\s[^>]*?\br="(\d+)"')
 _FAR_CELL = re.compile(rb"""\br\s*=\s*["']([A-Za-z]{3}\d+|[A-Za-z]{0,2}(?:[4-9]\d{5}|\d{7,}))["']""")
 # Programs write neither of these.
@@ -238,7 +240,9 @@ class _Scanner:
         data = self.rest + chunk
         old = len(self.rest)
         is_odd = any(sign in data for sign in _ODD_SIGNS)
-        if found := (_FAR_CELL if is_odd else _FAR_COLUMN).search(data):
+        if (is_odd or _PERHAPS_FAR.search(data)) and (
+            found := (_FAR_CELL if is_odd else _FAR_COLUMN).search(data)
+        ):
             raise self._far(found[1].decode().upper())
         last = data.rfind(b"<row ")
         if last >= 0 and (found := _ROW.match(data, last)) and int(found[1]) > MAX_ROWS + 1000:

@@ -28,7 +28,7 @@ def compare_without_trace(*, office: Office, rows: list[list]) -> None:
         with cursor.copy(COPY_ROWS) as copy:
             for start in range(0, len(rows), _BATCH):
                 copy.write("".join(copy_lines(rows[start : start + _BATCH], "0", places)))
-        list_matching.match_rows(StudentList(pk=0, office=office))
+        list_matching.match_rows(StudentList(pk=0, office=office), is_first_time=True)
         cursor.execute(
             "SELECT number, findings->-1->>0, findings->-1->>1, findings->-1->>2, findings->-1->>3, findings->-1->>4"
             " FROM schools_listrow WHERE findings->-1->>2 = ANY(%s)",

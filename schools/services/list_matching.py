@@ -131,16 +131,21 @@ WHERE d.row_id = r.id AND r.student_list_id = %(list)s AND d.decision = '' AND r
 """
 
 
-def match_rows(student_list: StudentList, rows: list[int] | None = None) -> None:
+def match_rows(
+    student_list: StudentList, rows: list[int] | None = None, *, is_first_time: bool = False
+) -> None:
     """Compare the list's good rows with every student; call inside a transaction, as often as needed.
 
     Args:
+        is_first_time: whether the rows have just been copied in, so that there is nothing to take back.
         rows: ids of the only rows to compare, for a mended cell; rows that have the same students join them.
     """
     values: dict[str, Any] = {
         "list": student_list.pk, "path": student_list.office.path, "codes": list(CODES), "rows": rows,
     }  # fmt: skip
     with connection.cursor() as cursor:
+        if not is_first_time:
+            cursor.execute(_RESET, values)
         _pair(cursor, values)
         if rows is not None:
             cursor.execute(
@@ -149,7 +154,9 @@ def match_rows(student_list: StudentList, rows: list[int] | None = None) -> None
                 values,
             )
             if joining := [pk for (pk,) in cursor.fetchall()]:
-                _pair(cursor, values | {"rows": [*rows, *joining]})
+                values = values | {"rows": [*rows, *joining]}
+                cursor.execute(_RESET, values)
+                _pair(cursor, values)
         cursor.execute("SELECT EXISTS (SELECT FROM list_pairs)")
         if cursor.fetchone()[0]:
             cursor.execute("ANALYZE list_pairs")
@@ -164,7 +171,6 @@ def match_rows(student_list: StudentList, rows: list[int] | None = None) -> None
 
 def _pair(cursor, values: dict[str, Any]) -> None:
     cursor.execute("DROP TABLE IF EXISTS list_pairs, list_found, list_best")
-    cursor.execute(_RESET, values)
     # Rows just copied have no statistics. The laterals are one look-up by index for each row, whatever
     # the planner believes: so the cost follows the list, not the nation.
     cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL jit = off")

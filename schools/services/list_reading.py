@@ -297,4 +297,4 @@ def _stage(student_list: StudentList, path: Path, at: dt.datetime, progress: Pro
     student_list.reading["skipped"] = tail["skipped"][:1000]
     student_list.reading["skipped_count"] = len(tail["skipped"])
     progress(done, done, step="Đang đối chiếu với hệ thống")
-    list_matching.match_rows(student_list)
+    list_matching.match_rows(student_list, is_first_time=True)
