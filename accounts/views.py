@@ -1,13 +1,14 @@
 """One's own account."""
 
 from allauth.account.internal.flows.login import record_authentication
+from allauth.account.views import LogoutView
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.views import ActivateTOTPView
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
-from common.access import own_account, signed_in
+from common.access import own_account, public, signed_in
 
 
 @signed_in
@@ -43,4 +44,15 @@ class EnrolAuthenticator(ActivateTOTPView):
     def form_valid(self, form) -> HttpResponse:
         response = super().form_valid(form)
         record_authentication(self.request, self.request.user, "mfa", type=Authenticator.Type.TOTP)
+        return response
+
+
+class SignOut(LogoutView):
+    """The library's own; and what the browser kept of this site goes too: the next person may hold the same phone."""
+
+    access = public
+
+    def post(self, *args, **kwargs) -> HttpResponse:
+        response = super().post(*args, **kwargs)
+        response["Clear-Site-Data"] = '"storage"'
         return response

@@ -7,7 +7,7 @@ from django.db.models import Q
 
 from allocation.models import AllocationRun, Reduction, Revocation
 from coverage.models import CoveragePoint
-from delivery.models import Custody, Grievance, Shipment
+from delivery.models import Custody, Grievance, PhoneHandover, Shipment
 from donations.models import Device, Pledge, PurchaseOrder
 from schools.models import Office, StaffRole, StudentList
 from schools.reach import held_roles, holds, reach
@@ -168,6 +168,11 @@ def _devices(user, today: dt.date) -> list[Item]:
             "Máy ở trường, chờ bàn giao cho học sinh",
             "/ban-giao/",
             allocated.filter(office__in=schools).count(),
+        ),
+        Item(
+            "Bàn giao gửi từ điện thoại, cần xem lại",
+            "/ban-giao/",
+            PhoneHandover.objects.to_look_at().filter(record__school__office__in=schools).count(),
         ),
         Item("Máy ở đơn vị, chờ chuyển tiếp", "/van-chuyen/", allocated.exclude(office__in=schools).count()),
     ]

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from delivery.views import aftercare, grievances, handovers, privacy, returns, shipments
+from delivery.views import aftercare, grievances, handovers, phone, privacy, returns, shipments
 
 app_name = "delivery"
 urlpatterns = [
@@ -17,6 +17,10 @@ urlpatterns = [
     path("van-chuyen/<str:code>/phieu.pdf", shipments.packing_list, name="packing_list"),
     path("van-chuyen/<str:code>/<slug:verb>/", shipments.act, name="act"),
     path("ban-giao/", handovers.school_list, name="schools"),
+    path("ban-giao/dien-thoai/", phone.page, name="phone"),
+    path("ban-giao/dien-thoai.js", phone.worker, name="phone_worker"),
+    path("ban-giao/bien-ban/<str:code>/dien-thoai/", phone.exchange, name="phone_exchange"),
+    path("ban-giao/bien-ban/<str:code>/xem-lai/", phone.settle, name="phone_settle"),
     path("ban-giao/bien-ban/<str:code>/", handovers.record_detail, name="record"),
     path("ban-giao/bien-ban/<str:code>/ky/", handovers.sign, name="sign"),
     path("ban-giao/bien-ban/<str:code>/thay-the/", handovers.substitute, name="substitute"),

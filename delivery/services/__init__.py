@@ -17,6 +17,7 @@ from delivery.services.handovers import (
     sign_record,
     waiting_rows,
 )
+from delivery.services.phone import Answer, Written, receive_from_phone, settle_phone_handover
 from delivery.services.replacement import replace_device
 from delivery.services.returns import Returnable, plan_return, return_targets, returnable
 from delivery.services.shipments import (
@@ -35,9 +36,11 @@ from delivery.services.shipments import (
 from delivery.services.substitution import substitute, substitute_before_dispatch
 
 __all__ = [
+    "Answer",
     "Holder",
     "Returnable",
     "Unfit",
+    "Written",
     "answer_grievance",
     "assign_grievance",
     "cancel_shipment",
@@ -58,6 +61,7 @@ __all__ = [
     "plan_shipments",
     "recall_lot",
     "recalled_devices",
+    "receive_from_phone",
     "receive_shipment",
     "receive_shipments",
     "remove_items",
@@ -66,6 +70,7 @@ __all__ = [
     "report_devices",
     "return_targets",
     "returnable",
+    "settle_phone_handover",
     "sign_record",
     "substitute",
     "substitute_before_dispatch",

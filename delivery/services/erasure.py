@@ -29,6 +29,9 @@ OF_CHILDREN = "SELECT a.id FROM allocation_allocation a JOIN erasure_child c ON 
 SCRUB_HANDOVERS = f"""
 UPDATE delivery_handover SET guardian_name = %s WHERE guardian_name <> '' AND allocation_id IN ({OF_CHILDREN})
 """
+SCRUB_PHONES = f"""
+UPDATE delivery_phonehandover SET guardian_name = '' WHERE guardian_name <> '' AND allocation_id IN ({OF_CHILDREN})
+"""
 SCRUB_REPORTS = """
 UPDATE delivery_devicereport SET note = %s WHERE note <> '' AND device_id IN
     (SELECT a.device_id FROM allocation_allocation a JOIN erasure_child c ON c.id = a.student_id)
@@ -153,6 +156,7 @@ def _erase_deliveries(*, by: User, reason: str, on: dt.date) -> tuple[int, list[
     count = privacy.erase_openings(handovers=HANDED_OVER, reason=reason, on=on)
     with connection.cursor() as cursor:
         cursor.execute(SCRUB_HANDOVERS, [ERASED])
+        cursor.execute(SCRUB_PHONES)
         cursor.execute(SCRUB_REPORTS, [ERASED])
         cursor.execute(COMPLAINTS, [ERASED, ERASED])
         cursor.execute(RECORDS)

@@ -124,7 +124,7 @@ def hand_over(
     asked = {row["device"]: row for row in rows}
     if len(asked) != len(rows):
         raise ValidationError("Có máy ghi hai lần trong danh sách.", code="twice")
-    found = _locked(list(asked), record.school_id)
+    found = locked_rows(list(asked), record.school_id)
     faults = [(code, "Máy này không được phân bổ cho học sinh nào.") for code in asked if code not in found]
     faults += [(code, found[code].problem) for code in asked if code in found and found[code].problem]
     faults += [
@@ -141,7 +141,18 @@ def hand_over(
         )
     if not asked:
         raise ValidationError("Chưa chọn học sinh nào.", code="empty")
-    students = [(asked[code], found[code]) for code in sorted(asked)]
+    return give(by=by, record=record, students=[(asked[code], found[code]) for code in sorted(asked)], at=at)
+
+
+def give(
+    *, by: User, record: HandoverRecord, students: Sequence[tuple[Mapping, rules.Waiting]], at: dt.datetime
+) -> list[Handover]:
+    """Record handovers that nothing stands against: in the log, in custody, and each one's free data plan.
+
+    Args:
+        record: locked and unsigned.
+        students: the row as typed (see `hand_over`), and who waits for that device; locked, without a problem.
+    """
     eids = _record_handovers(record, students, timezone.localdate(at))
     handovers = Handover.objects.bulk_create(
         [
@@ -173,7 +184,7 @@ def _guardian(row: Mapping) -> str:
     return " ".join(row["guardian_name"].split())
 
 
-def _locked(codes: list[str], school_id: int) -> dict[str, rules.Waiting]:
+def locked_rows(codes: list[str], school_id: int) -> dict[str, rules.Waiting]:
     """The waiting rows of these devices; their allocations are locked in key order until the transaction ends."""
     ids = list(
         Allocation.objects.live()

@@ -19,7 +19,7 @@ from common.refusals import refusals_on
 from coverage.services import operator_for
 from delivery import perms, services
 from delivery.forms import RecordForm, SignForm
-from delivery.models import Handover, HandoverRecord
+from delivery.models import Handover, HandoverRecord, PhoneHandover
 from ledger.codes import spell
 from ledger.trace import family_urls
 
@@ -89,6 +89,10 @@ def school_detail(request, code: str):
             "classes": classes,
             "ready_count": sum(row["ready"] for row in classes),
             "records": records.order_by("-held_on", "-pk")[:30],
+            "to_look_at": PhoneHandover.objects.to_look_at()
+            .filter(record__school=school)
+            .values_list("record__code", flat=True)
+            .distinct(),
             "form": form,
             "can_open": can_open,
         },
@@ -96,7 +100,7 @@ def school_detail(request, code: str):
     )
 
 
-def _record(request, code: str) -> HandoverRecord:
+def record_of(request, code: str) -> HandoverRecord:
     records = HandoverRecord.objects.for_user(request.user)
     return get_object_or_404(records.select_related("school__office", "operator", "signed_by"), code=code)
 
@@ -104,7 +108,7 @@ def _record(request, code: str) -> HandoverRecord:
 @perms.reads_children
 def record_detail(request, code: str):
     """One record: hand over row by row, replace who left, sign."""
-    record = _record(request, code)
+    record = record_of(request, code)
     can_edit = perms.can_hand_over(request.user, record.school) and not record.signed_at
     form = forms.Form(request.POST or None)
     if request.method == "POST" and can_edit:
@@ -145,7 +149,11 @@ def record_detail(request, code: str):
             "ready": [row for row in waiting if not row.problem],
             "blocked": [row for row in waiting if row.problem],
             "given": given,
+            "to_look_at": record.phone_handovers.to_look_at().select_related(
+                "allocation__student", "allocation__device", "sent_by"
+            ),
             "can_edit": can_edit,
+            "can_settle": perms.can_hand_over(request.user, record.school),
             "sign_form": SignForm(),
             "max_given": 1000,
         },
@@ -165,7 +173,7 @@ def _given(record: HandoverRecord) -> list[Handover]:
 @require_POST
 def sign(request, code: str):
     """Close the record with the signed sheet."""
-    record = _record(request, code)
+    record = record_of(request, code)
     form = SignForm(request.POST, request.FILES)
     if not perms.can_hand_over(request.user, record.school):
         raise Http404
@@ -187,7 +195,7 @@ def sign(request, code: str):
 @require_POST
 def substitute(request, code: str):
     """The device of a student who left or declined goes to the next student by rank; nobody picks."""
-    record = _record(request, code)
+    record = record_of(request, code)
     form = forms.Form(request.POST)
     if not perms.can_hand_over(request.user, record.school):
         raise Http404
@@ -217,7 +225,7 @@ def substitute(request, code: str):
 @perms.reads_children
 def record_pdf(request, code: str):
     """The record as PDF (A4): before the session to be signed on paper, after it as what was signed."""
-    record = _record(request, code)
+    record = record_of(request, code)
     given = [(h.allocation.student, h.allocation.device, h.guardian_name, True) for h in _given(record)]
     rows = [
         [s.full_name, s.class_name, f"{s.born_on:%d/%m/%Y}", spell(d.code), guardian]
@@ -259,7 +267,7 @@ def record_pdf(request, code: str):
 @perms.reads_children
 def receipts_pdf(request, code: str):
     """A receipt for each family, one per half page: with the QR that opens their own entry in the public log."""
-    record = _record(request, code)
+    record = record_of(request, code)
     given = _given(record)
     if not given:
         messages.info(request, "Chưa bàn giao máy nào nên chưa có biên nhận.")
