@@ -9,7 +9,7 @@ import json
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.middleware.csrf import get_token
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404, redirect
 from django.template.loader import render_to_string
 from django.templatetags.static import static
 from django.urls import reverse
@@ -74,13 +74,10 @@ def worker(request: HttpRequest) -> HttpResponse:
     files = [static(name) for name in FILES]
     version = hashlib.sha256(json.dumps([_shell(), files]).encode()).hexdigest()[:16]
     settings = {"version": version, "page": reverse("delivery:phone"), "files": files}
-    return render(
-        request,
-        "delivery/phone_worker.js",
-        {"settings": json.dumps(settings), "store": static("js/phone_store.js")},
-        content_type="text/javascript",
-        headers={"Cache-Control": "no-cache"},
+    text = render_to_string(
+        "delivery/phone_worker.js", {"settings": json.dumps(settings), "store": static("js/phone_store.js")}
     )
+    return HttpResponse(text, content_type="text/javascript", headers={"Cache-Control": "no-cache"})
 
 
 @perms.hands_over
