@@ -213,6 +213,22 @@ class SentMail(models.Model):
         return f"{self.kind} {self.subject_id}"
 
 
+class SentForm(models.Model):
+    """A form that was accepted lately, by its digest, and where it led (sealed); see `common.once`."""
+
+    digest = models.CharField("dấu vết", max_length=64, primary_key=True)
+    sent_on_clock_at = models.DateTimeField("ghi nhận lúc")
+    location = models.BinaryField("dẫn đến (niêm kín)")
+
+    class Meta:
+        verbose_name = "biểu mẫu đã gửi"
+        verbose_name_plural = "biểu mẫu đã gửi"
+        indexes = [models.Index(fields=["sent_on_clock_at"], name="sentform_age")]
+
+    def __str__(self):
+        return self.digest[:8]
+
+
 class Heartbeat(models.Model):
     """When a process last did real work: one row per name (a worker's probe, the sequencer, the signer)."""
 

@@ -278,6 +278,25 @@ def check_serials(rows: Iterable[tuple[str, str]], *, first_row: int = 1) -> lis
     return checked
 
 
+@dataclass(frozen=True)
+class SerialGap:
+    """What was announced and did not come, what came and was not announced; `matching` is how many did both."""
+
+    matching: int
+    missing: tuple[SerialRow, ...]
+    unexpected: tuple[SerialRow, ...]
+
+
+def compare_serials(announced: Sequence[SerialRow], found: Sequence[SerialRow]) -> SerialGap:
+    """Hold what a donor announced against what the warehouse found; by serial, in the order of each list."""
+    announced_keys, found_keys = {row.key for row in announced}, {row.key for row in found}
+    return SerialGap(
+        len(announced_keys & found_keys),
+        tuple(row for row in announced if row.key not in found_keys),
+        tuple(row for row in found if row.key not in announced_keys),
+    )
+
+
 # --- donors and money ---------------------------------------------------------------------------------------------
 
 _TAX_WEIGHTS = (31, 29, 23, 19, 17, 13, 7, 5, 3)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from donations.views import criteria, mine, money, public, resources, warehouse
+from donations.views import announced, criteria, mine, money, public, resources, warehouse
 
 app_name = "donations"
 urlpatterns = [
@@ -12,6 +12,7 @@ urlpatterns = [
     path("cam-ket/<str:code>/may.csv", public.pledge_csv, name="pledge_csv"),
     path("cam-ket/<str:code>/rieng/<str:secret>/", public.pledge_private, name="pledge_private"),
     path("cam-ket/<str:code>/rieng/<str:secret>/doi/", public.pledge_change, name="pledge_change"),
+    path("cam-ket/<str:code>/rieng/<str:secret>/so-se-ri/", announced.announce, name="pledge_serials"),
     path("cam-ket/<str:code>/rieng/<str:secret>/rut/", public.pledge_cancel, name="pledge_cancel"),
     path(
         "cam-ket/<str:code>/rieng/<str:secret>/giay-to/<slug:kind>.pdf",

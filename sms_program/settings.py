@@ -158,6 +158,8 @@ MIDDLEWARE = [
     # Every public answer of data passes the disclosure rules of the ledger.
     "ledger.door.PublicDoor",
     "django_htmx.middleware.HtmxMiddleware",
+    # A form sent twice has one effect.
+    "common.once.SentOnce",
     "common.audit.ActorMiddleware",
     # Innermost: sessions and messages, which save outside the view, may still write.
     "common.middleware.ReadsDoNotWrite",
@@ -418,7 +420,7 @@ ENGLISH_VIEWS = [
         f"donations:{name}"
         for name in (
             "pledge_begin", "pledge_step", "pledge", "pledge_csv", "pledge_private", "pledge_change",
-            "pledge_cancel", "pledge_document",
+            "pledge_cancel", "pledge_document", "pledge_serials",
         )
     ),
     *(

@@ -1,6 +1,7 @@
 """Forms of the warehouse: lots, serials, inspection, criteria."""
 
 from django import forms
+from django.utils.translation import gettext as _
 
 from donations.forms.pledge import LARGEST_QUANTITY
 from donations.models import DeviceCriteria, Pledge
@@ -61,6 +62,28 @@ class SerialsForm(forms.Form):
         data = super().clean()
         if bool((data.get("serials") or "").strip()) == bool(data.get("file")) and not self.errors:
             raise forms.ValidationError("Hãy nhập số sê-ri vào ô, hoặc chọn một tệp (một trong hai cách).")
+        return data
+
+
+class AnnounceForm(SerialsForm):
+    """The same from a donor, before the devices come: what the boxes say is translated."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields["serials"].label = _("Số sê-ri")
+        self.fields["serials"].help_text = _(
+            "Mỗi dòng một máy, dán từ bảng tính được; có IMEI thì ghi sau dấu phẩy hoặc tab."
+        )
+        self.fields["file"].label = _("Hoặc tải tệp lên")
+        self.fields["file"].help_text = _(
+            "Tệp .xlsx hoặc .csv, tối đa 5 MB; cột “Số sê-ri” và, nếu có, cột “IMEI”. Chọn tệp thì ô trên không tính."
+        )
+
+    def clean(self):
+        # The box holds the list of before; a chosen file takes its place.
+        data = forms.Form.clean(self)
+        if not (data.get("serials") or "").strip() and not data.get("file") and not self.errors:
+            raise forms.ValidationError(_("Hãy nhập số sê-ri vào ô, hoặc chọn một tệp."))
         return data
 
 

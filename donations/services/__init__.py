@@ -1,5 +1,6 @@
 """What happens to the supply; every function is keyword-only, atomic, `by` first."""
 
+from donations.services.announced import announce_serials, announced, received
 from donations.services.devices import (
     draft_criteria,
     inspect_devices,
@@ -35,6 +36,8 @@ from donations.services.pledges import (
 
 __all__ = [
     "agree_price",
+    "announce_serials",
+    "announced",
     "approve_order",
     "attach_to_umbrella",
     "cancel_order",
@@ -53,6 +56,7 @@ __all__ = [
     "receive_devices",
     "receive_lot",
     "receive_money",
+    "received",
     "register_donor",
     "repair_devices",
     "save_draft",

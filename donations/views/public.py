@@ -72,7 +72,7 @@ def step(request: HttpRequest, secret: str, step: str) -> HttpResponse:
         PledgeDraft.objects.select_related("pledge"), secret_hash=codes.secret_hash(secret)
     )
     if draft.pledge_id:
-        return redirect(_private_url(draft.pledge, codes.pledge_secret(draft.pledge.code)))
+        return redirect(private_url(draft.pledge, codes.pledge_secret(draft.pledge.code)))
     if step not in STEPS:
         raise Http404
     missing = next((s for s in STEPS[:-1] if s not in draft.answers), None)
@@ -159,7 +159,7 @@ def _check(request: HttpRequest, draft: PledgeDraft, secret: str) -> HttpRespons
                     by=None, draft=draft, at=clock.now(), **_arguments(draft)
                 )
             if not form.errors:
-                return redirect(_private_url(pledge, private) + "?moi=1")
+                return redirect(private_url(pledge, private) + "?moi=1")
     return render(
         request,
         "donations/pledge_check.html",
@@ -304,11 +304,11 @@ def _by_code(request: HttpRequest, typed: str) -> Pledge:
     return pledge
 
 
-def _private_url(pledge: Pledge, secret: str) -> str:
+def private_url(pledge: Pledge, secret: str) -> str:
     return reverse("donations:pledge_private", args=[pledge.code, secret])
 
 
-def _by_secret(request: HttpRequest, code: str, secret: str) -> Pledge:
+def by_secret(request: HttpRequest, code: str, secret: str) -> Pledge:
     pledge = _by_code(request, code)
     if not codes.is_secret_of(secret, pledge.secret_hash):
         raise Http404
@@ -487,7 +487,7 @@ def pledge_csv(request: HttpRequest, code: str) -> HttpResponse:
 @require_safe
 def pledge_private(request: HttpRequest, code: str, secret: str) -> HttpResponse:
     """The donor's own view: contact, place in full, documents, change and cancel. The address is the key."""
-    found = _by_secret(request, code, secret)
+    found = by_secret(request, code, secret)
     rows = [
         {"key": _("Nhà tài trợ"), "value": found.donor.name},
         {"key": _("Dành cho"), "value": found.earmark_text if found.earmark_province else _("Nơi cần nhất")},
@@ -503,7 +503,10 @@ def pledge_private(request: HttpRequest, code: str, secret: str) -> HttpResponse
         "secret": secret,
         "is_new": "moi" in request.GET,
         "own_rows": rows,
-        "private_url": settings.PUBLIC_URL + _private_url(found, secret),
+        "announced_count": found.announced_serials.count(),
+        "can_announce": found.kind == Pledge.Kind.DEVICE
+        and found.state not in (Pledge.State.CANCELLED, Pledge.State.FULFILLED),
+        "private_url": settings.PUBLIC_URL + private_url(found, secret),
         "page_url": settings.PUBLIC_URL + reverse("donations:pledge", args=[found.code]),
         "can_cancel": found.state in (Pledge.State.MADE, Pledge.State.CONFIRMED) and not found.received_vnd,
         "can_change": found.state not in (Pledge.State.CANCELLED, Pledge.State.FULFILLED)
@@ -518,7 +521,7 @@ def pledge_private(request: HttpRequest, code: str, secret: str) -> HttpResponse
 @require_http_methods(["GET", "HEAD", "POST"])
 def pledge_change(request: HttpRequest, code: str, secret: str) -> HttpResponse:
     """The donor changes how much is promised."""
-    found = _by_secret(request, code, secret)
+    found = by_secret(request, code, secret)
     form = ChangeForm(request.POST or None, pledge=found)
     if request.method == "POST" and form.is_valid():
         with refusals_on(form):
@@ -526,8 +529,8 @@ def pledge_change(request: HttpRequest, code: str, secret: str) -> HttpResponse:
                 by=None, pledge=found, at=clock.now(), reason="donor_request", **form.cleaned_data
             )
         if not form.errors:
-            return redirect(_private_url(found, secret))
-    context = {"form": form, "pledge": found, "back": _private_url(found, secret)}
+            return redirect(private_url(found, secret))
+    context = {"form": form, "pledge": found, "back": private_url(found, secret)}
     return render(request, "donations/pledge_change.html", context, status=400 if form.is_bound else 200)
 
 
@@ -536,14 +539,14 @@ def pledge_change(request: HttpRequest, code: str, secret: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def pledge_cancel(request: HttpRequest, code: str, secret: str) -> HttpResponse:
     """The donor withdraws the pledge, after reading what that means."""
-    found = _by_secret(request, code, secret)
+    found = by_secret(request, code, secret)
     form = CancelForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         with refusals_on(form):
             services.cancel_pledge(by=None, pledge=found, at=clock.now(), reason="donor_request")
         if not form.errors:
-            return redirect(_private_url(found, secret))
-    context = {"form": form, "pledge": found, "back": _private_url(found, secret)}
+            return redirect(private_url(found, secret))
+    context = {"form": form, "pledge": found, "back": private_url(found, secret)}
     return render(request, "donations/pledge_cancel.html", context, status=400 if form.is_bound else 200)
 
 
@@ -552,7 +555,7 @@ def pledge_cancel(request: HttpRequest, code: str, secret: str) -> HttpResponse:
 @require_safe
 def pledge_document(request: HttpRequest, code: str, secret: str, kind: str) -> HttpResponse:
     """Receipt, certificate or impact report as PDF, with a QR to the public page."""
-    found = _by_secret(request, code, secret)
+    found = by_secret(request, code, secret)
     if kind not in DOCUMENTS or not (found.received_count or found.received_vnd):
         raise Http404
     return pdf_response(f"{kind}-{found.code}.pdf", document_pdf(found, kind, today=clock.today()))

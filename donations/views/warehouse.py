@@ -174,10 +174,16 @@ def lot(request: HttpRequest, code: str) -> HttpResponse:
         gap = found.declared_count - total
         note = "đủ" if gap == 0 else f"còn {gap} máy chưa nhập" if gap > 0 else f"thừa {-gap} máy so với giấy"
         rows.append({"key": "Theo giấy giao hàng", "value": f"{found.declared_count} máy: {note}"})
+    known = services.announced(found.pledge)
+    gap = rules.compare_serials(known, services.received(found.pledge)) if known else None
     return render(
         request,
         "donations/lot.html",
         {
+            "announced_count": len(known),
+            "gap": gap,
+            "missing": gap.missing[:ERRORS_SHOWN] if gap else (),
+            "unexpected": gap.unexpected[:ERRORS_SHOWN] if gap else (),
             "lot": found,
             "rows": rows,
             "counts": counts,
@@ -201,22 +207,33 @@ def serials(request: HttpRequest, code: str) -> HttpResponse:
     found = _lot(request, code)
     if not perms.can_receive(request.user, found.warehouse):
         raise Http404
-    form = SerialsForm(request.POST or None, request.FILES or None)
+    known = services.announced(found.pledge)
+    gap = rules.compare_serials(known, services.received(found.pledge)) if known else None
+    # What was announced and isn't here yet, to be struck out or scanned anew.
+    is_filled = bool(gap and gap.missing) and "trong" not in request.GET
+    text = (
+        "\n".join(", ".join(filter(None, (row.serial, row.imei))) for row in gap.missing) if is_filled else ""
+    )
+    form = SerialsForm(request.POST or None, request.FILES or None, initial={"serials": text})
     errors: list[rules.RowError] = []
+    scanned: rules.SerialGap | None = None
     if request.method == "POST" and form.is_valid():
         file = form.cleaned_data["file"]
         try:
             rows = (
                 serial_files.from_file(file) if file else serial_files.from_text(form.cleaned_data["serials"])
             )
-            with refusals_on(form):
-                made = services.receive_devices(by=request.user, lot=found, rows=rows, at=clock.now())
+            if "so-sanh" in request.POST:
+                scanned = rules.compare_serials(gap.missing if gap else (), rules.check_serials(rows))
+            else:
+                with refusals_on(form):
+                    made = services.receive_devices(by=request.user, lot=found, rows=rows, at=clock.now())
         except rules.RowErrors as refused:
             errors = refused.errors
             form.add_error(None, str(refused))
         except ValidationError as refused:
             form.add_error("file" if file else None, refused.messages[0])
-        if not form.errors:
+        if not form.errors and not scanned:
             messages.success(
                 request, f"Đã nhập {len(made)} máy vào lô {found.code}. In tem rồi dán lên từng máy."
             )
@@ -230,8 +247,14 @@ def serials(request: HttpRequest, code: str) -> HttpResponse:
             "errors": errors[:ERRORS_SHOWN],
             "error_count": len(errors),
             "count": found.devices.count(),
+            "announced_count": len(known),
+            "is_filled": is_filled and not form.is_bound,
+            "gap": scanned or gap,
+            "is_comparing": bool(scanned),
+            "missing": (scanned or gap).missing[:ERRORS_SHOWN] if known else (),
+            "unexpected": (scanned or gap).unexpected[:ERRORS_SHOWN] if known else (),
         },
-        status=400 if form.is_bound else 200,
+        status=400 if form.errors else 200,
     )
 
 
