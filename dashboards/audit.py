@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from django.db import connection
 
+from delivery.models import Grievance
+
 LOCAL = "AT TIME ZONE 'Asia/Ho_Chi_Minh'"
 # A handover whose device did not come back: the allocation lives, or ended in any other way than by a return.
 KEPT = "(a.ended_at IS NULL OR a.end_reason NOT IN ('returned', 'replaced', 'lost'))"
@@ -26,7 +28,24 @@ class Question:
     sql: str
     good: str
 
+    @property
+    def links(self) -> dict[str, str]:
+        """Columns whose codes lead on to a page that an auditor may open, by the name of its address."""
+        return LINKS
 
+
+# A stored word as a person reads it.
+KIND = (
+    "CASE g.kind "
+    + " ".join(f"WHEN '{word}' THEN '{label}'" for word, label in Grievance.Kind.choices)
+    + " END"
+)
+LINKS = {
+    "Lô": "donations:lot",
+    "Lô hàng": "delivery:shipment",
+    "Máy": "donations:device",
+    "Đơn mua": "donations:order",
+}
 QUESTIONS = {
     question.slug: question
     for question in (
@@ -89,7 +108,7 @@ QUESTIONS = {
             "Mọi phản ánh chưa trả lời, cũ nhất trước; không nêu nội dung và người gửi.",
             ("Mã", "Loại", "Nơi xử lý", "Gửi ngày", "Hạn trả lời"),
             f"""
-            SELECT g.code, g.kind, coalesce(office.name, 'Văn phòng Chương trình'), (g.opened_at {LOCAL})::date, g.due_on
+            SELECT g.code, {KIND}, coalesce(office.name, 'Văn phòng Chương trình'), (g.opened_at {LOCAL})::date, g.due_on
             FROM delivery_grievance g LEFT JOIN schools_office office ON office.id = g.office_id
             WHERE g.state <> 'answered' ORDER BY g.opened_at""",
             "Mọi phản ánh đã được trả lời.",
@@ -99,7 +118,8 @@ QUESTIONS = {
             "Mọi máy mà nơi nhận ghi thiếu hoặc hư hại, chưa tìm thấy.",
             ("Máy", "Lô hàng", "Nơi gửi", "Nơi nhận", "Kết quả", "Ngày nhận lô"),
             f"""
-            SELECT d.code, shipment.code, sender.name, receiver.name, item.result, (shipment.arrived_at {LOCAL})::date
+            SELECT d.code, shipment.code, sender.name, receiver.name,
+                   CASE item.result WHEN 'missing' THEN 'Thiếu' ELSE 'Hư hại khi đến' END, (shipment.arrived_at {LOCAL})::date
             FROM delivery_shipmentitem item JOIN delivery_shipment shipment ON shipment.id = item.shipment_id
             JOIN donations_device d ON d.id = item.device_id
             JOIN schools_office sender ON sender.id = shipment.from_office_id

@@ -7,6 +7,7 @@ Never use them for ids, addresses or SVG numbers: `unlocalized` gives the bare d
 
 import contextlib
 import re
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -121,6 +122,33 @@ def vi_cell(value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return format_number(value)
     return vi_when(value) if isinstance(value, date) else ("—" if value is None else str(value))
+
+
+@register.simple_tag
+def table_heads(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], links: Mapping[str, str] | None
+) -> list[dict]:
+    """Columns of a table of raw values: name, whether it holds figures, and the address name that its values open."""
+    first = rows[0] if rows else ()
+    return [
+        {
+            "name": name,
+            "is_figure": any(
+                isinstance(value, int) and not isinstance(value, bool) for value in first[n : n + 1]
+            ),
+            "view": (links or {}).get(name, ""),
+        }
+        for n, name in enumerate(columns)
+    ]
+
+
+@register.filter
+def under_heads(row: Sequence[object], heads: Sequence[dict]) -> list[dict]:
+    """The values of a row, each with what `table_heads` says of its column; `href` where one opens its code."""
+    return [
+        head | {"value": value, "href": reverse(head["view"], args=[value]) if head["view"] and value else ""}
+        for head, value in zip(heads, row, strict=True)
+    ]
 
 
 @register.filter
