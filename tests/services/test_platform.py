@@ -73,8 +73,8 @@ def test_two_web_and_two_worker_hosts_share_one_database_and_one_redis(first):
         sent = urllib.parse.urlencode(
             {"csrfmiddlewaretoken": token, "donor_kind": "individual", "name": PERSON[0], "kind": "device"}
         )
-        reached = browser.open(f"{second.url}/ung-ho/", sent.encode(), timeout=20)
-        assert reached.status == 200
+        with browser.open(f"{second.url}/ung-ho/", sent.encode(), timeout=20) as reached:
+            assert reached.status == 200
         # An address and a number, typed into a form and put into an address line, as people do.
         page = browser.open(f"{first.url}/tai-khoan/login/", timeout=20).read().decode()
         token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)[1]
