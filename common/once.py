@@ -3,7 +3,7 @@
 Django masks the CSRF token anew for every page that it draws, so the token in a form's body names that very page. The
 same body sent to the same address again is therefore the same act. The first one that was accepted (it redirects) is
 remembered for two days by its digest, with where it led; the second is led there too and told when it was recorded.
-One that was refused is not remembered: sent again it is looked at again.
+One that was refused, on the page or with an error message, is not remembered: sent again it is looked at again.
 """
 
 import hashlib
@@ -22,6 +22,7 @@ log = structlog.get_logger("once")
 TOKEN = "csrfmiddlewaretoken"
 # Signing in has guards of its own, and a new token after each.
 NOT_HERE = ("allauth.",)
+SIGN_IN = "/tai-khoan/"
 KNOWN = "SELECT sent_on_clock_at, location FROM common_sentform WHERE digest = %s"
 REMEMBER = """
 WITH gone AS (DELETE FROM common_sentform WHERE sent_on_clock_at < now() - interval '2 days')
@@ -55,7 +56,11 @@ class SentOnce:
         request.form_digest = None
         try:
             response = self.get_response(request)
-            if request.form_digest and response.status_code in (302, 303):
+            if (
+                request.form_digest
+                and response.status_code in (302, 303)
+                and not _is_refused(request, response)
+            ):
                 self._remember(request.form_digest, response["Location"])
             return response
         finally:
@@ -106,6 +111,15 @@ class SentOnce:
         except DatabaseError as error:
             log.warning("once.not_unlocked", error=type(error).__name__)
             connection.close()
+
+
+def _is_refused(request: HttpRequest, response: HttpResponse) -> bool:
+    """Whether an answer leads on without having done what was asked: to sign in first, or with its reason to say."""
+    return response["Location"].startswith(SIGN_IN) or any(
+        # Looking at them the public way would count them as shown.
+        message.level >= messages.ERROR
+        for message in getattr(messages.get_messages(request), "_queued_messages", ())
+    )
 
 
 def _number(digest: str) -> int:

@@ -6,6 +6,8 @@ import pytest
 import xlsxwriter
 from django.core.files.uploadedfile import SimpleUploadedFile
 
+from common.models import SentForm
+from common.once import TOKEN
 from donations import services
 from donations.models import Device, DeviceCriteria, Lot
 from donations.rules import Finding
@@ -189,3 +191,18 @@ def test_the_ministry_drafts_and_publishes_criteria(world, sign_in):
     client = sign_in(world.keeper)
     assert client.get("/kho/tieu-chi/").status_code == 200
     assert client.get("/kho/tieu-chi/moi/").status_code == 404
+
+
+def test_what_was_refused_on_the_next_page_is_not_remembered_as_recorded(world, sign_in):
+    client = sign_in(person("bo", ("clerk", world.moet)))
+    row = DeviceCriteria.objects.get()
+    for _ in range(2):
+        again = client.post(f"/kho/tieu-chi/{row.pk}/cong-bo/", {TOKEN: "a" * 64}, follow=True)
+        assert "Phiên bản này đã công bố." in again.content.decode()
+        assert "Đã ghi nhận lúc" not in again.content.decode()
+    assert not SentForm.objects.exists()
+    made = {"device_kind": "tablet", "legal_reference": "Công văn 1", "wifi": "on", TOKEN: "b" * 64}
+    first, second = (client.post("/kho/tieu-chi/moi/", made, follow=True) for _ in range(2))
+    assert "Đã lưu bản thảo" in first.content.decode()
+    assert "Đã ghi nhận lúc" in second.content.decode()
+    assert DeviceCriteria.objects.count() == 2
