@@ -111,7 +111,7 @@ def send(client: Client, address: str, fields):
 
 
 @pytest.mark.django_db
-def test_every_form_sent_twice_has_one_effect(house):  # noqa: F811
+def test_every_form_sent_twice_has_one_effect(house):  # noqa: F811 - the fixture
     clients = [*house.own.values(), Client(raise_request_exception=False)]
     accepted, wrong, tried = set(), [], set()
     for route, _ in PAGES:

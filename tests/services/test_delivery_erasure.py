@@ -20,7 +20,7 @@ from common.erasure import ERASED
 from common.models import RetentionRule
 from common.retention import apply_rules
 from coverage.models import DataPlan
-from delivery.models import Grievance, Handover, HandoverRecord
+from delivery.models import Grievance, Handover, HandoverRecord, PhoneHandover
 from delivery.services import (
     carry_out_erasure,
     delete_orphans,
@@ -139,6 +139,10 @@ def child(world) -> tuple[Student, str]:
         sign_record(
             by=by, record=record, at=AT, evidence=ContentFile(f"%PDF- {NAME}".encode(), f"{NAME}.pdf")
         )
+        PhoneHandover.objects.create(
+            key=uuid.uuid4(), record=record, allocation=allocation, outcome="refused", reason="Biên bản đã ký",
+            guardian_name=GUARDIAN, happened_at=AT, sent_at=AT, sent_by=by,
+        )  # fmt: skip
         report_device(
             by=by, office=world.schools[0].office, device_code=device, kind="broken", happened_on=AT.date(), reason="screen", at=AT,
             note=f"{GUARDIAN} báo qua {PHONE}",
