@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.acting import follow, see_result
 from tests.browser.conftest import DESK, PHONE
 from tests.live import wait_until
 
@@ -98,48 +99,44 @@ def test_a_trial_by_the_worker_says_who_gains(screens, signed_in_as, check_page,
     page.goto("/phan-bo/so-sanh/")
     page.get_by_label("Chính sách", exact=True).select_option(label="Thử trình duyệt (bản 2)")
     page.get_by_label("So với chính sách").select_option(value=str(made["draft"]))
-    page.get_by_role("button", name="Chạy thử").click()
-    expect(
-        page.get_by_role("link", name="Xem kết quả").or_(page.get_by_text("Ai thêm, ai bớt"))
-    ).to_be_visible(timeout=30_000)
-    page.reload()
-    expect(page.get_by_role("heading", name="Ai thêm, ai bớt")).to_be_visible()
+    follow(page.get_by_role("button", name="Chạy thử"))
+    see_result(page.get_by_role("heading", name="Ai thêm, ai bớt"))
     check_page(page)
 
 
 def test_taking_back_by_two_and_the_school_gets_the_mail(screens, signed_in_as, check_page, made, live):
     page = signed_in_as(screens(DESK), CLERK)
     page.goto(f"/phan-bo/thu-hoi/?may={made['device']}")
-    page.get_by_role("link", name="Đề nghị thu hồi").click()
+    follow(page.get_by_role("link", name="Đề nghị thu hồi"))
     check_page(page)
     page.get_by_label("Lý do").select_option("moved_away")
     page.get_by_label("Thông báo cho nhà trường").fill("ngắn")
     page.watch.expected.add(page.url.removeprefix(live.url))
-    page.get_by_role("button", name="Gửi đề nghị").click()
+    follow(page.get_by_role("button", name="Gửi đề nghị"))
     expect(page.get_by_text("ít nhất 20 ký tự").first).to_be_visible()
     check_page(page)
     page.get_by_label("Thông báo cho nhà trường").fill(
         "Em đã chuyển trường từ ngày 01/10; khiếu nại tại Sở GD&ĐT."
     )
-    page.get_by_role("button", name="Gửi đề nghị").click()
+    follow(page.get_by_role("button", name="Gửi đề nghị"))
     expect(page.get_by_role("status").get_by_text("Đã gửi đề nghị")).to_be_visible()
 
     leader = signed_in_as(screens(DESK), LEADER)
     leader.goto("/phan-bo/thu-hoi/")
-    leader.get_by_role("link", name=made["device"]).first.click()
+    follow(leader.get_by_role("link", name=made["device"]).first)
     check_page(leader)
-    leader.get_by_role("button", name="Thu hồi phân bổ máy").click()
+    follow(leader.get_by_role("button", name="Thu hồi phân bổ máy"))
     expect(leader.get_by_text("Đã thu hồi phân bổ máy").first).to_be_visible()
     taken = "SELECT 1 FROM common_sentmail WHERE kind = 'allocation.revoked' AND delivered_on_clock_at IS NOT NULL"
     wait_until("thư báo nhà trường", lambda: live.query(taken), timeout_s=60)
-    leader.reload()
+    leader.goto(leader.url)
     expect(leader.get_by_text("Máy chủ thư đã nhận lúc")).to_be_visible()
     letters = "".join(path.read_text("utf-8", "replace") for path in Path(live.folder, "mail").glob("*.log"))
     assert "phan.bo.truong@example.vn" in letters
 
     school: Page = signed_in_as(screens(PHONE, has_touch=True), SCHOOL)
     school.goto("/phan-bo/thu-hoi/")
-    school.get_by_role("link", name=made["device"]).first.click()
+    follow(school.get_by_role("link", name=made["device"]).first)
     expect(school.get_by_text("Em đã chuyển trường từ ngày 01/10")).to_be_visible()
     check_page(school)
 
@@ -149,8 +146,9 @@ def test_approving_by_keyboard_names_the_count(screens, signed_in_as, made, live
     page.goto(f"/phan-bo/dot/{made['proposed']}/")
     button = page.get_by_role("button", name=f"Phê duyệt {made['proposed_count']} phân bổ")
     button.focus()
-    page.keyboard.press("Enter")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
     state = "SELECT state FROM allocation_allocationrun WHERE code = %s"
     wait_until("đợt ghi xong", lambda: live.query(state, made["proposed"]) == [("committed",)], timeout_s=60)
-    page.reload()
+    page.goto(page.url)
     expect(page.get_by_text("Đã phân bổ").first).to_be_visible()

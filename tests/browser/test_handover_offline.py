@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.acting import follow
 from tests.browser.conftest import PHONE
 from tests.live import Platform, cloned_database, wait_until
 
@@ -100,7 +101,7 @@ def test_a_class_is_handed_over_without_signal(live, screens, signed_in_as, chec
     context, record = page.context, f"/ban-giao/bien-ban/{live.record}/"
     address = f"/ban-giao/dien-thoai/#{live.record}"
     page.goto(record)
-    page.get_by_role("link", name="bàn giao trên điện thoại khi không có mạng").click()
+    follow(page.get_by_role("link", name="bàn giao trên điện thoại khi không có mạng"))
     page.locator("[data-ready]").wait_for()
     expect(page.locator("[data-waiting-rows] tr")).to_have_count(PUPILS)
     look(page, check_page, "1-luu")
@@ -170,10 +171,10 @@ def changed_meanwhile(live, context, page, check_page):
     expect(page.locator("[data-review-rows]")).to_contain_text("thôi học")
     expect(page.locator("[data-sent-rows]")).to_contain_text("đã ghi bàn giao")
     look(page, check_page, "4-xem-lai")
-    page.get_by_role("link", name="Mở biên bản để xem lại").click()
+    follow(page.get_by_role("link", name="Mở biên bản để xem lại"))
     assert "cần xem lại: 1 máy" in page.locator("main").inner_text()
     look(page, check_page, "5-bien-ban")
-    page.get_by_role("button", name="Đã xem lại").click()
+    follow(page.get_by_role("button", name="Đã xem lại"))
     expect(page.locator("main")).not_to_contain_text("cần xem lại")
     assert recorded(live) == (4, 5, 4)
 
@@ -237,7 +238,6 @@ def signed_out(context, page, address):
     expect(page.locator("[data-phone-unsent]")).to_contain_text("1 lần bàn giao trên điện thoại này chưa gửi")
     page.get_by_role("button", name="Đăng xuất").click()
     expect(page.locator("[data-phone-unsent]")).to_contain_text("bấm Đăng xuất lần nữa")
-    with page.expect_navigation():
-        page.get_by_role("button", name="Đăng xuất").click()
+    follow(page.get_by_role("button", name="Đăng xuất"))
     wait_until("điện thoại không còn giữ gì", lambda: page.evaluate(LEFT_BEHIND) == [[], [], 0])
     assert not [one for one in context.cookies() if "session" in one["name"]]

@@ -1,10 +1,9 @@
 """Lists in a real browser, against the real web, worker and reading process: phone and desk."""
 
-import re
-
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.acting import follow, see_result
 from tests.lists_world import student_row, table, workbook
 
 MAKE = """
@@ -42,34 +41,26 @@ def _the_way(page: Page, check_page, *, school: str, first: int) -> None:
     page.set_input_files(
         "input[type=file]", {"name": "khong-phai.xlsx", "mimeType": "x", "buffer": b"%PDF-1.4"}
     )
-    page.get_by_role("button", name="Tải lên và kiểm tra").click()
-    expect(page.get_by_text(re.compile("Xem kết quả|Không đọc được")).first).to_be_visible(timeout=60_000)
-    page.reload()
-    expect(page.get_by_text("Không đọc được tệp").first).to_be_visible()
+    follow(page.get_by_role("button", name="Tải lên và kiểm tra"))
+    see_result(page.get_by_text("Không đọc được tệp").first)
     check_page(page)
 
     page.goto("/danh-sach/gui/")
     page.set_input_files(
         "input[type=file]", {"name": "danh-sach.xlsx", "mimeType": "x", "buffer": workbook(table(rows))}
     )
-    page.get_by_role("button", name="Tải lên và kiểm tra").click()
-    expect(page.get_by_text(re.compile("Xem kết quả|Kết quả đọc")).first).to_be_visible(timeout=60_000)
-    page.reload()
-    expect(page.get_by_role("heading", name="Kết quả đọc: 4 hàng")).to_be_visible()
+    follow(page.get_by_role("button", name="Tải lên và kiểm tra"))
+    see_result(page.get_by_role("heading", name="Kết quả đọc: 4 hàng"))
     check_page(page)
-    page.get_by_role("link", name="Hàng 3, sửa").click()
+    follow(page.get_by_role("link", name="Hàng 3, sửa"))
     check_page(page)
     page.get_by_label("Ngày sinh").fill(rows[0]["born_on"])
-    page.get_by_role("button", name="Lưu và kiểm tra lại hàng này").click()
-    page.get_by_role("button", name="Ghi 4 hàng tốt vào hệ thống").click()
+    follow(page.get_by_role("button", name="Lưu và kiểm tra lại hàng này"))
+    follow(page.get_by_role("button", name="Ghi 4 hàng tốt vào hệ thống"))
     expect(page.get_by_text("Đang ghi vào hệ thống").first).to_be_visible()
-    # A quick worker is done before the page comes.
-    expect(page.get_by_text(re.compile("Xem kết quả|Đã ghi vào hệ thống")).first).to_be_visible(
-        timeout=60_000
-    )
-    page.reload()
+    see_result(page.get_by_role("button", name="Hoàn tác việc ghi"))
     check_page(page)
-    page.get_by_role("button", name="Hoàn tác việc ghi").click()
+    follow(page.get_by_role("button", name="Hoàn tác việc ghi"))
     expect(page.get_by_text("Đã hoàn tác: hệ thống như trước")).to_be_visible()
     page.goto("/danh-sach/")
     check_page(page)

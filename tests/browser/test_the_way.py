@@ -16,6 +16,7 @@ import xlsxwriter
 from sms_program.demo.lists import COLUMNS
 from sms_program.demo.staff import DOMAIN
 from sms_program.processes import BASE_DIR
+from tests.browser.acting import follow, see_result
 from tests.browser.conftest import DESK, PHONE
 from tests.live import answer, wait_until
 
@@ -47,8 +48,7 @@ class Story:
 
     def go_on(self, page, button: str = "Tiếp tục") -> None:
         """Press the button that leads to the next page, and look at that page too."""
-        with page.expect_navigation():
-            page.get_by_role("button", name=button).click()
+        follow(page.get_by_role("button", name=button))
         self.check(page)
 
     def one(self, statement: str, *parameters):
@@ -104,7 +104,7 @@ def choose_places(story):
 def pledge_tablets(story):
     donor = story.screen("donor", PHONE)
     story.visit(donor, "/")
-    donor.get_by_role("link", name="Ủng hộ máy tính").first.click()
+    follow(donor.get_by_role("link", name="Ủng hộ máy tính").first)
     donor.get_by_role("radio", name="Cá nhân").check()
     donor.get_by_label("Tên cá nhân hoặc tên đơn vị").fill("Trần Thị Hoa")
     donor.get_by_role("radio", name="Thiết bị").check()
@@ -120,7 +120,7 @@ def pledge_tablets(story):
     story.go_on(donor)
     # The form tells people from scripts by the time that filling in takes.
     donor.wait_for_timeout(3_500)
-    donor.get_by_role("button", name="Gửi cam kết").click()
+    follow(donor.get_by_role("button", name="Gửi cam kết"))
     donor.wait_for_url("**/rieng/**")
     story.check(donor)
     story.codes["pledge"] = re.search(r"/cam-ket/([^/]+)/", donor.url)[1]
@@ -144,7 +144,7 @@ def pledge_money(story):
     company.get_by_label("Thư điện tử").fill("duong@example.vn")
     story.go_on(company)
     company.wait_for_timeout(3_500)
-    company.get_by_role("button", name="Gửi cam kết").click()
+    follow(company.get_by_role("button", name="Gửi cam kết"))
     company.wait_for_url("**/rieng/**")
     story.check(company)
     assert "25 tỷ đồng" in company.locator("body").inner_text()
@@ -154,9 +154,9 @@ def confirm_the_pledge(story):
     clerk = story.screen("dieu-phoi")
     story.visit(clerk, "/viec-can-lam/")
     story.visit(clerk, f"/nguon-luc/cam-ket/{story.codes['pledge']}/")
-    clerk.get_by_role("link", name="Xác nhận với nhà tài trợ").click()
+    follow(clerk.get_by_role("link", name="Xác nhận với nhà tài trợ"))
     clerk.get_by_label("Kho", exact=False).first.select_option(label="Kho tiếp nhận trung ương")
-    clerk.locator("main form button.btn-primary").click()
+    follow(clerk.locator("main form button.btn-primary"))
     assert (
         story.one("SELECT state FROM donations_pledge WHERE code = %s", story.codes["pledge"]) == "confirmed"
     )
@@ -167,10 +167,10 @@ def take_in_and_inspect(story):
     story.visit(keeper, "/kho/")
     story.visit(keeper, f"/kho/cam-ket/{story.codes['pledge']}/nhan/")
     keeper.get_by_label("Mẫu máy").fill("Máy tính bảng 8 inch")
-    keeper.get_by_role("button", name="Mở lô").click()
+    follow(keeper.get_by_role("button", name="Mở lô"))
     serials = "\n".join(f"TAB8-{number:05d}" for number in range(TABLETS))
     keeper.get_by_label("Số sê-ri").first.fill(serials)
-    keeper.get_by_role("button", name="Ghi các máy này").click()
+    follow(keeper.get_by_role("button", name="Ghi các máy này"))
     keeper.wait_for_url("**/kho/lo/*/")
     story.check(keeper)
     story.codes["lot"] = re.search(r"/kho/lo/([^/]+)/", keeper.url)[1]
@@ -192,7 +192,7 @@ def take_in_and_inspect(story):
         inspector.get_by_label(re.compile(label)).first.fill(value)
     inspector.get_by_label("Đã bật bảo vệ trẻ em").check()
     story.check(inspector)
-    inspector.get_by_role("button", name="Ghi kết quả kiểm định").click()
+    follow(inspector.get_by_role("button", name="Ghi kết quả kiểm định"))
     accepted = story.one("SELECT count(*) FROM donations_device WHERE state = 'accepted'")
     assert accepted == TABLETS
 
@@ -222,35 +222,35 @@ def send_the_list(story, folder: Path):
     clerk.locator("select[name=office]").select_option(f"S-{story.province}")
     clerk.locator("input[type=file]").set_input_files(path)
     story.check(clerk)
-    clerk.get_by_role("button", name="Tải lên và kiểm tra").click()
+    follow(clerk.get_by_role("button", name="Tải lên và kiểm tra"))
     clerk.wait_for_url(re.compile(r"/danh-sach/\d+/"))
     story.list = int(re.search(r"/danh-sach/(\d+)/", clerk.url)[1])
     state = partial(story.one, "SELECT state FROM schools_studentlist WHERE id = %s", story.list)
     wait_until("tiến trình nền đọc xong danh sách", lambda: state() == "checked", timeout_s=60)
-    clerk.reload()
+    see_result(clerk.get_by_role("heading", name="Kết quả đọc"))
     story.check(clerk)
     text = clerk.locator("main").inner_text()
     assert "31/02/2012" in text, "lỗi phải hiện theo hàng và cột"
     if clerk.locator("form[action$='/luu-y/']").count():
         for box in clerk.locator("form[action$='/luu-y/'] input[type=checkbox]").all():
             box.check()
-        clerk.locator("form[action$='/luu-y/'] button").click()
-    clerk.locator("form[action$='/ghi/'] button").first.click()
+        follow(clerk.locator("form[action$='/luu-y/'] button"))
+    follow(clerk.locator("form[action$='/ghi/'] button").first)
     wait_until("danh sách được ghi", lambda: state() == "committed", timeout_s=60)
     story.visit(clerk, f"/danh-sach/{story.list}/")
     clerk.locator("form[action$='/trinh/'] input[type=checkbox]").check()
-    clerk.locator("form[action$='/trinh/'] button").click()
+    follow(clerk.locator("form[action$='/trinh/'] button"))
     assert state() == "submitted"
     verifier = story.screen(f"so-{story.province}-tham-dinh")
     story.visit(verifier, f"/danh-sach/{story.list}/")
-    verifier.locator("form[action$='/tham-dinh/'] button").click()
+    follow(verifier.locator("form[action$='/tham-dinh/'] button"))
     assert state() == "verified"
     # Who uploaded may not approve: no such button for them.
     story.visit(clerk, f"/danh-sach/{story.list}/")
     assert clerk.locator("form[action$='/phe-duyet/']").count() == 0
     head = story.screen(f"so-{story.province}-lanh-dao")
     story.visit(head, f"/danh-sach/{story.list}/")
-    head.locator("form[action$='/phe-duyet/'] button").click()
+    follow(head.locator("form[action$='/phe-duyet/'] button"))
     assert state() == "approved"
     assert story.one("SELECT count(*) FROM schools_student WHERE state = 'approved'") == PUPILS
 
@@ -276,7 +276,7 @@ def run_the_allocation(story):
         if clerk.locator("[name=draw_at]").get_attribute("type") == "datetime-local"
         else f"{today:%d/%m/%Y} 23:59"
     )
-    clerk.get_by_role("button", name="Mở đợt").click()
+    follow(clerk.get_by_role("button", name="Mở đợt"))
     clerk.wait_for_url("**/phan-bo/dot/*/")
     story.codes["run"] = re.search(r"/dot/([^/]+)/", clerk.url)[1]
     address = f"/phan-bo/dot/{story.codes['run']}/"
@@ -285,20 +285,20 @@ def run_the_allocation(story):
     )
     # The page shows a job's progress until its row says done, a moment after the run's does.
     jobs = partial(story.one, "SELECT count(*) FROM common_job WHERE state IN ('queued', 'running')")
-    clerk.locator("form[action$='/chot/'] button").click()
+    follow(clerk.locator("form[action$='/chot/'] button"))
     wait_until("dữ liệu được chốt", lambda: state() == "frozen" and not jobs(), timeout_s=60)
     # The evening of the draw: the demonstration's date moves on.
     story.live.query("UPDATE common_programme SET today_on = today_on + 1")
     story.visit(clerk, address)
     clerk.locator("form[action$='/boc-tham/'] [name=value]").first.fill("38012")
-    clerk.get_by_role("button", name="Nhập kết quả").click()
+    follow(clerk.get_by_role("button", name="Nhập kết quả"))
     story.visit(second, address)
     second.locator("form[action$='/boc-tham/'] [name=value]").first.fill("38012")
-    second.get_by_role("button", name="Xác nhận kết quả").click()
+    follow(second.get_by_role("button", name="Xác nhận kết quả"))
     wait_until("có phương án", lambda: state() == "proposed" and not jobs(), timeout_s=60)
     story.visit(head, address)
     assert "Vạch nước" in head.locator("main").inner_text()
-    head.get_by_role("button", name=re.compile("Phê duyệt")).click()
+    follow(head.get_by_role("button", name=re.compile("Phê duyệt")))
     wait_until("phân bổ được ghi", lambda: state() == "committed", timeout_s=60)
     assert story.one("SELECT count(*) FROM allocation_allocation WHERE ended_at IS NULL") == TABLETS
     # Poor households first: all twelve, then eight of the near-poor.
@@ -318,14 +318,14 @@ def carry_to_the_school(story):
     for planner, sender, receiver in hops:
         page = story.screen(planner)
         story.visit(page, "/van-chuyen/")
-        page.get_by_role("button", name=re.compile(r"Soạn \d+ lô hàng")).click()
+        follow(page.get_by_role("button", name=re.compile(r"Soạn \d+ lô hàng")))
         code = story.one("SELECT code FROM delivery_shipment WHERE state = 'draft' ORDER BY id DESC LIMIT 1")
         page = story.screen(sender)
         story.visit(page, f"/van-chuyen/{code}/")
-        page.get_by_role("button", name=re.compile(r"^Gửi \d+ máy")).click()
+        follow(page.get_by_role("button", name=re.compile(r"^Gửi \d+ máy")))
         page = story.screen(receiver, PHONE if receiver.startswith("truong") else DESK)
         story.visit(page, f"/van-chuyen/{code}/nhan/")
-        page.get_by_role("button", name="Xác nhận đã nhận").click()
+        follow(page.get_by_role("button", name="Xác nhận đã nhận"))
         assert story.one("SELECT state FROM delivery_shipment WHERE code = %s", code) == "arrived"
 
 
@@ -333,20 +333,20 @@ def hand_over(story):
     teacher = story.screen(f"truong-{story.school}", PHONE)
     story.visit(teacher, f"/ban-giao/{story.school}/")
     teacher.locator("select[name=operator]").select_option(index=1)
-    teacher.get_by_role("button", name="Mở biên bản").click()
+    follow(teacher.get_by_role("button", name="Mở biên bản"))
     teacher.wait_for_url("**/bien-ban/*/")
     story.codes["record"] = re.search(r"/bien-ban/([^/]+)/", teacher.url)[1]
     story.check(teacher)
     for box in teacher.locator("input[name=may]").all():
         box.check()
-    teacher.get_by_role("button", name="Ghi bàn giao").click()
+    follow(teacher.get_by_role("button", name="Ghi bàn giao"))
     assert story.one("SELECT count(*) FROM delivery_handover") == TABLETS
     for document in ("bien-ban.pdf", "bien-nhan.pdf"):
         answered = teacher.request.get(f"/ban-giao/bien-ban/{story.codes['record']}/{document}")
         assert answered.status == 200
         assert answered.body().startswith(b"%PDF")
     story.visit(teacher, f"/ban-giao/bien-ban/{story.codes['record']}/")
-    teacher.get_by_role("button", name=re.compile("Khoá biên bản")).click()
+    follow(teacher.get_by_role("button", name=re.compile("Khoá biên bản")))
     assert story.one("SELECT count(*) FROM delivery_handoverrecord WHERE signed_at IS NOT NULL") == 1
     assert story.one("SELECT count(*) FROM coverage_dataplan") == TABLETS
 
@@ -364,7 +364,7 @@ def cover_a_point(story):
     field = operator.locator("[name=measured_on]")
     field.fill(f"{day:%Y-%m-%d}" if field.get_attribute("type") == "date" else f"{day:%d/%m/%Y}")
     operator.locator("[name=download_kbps]").fill("12000")
-    operator.get_by_role("button", name="Ghi báo cáo").click()
+    follow(operator.get_by_role("button", name="Ghi báo cáo"))
     assert story.one("SELECT state FROM coverage_coveragepoint WHERE code = %s", code) == "covered"
     story.check(operator)
     public = story.screen("public", PHONE)
@@ -404,7 +404,7 @@ def look_it_up(story):
     public = story.screen("public", PHONE)
     story.visit(public, "/tra-cuu/")
     public.locator("#ma").fill(device[:4].lower() + "-" + device[4:8] + "-" + device[8:])
-    public.get_by_role("button", name="Tra cứu").click()
+    follow(public.get_by_role("button", name="Tra cứu"))
     public.wait_for_url(f"**/thiet-bi/{device}/")
     story.check(public)
     text = public.locator("main").inner_text()
