@@ -16,7 +16,7 @@ from allocation import engine, freezing, proposing
 from allocation.engine import FREE, Devices, Outcome
 from allocation.freezing import Inputs
 from allocation.models import AllocationPolicy, Comparison
-from allocation.services import day_of, no_progress
+from allocation.services.runs import day_of, no_progress
 from common import jobs
 from schools.models import AdministrativeUnit
 

@@ -8,7 +8,8 @@ from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 
 from allocation.models import Allocation, AllocationRun, Reduction, Revocation
-from allocation.services import day_of, locked, rank
+from allocation.services import rank
+from allocation.services.runs import day_of, locked
 from allocation.tasks import mail_reduction, mail_revocation
 from ledger.bulk import record_many, states_of
 from ledger.services import record

@@ -382,7 +382,7 @@ def test_a_large_commit_leaves_the_same_table_behind(world, monkeypatch):
     world.stock(3)
     world.committed()
     before = structure()
-    monkeypatch.setattr(services, "SWAP_FROM_ROWS", 1)
+    monkeypatch.setattr(services.commits, "SWAP_FROM_ROWS", 1)
     world.stock(2)
     run = world.committed()
     assert structure() == before

@@ -1,0 +1,94 @@
+"""The commit of an approved proposal, all or none, and its public draw file."""
+
+from __future__ import annotations
+
+import datetime as dt
+from hashlib import sha256
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils import timezone
+
+from allocation import committing, freezing, proposing, swapping
+from allocation.models import AllocationRun
+from allocation.services.runs import Progress, State, day_of, locked, no_progress
+from common import jobs
+from ledger.draw import draw_file
+from ledger.publisher import put_draw_file
+from ledger.services import record
+
+# Above this many rows a shadow table, loaded and then indexed, is quicker than live indexes (docs/adr).
+SWAP_FROM_ROWS = 50_000
+
+
+def request_commit(*, by, run: AllocationRun):
+    """Hand the commit to a worker; once more after a failure."""
+    return jobs.hand_over(by=by, kind="allocation.tasks.commit", subject=run)
+
+
+def refuse_stale(run: AllocationRun) -> None:
+    """Raise ValidationError when devices or students changed since the freeze (re-validation)."""
+    stale = committing.stale_rows(run)
+    if any(stale.values()):
+        raise ValidationError(
+            f"Từ lúc chốt đến nay đã có thay đổi: {stale['devices']} máy không còn trong kho, "
+            f"{stale['students']} học sinh không còn đủ điều kiện, {stale['taken']} máy hoặc em đã được phân bổ. "
+            "Hãy bác phương án này (lý do: dữ liệu đầu vào có sai sót) và mở đợt mới."
+        )
+
+
+@transaction.atomic
+def commit(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_progress) -> AllocationRun:
+    """Write the approved allocations, all or none, and queue their ledger entries. Does nothing if done already."""
+    run = locked(run)
+    if run.state != State.APPROVED:
+        return run
+    progress(0, 4, step="Kiểm tra lại máy và học sinh")
+    refuse_stale(run)
+    progress(1, 4, step="Ghi phân bổ")
+    committing.write_areas(run)
+    is_large = run.summary["allocated"] >= SWAP_FROM_ROWS
+    written = swapping.load(committing.INSERT, [run.pk]) if is_large else committing.insert_live(run)
+    if written != run.summary["allocated"]:
+        raise ValidationError(
+            "Số dòng ghi được khác phương án đã phê duyệt; chưa ghi gì. Xin báo người quản trị."
+        )
+    progress(2, 4, step="Ghi sổ cái")
+    committing.record_allocations(run, on=day_of(at), table=swapping.SHADOW if is_large else swapping.TABLE)
+    progress(3, 4, step="Ghi xong sổ cái")
+    run.state, run.committed_on_clock_at = State.COMMITTED, timezone.now()
+    run.save(update_fields=["state", "committed_on_clock_at"])
+    if is_large:  # a national draw file takes as long as the commit: the allocations don't wait for it
+        jobs.hand_over(by=by, kind="allocation.tasks.publish", subject=run)
+        swapping.swap()
+    else:
+        publish(by=by, run=run, at=at)
+    progress(4, 4, step="Đã phân bổ")
+    return run
+
+
+@transaction.atomic
+def publish(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_progress) -> AllocationRun:
+    """Publish the draw file of a committed run and its hash in the ledger. Does nothing if it is out already."""
+    run = locked(run)
+    if run.state != State.COMMITTED or run.draw_file_digest:
+        return run
+    progress(0, 2, step="Tính lại bốc thăm")
+    inputs = freezing.frozen_inputs(run)
+    outcome = proposing.decide(inputs=inputs, rules=run.policy.rules, seed=bytes.fromhex(run.seed))
+    progress(1, 2, step="Lập tệp bốc thăm công khai")
+    data = draw_file(committing.draw_rows(inputs, outcome))
+    run.draw_file_digest = sha256(data).hexdigest()
+    run.save(update_fields=["draw_file_digest"])
+    record(
+        event="run.committed",
+        on=day_of(at),
+        run=run.code,
+        served=run.summary["allocated"],
+        unserved=run.applicant_count - run.summary["allocated"],
+        result=run.proposal_digest,
+        draw_file=run.draw_file_digest,
+    )
+    put_draw_file(run=run.code, data=data)
+    progress(2, 2, step="Đã công bố")
+    return run

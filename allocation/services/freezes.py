@@ -1,0 +1,116 @@
+"""The freeze: a run's inputs fixed, their counts and root published."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from allocation import freezing, rules
+from allocation.models import AllocationRun
+from allocation.services.lottery import record_seed
+from allocation.services.runs import Progress, State, day_of, locked, no_progress
+from common import jobs
+from ledger.bulk import refuse_moves
+from ledger.sequencer import log_size
+from ledger.services import record
+
+
+def request_freeze(*, by, run: AllocationRun):
+    """Hand the freeze to a worker; raises IntegrityError if it is under way."""
+    return jobs.hand_over(by=by, kind="allocation.tasks.freeze", subject=run)
+
+
+@transaction.atomic
+def freeze(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_progress) -> AllocationRun:
+    """Fix the inputs: who is eligible and which devices are in stock now; publish their counts and root.
+
+    If a run over the very same students was drawn and then rejected, its codes and its seed are kept: nobody may
+    reject a draw to get another one.
+    Does nothing if the run is frozen already. Raises ValidationError, with nothing fixed, when the policy
+    contradicts the phase, an earmark points to a place that is gone, or there is no device or no student.
+    """
+    run = locked(run)
+    if run.state != State.OPENED:
+        return run
+    policy = run.policy
+    if problems := rules.policy_problems(policy.rules, policy.phase.groups):
+        raise ValidationError(problems)
+    if run.draw_at <= at:
+        raise ValidationError(
+            "Kết quả ngẫu nhiên đã công bố có trước khi chốt dữ liệu. Hãy bác đợt này và mở đợt khác với kỳ quay sau."
+        )
+    day, place = day_of(at), {"province_id": run.province_id}
+    refuse_lost_earmarks(day, run.province_id)
+    progress(0, 3, step="Đếm máy trong kho")
+    # What was held back before is there for a top-up: late lists, appeals, devices that came back.
+    reserve = 0 if run.is_top_up else freezing.count_free_stock(**place) * policy.reserve_percent // 100
+    progress(1, 3, step="Chốt danh sách học sinh và máy")
+    eligible = {"day": day, "groups": policy.rules["groups"], **place}
+    drawn = drawn_before(run, eligible)
+    run.log_size = log_size()  # before the devices are looked up: what comes later is looked at once more
+    run.applicant_count, run.supply_count = freezing.freeze_rows(
+        run_id=run.pk, reserve=reserve, codes_of=drawn.pk if drawn else None, **eligible
+    )
+    freezing.analyze("allocation_applicant", "allocation_offer", rows=run.applicant_count)
+    if not run.applicant_count:
+        raise ValidationError("Không có học sinh nào đủ điều kiện trong phạm vi này nên không có gì để chốt.")
+    if not run.supply_count:
+        raise ValidationError("Không có máy nào trong kho cho phạm vi này nên không có gì để chốt.")
+    # What the stock calls accepted must be so in the ledger too: a recalled device is found now, not at the commit.
+    refuse_moves(event="device.allocated", select=freezing.NOT_IN_STOCK, params=[run.pk])
+    progress(2, 3, step="Tính gốc dữ liệu")
+    run.frozen_root = freezing.frozen_root(run)
+    run.engine_digest = freezing.engine_digest()
+    run.reserve_count = reserve
+    if drawn:
+        if run.frozen_root != drawn.frozen_root:  # the list changed between two looks
+            raise ValidationError("Danh sách vừa thay đổi trong lúc chốt nên chưa chốt gì. Hãy chốt lại.")
+        run.seed_kept_from, run.source, run.commitments = drawn, drawn.source, drawn.commitments
+        run.randomness_source = drawn.randomness_source
+    run.state, run.frozen_at, run.frozen_by = State.FROZEN, at, by
+    run.save()
+    parties = {f"party{number}": value for number, value in enumerate(run.commitments, start=1)}
+    record(
+        event="run.frozen",
+        on=day,
+        run=run.code,
+        root=run.frozen_root,
+        applicants=run.applicant_count,
+        supply=run.supply_count,
+        policy=policy.digest,
+        engine=run.engine_digest,
+        source=run.source,
+        draw_on=day_of((drawn or run).draw_at),
+        scope=run.province.public_code if run.province else None,
+        **parties,
+    )
+    if drawn:
+        run.randomness, run.seed, run.state = drawn.randomness, drawn.seed, State.SEEDED
+        run.entered_at, run.entered_by = drawn.entered_at, drawn.entered_by
+        run.confirmed_at, run.confirmed_by = drawn.confirmed_at, drawn.confirmed_by
+        run.save()
+        record_seed(by=by, run=run, at=at)
+    progress(3, 3, step="Đã chốt")
+    return run
+
+
+def drawn_before(run: AllocationRun, eligible: dict) -> AllocationRun | None:
+    """The rejected run over the same place whose draw ordered exactly the students who are `eligible` now."""
+    rejected = AllocationRun.objects.filter(state=State.REJECTED, province=run.province).exclude(seed="")
+    for earlier in rejected.order_by("-rejected_at"):
+        if freezing.has_same_students(earlier_id=earlier.pk, applicants=earlier.applicant_count, **eligible):
+            return earlier
+    return None
+
+
+def refuse_lost_earmarks(day: dt.date, province_id: int | None) -> None:
+    lost = freezing.lost_earmarks(day=day, province_id=province_id)
+    if lost:
+        shown = "; ".join(f"máy {code} dành cho {place}" for code, place, _ in lost[:5])
+        more = " và các máy khác" if len(lost) > 5 else ""
+        raise ValidationError(
+            f"Có máy dành riêng cho nơi đã sáp nhập, đã giải thể hoặc chưa hỗ trợ: {shown}{more}. "
+            "Hãy sửa nơi dành riêng ở kho rồi chốt lại."
+        )
