@@ -121,8 +121,10 @@ class RowForm(forms.Form):
 
 
 class ApartForm(forms.Form):
-    """Why a row is another child than the one it was taken for."""
+    """Why a row is another child than the one that it is shown beside."""
 
+    # Which one that is (`Likeness.key`): whoever decides must have seen this one.
+    other = forms.CharField(widget=forms.HiddenInput, max_length=30)
     note = forms.CharField(
         label="Căn cứ", widget=forms.Textarea(attrs={"rows": 2}), max_length=500,
         help_text="Ví dụ: hai giấy khai sinh khác nhau, khác tên cha mẹ. Không ghi số định danh ở đây.",
@@ -194,6 +196,12 @@ class DecideForm(forms.Form):
                 choice
                 for choice in DuplicateCase.Decision.choices
                 if choice[0] != DuplicateCase.Decision.DIFFERENT
+            ]
+        if case.student.school.code == case.row.school_code:
+            # Nobody moves here.
+            self.fields["decision"].choices = [
+                (value, "Cùng một em, ghi theo tệp này" if value == DuplicateCase.Decision.MOVE else label)
+                for value, label in self.fields["decision"].choices
             ]
 
 

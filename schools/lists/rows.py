@@ -11,9 +11,9 @@ from common.vietnamese import clean, name_keys, search_key
 from schools.lists import cells
 from schools.lists.cells import Cell, text_of
 from schools.lists.columns import TITLES, Header, column_letters, header_key
+from schools.lists.earlier_rows import EarlierRows
 from schools.lists.findings import (
     CORRECTION,
-    DUPLICATE,
     ERROR,
     GRAVITY,
     WARNING,
@@ -35,12 +35,6 @@ _FOOTERS = (
     "danh sach nay", "t m ", "kt hieu truong", "ghi chu", "can bo", "giao vien chu nhiem", "pho hieu truong",
     "truong phong", "giam doc", "ky ghi ro ho ten", "nguoi lap bieu",
 )  # fmt: skip
-NAMESAKE = "Cùng họ tên và ngày sinh với hàng {row} nhưng khác mã: kiểm tra có phải hai em không."
-SAME_PERSON = (
-    "Cùng họ tên, ngày sinh và trường với hàng {row}: có thể là một em được ghi hai lần."
-    " Nếu là hai em, ghi mã học sinh hoặc số định danh của cả hai, hoặc xác nhận ở trang sửa hàng này."
-)
-TOLD_APART = "Cùng họ tên, ngày sinh và trường với hàng {row}: đã xác nhận là hai em khác nhau."
 _NO_NAME = re.compile(r"$|.*\d")
 _TOTAL = re.compile(r"(?:tổng|cộng)\b", re.IGNORECASE)
 # Without any of these a row says nothing about one child.
@@ -119,9 +113,7 @@ class RowChecker:
         self._codes_by_name = {
             key: code for code, name in options.schools.items() if names[key := search_key(name)] == 1
         }
-        self._seen_identity: dict[str, int] = {}
-        self._seen_code: dict[str, int] = {}
-        self._seen_person: dict[tuple[str, str, str], tuple[int, str, str, str]] = {}
+        self._earlier = EarlierRows()
         today = options.today
         # What an identity number says of sex and birth year, beside a row's: those that agreed.
         self._agreeing: set[tuple[str, str, str]] = set()
@@ -288,7 +280,9 @@ class RowChecker:
         if number in self.formula_rows:
             self._refuse_formulas(number, findings)
         key, order = name_keys(name)
-        self._compare(number, values, key, code, identity, findings)
+        person = (key, born, values["school_code"]) if key and born else None
+        if said := self._earlier.compare(number, person, code, identity, mask_identity(identity)):
+            findings += said
         gravest = max([GRAVITY[finding.kind] for finding in findings]) if findings else 0
         return [
             number, gravest, values["school_code"], values["class_name"], code, name, key, order,
@@ -343,38 +337,6 @@ class RowChecker:
                 findings[:] = [finding for finding in findings if finding.column != column]
                 where = f"công thức ở ô {column_letters(place)}{number}"
                 findings.append(Finding(column, ERROR, "formula", where, cells.NO_FORMULA))
-
-    def _compare(
-        self, number: int, values: dict[str, str], key: str, code: str, identity: str, findings: list[Finding]
-    ) -> None:
-        """Find the same child in an earlier row of the file."""
-        if identity:
-            first = self._seen_identity.setdefault(identity, number)
-            if first != number:
-                said = f"Trùng số định danh với hàng {first}."
-                shown = mask_identity(identity)
-                findings.append(Finding("identity", DUPLICATE, "same_identity_in_file", shown, said))
-        if code:
-            first = self._seen_code.setdefault(code, number)
-            if first != number:
-                said = f"Trùng mã học sinh với hàng {first}."
-                findings.append(Finding("student_code", DUPLICATE, "same_code_in_file", code, said))
-        born = values["born_on"]
-        if key and born:
-            person = key, born, values["school_code"]
-            first, its_code, its_identity, _its_class = self._seen_person.setdefault(
-                person, (number, code, identity, values["class_name"])
-            )
-            if first != number and not any(finding.kind == DUPLICATE for finding in findings):
-                differs = (code and its_code and code != its_code) or (
-                    identity and its_identity and identity != its_identity
-                )
-                if differs:
-                    said = NAMESAKE.format(row=first)
-                    findings.append(Finding("full_name", WARNING, "same_name_in_file", "", said))
-                else:
-                    said = SAME_PERSON.format(row=first)
-                    findings.append(Finding("full_name", DUPLICATE, "same_person_in_file", "", said))
 
 
 def _joined(name: str, given: str) -> str:

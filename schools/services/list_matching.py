@@ -70,20 +70,31 @@ JOIN schools_office o ON o.id = found.school_id
 JOIN schools_school sc ON sc.office_id = found.school_id
 GROUP BY found.row_id, found.student_id
 """
-# One student per row: the surest; the rest is for a person, unless it is only a likeness of another name-sake.
+# One student per row: what a person decided, else the surest; who was told apart is none any more, unless a number
+# or code has come to say otherwise. Each student goes to one row.
 _BEST = """
 CREATE TEMP TABLE list_best ON COMMIT DROP AS
-SELECT DISTINCT ON (f.row_id) f.*, count(*) FILTER (WHERE f.rank < 3) OVER (PARTITION BY f.row_id) AS exact_count,
-    row_number() OVER (PARTITION BY f.student_id ORDER BY r.number) AS turn, r.number,
-    d.decision
-FROM list_found f
-JOIN schools_listrow r ON r.id = f.row_id
-LEFT JOIN schools_duplicatecase d ON d.row_id = f.row_id AND d.student_id = f.student_id
-WHERE d.decision IS DISTINCT FROM 'different'
-ORDER BY f.row_id, f.rank, f.is_same_school DESC, f.is_ours DESC, f.student_id
+SELECT chosen.*, row_number() OVER (PARTITION BY chosen.student_id
+    ORDER BY chosen.decision = 'move' DESC, chosen.decision = 'keep', chosen.number) AS turn
+FROM (
+    SELECT DISTINCT ON (f.row_id) f.*, r.number, coalesce(d.decision, '') AS decision,
+        count(*) FILTER (WHERE f.rank < 3) OVER w AS exact_count,
+        -- Whom the name alone can't tell apart, those included that a person has told apart: who decides does it for all.
+        count(*) FILTER (WHERE f.is_ours AND f.is_same_school) OVER w AS namesake_count,
+        count(*) FILTER (WHERE d.decision IS NULL OR d.decision = '') OVER w AS open_count
+    FROM list_found f
+    JOIN schools_listrow r ON r.id = f.row_id
+    LEFT JOIN schools_duplicatecase d ON d.row_id = f.row_id AND d.student_id = f.student_id
+    WINDOW w AS (PARTITION BY f.row_id)
+    ORDER BY f.row_id, coalesce(d.decision, '') IN ('keep', 'move') DESC,
+        coalesce(d.decision, '') = 'different' AND f.rank = 3,
+        f.rank, f.is_same_school DESC, f.is_ours DESC, f.student_id
+) chosen
+WHERE NOT (chosen.decision = 'different' AND chosen.rank = 3)
 """
-_IS_OWN = """(b.exact_count < 2 AND b.turn = 1 AND b.is_like AND b.is_ours AND (b.rank < 3 OR b.is_same_school)
-    OR coalesce(b.decision, '') = 'move')"""
+_IS_OWN = """(b.exact_count < 2 AND b.turn = 1 AND b.is_like AND b.is_ours AND b.decision <> 'keep'
+        AND (b.rank < 3 OR b.is_same_school AND b.namesake_count = 1)
+    OR b.decision = 'move' AND b.turn = 1)"""
 _MATCH = f"""
 UPDATE schools_listrow r SET student_id = s.id, effect = CASE WHEN
     s.school_id = sc.office_id AND s.full_name = r.full_name AND s.born_on = r.born_on AND s."group" = r."group"
@@ -110,7 +121,11 @@ UPDATE schools_listrow r SET
         CASE b.rank WHEN 1 THEN 'Số định danh này đã có ở ' WHEN 2 THEN 'Mã học sinh này đã có ở '
              ELSE 'Cùng họ tên, ngày sinh với một em đã có ở ' END
         || CASE WHEN b.is_ours THEN o.name ELSE 'một trường thuộc ' || p.full_name || ', ngoài đơn vị của thầy/cô' END
-        || ': mở mục Nghi trùng để xem và quyết định.'))
+        || CASE WHEN b.decision = 'keep'
+                 THEN ': đã quyết định là một em và giữ bản ghi đã có, hàng này không ghi.'
+             WHEN b.decision = 'move' THEN ': một hàng ở trên đã được quyết định là em này, hàng này không ghi.'
+             ELSE CASE WHEN b.open_count > 1 THEN ' và ' || b.open_count - 1 || ' em khác' ELSE '' END
+                 || ': mở mục Nghi trùng để xem và quyết định.' END))
 FROM list_best b
 JOIN schools_student s ON s.id = b.student_id
 JOIN schools_office o ON o.id = s.school_id
@@ -118,16 +133,21 @@ JOIN schools_school sc ON sc.office_id = s.school_id
 JOIN schools_administrativeunit p ON p.id = sc.province_id
 WHERE r.id = b.row_id AND NOT {_IS_OWN}
 """
+# A number or code that came later is another question than the likeness that a person decided.
 _CASES = f"""
-INSERT INTO schools_duplicatecase (row_id, student_id, reason, is_disputed, decision, note)
+INSERT INTO schools_duplicatecase AS d (row_id, student_id, reason, is_disputed, decision, note)
 SELECT b.row_id, b.student_id, CASE b.rank WHEN 1 THEN 'identity' WHEN 2 THEN 'code' ELSE 'likely' END,
     NOT b.is_ours, '', ''
 FROM list_best b WHERE NOT {_IS_OWN}
-ON CONFLICT (row_id, student_id) DO NOTHING
+ON CONFLICT (row_id, student_id) DO UPDATE SET
+    reason = excluded.reason, is_disputed = excluded.is_disputed, decision = '', decided_at = NULL, decided_by_id = NULL
+WHERE d.decision = '' AND (d.reason, d.is_disputed) IS DISTINCT FROM (excluded.reason, excluded.is_disputed)
+    OR d.decision = 'different' AND excluded.reason <> 'likely'
 """
-_STALE = """
+_STALE = f"""
 DELETE FROM schools_duplicatecase d USING schools_listrow r
-WHERE d.row_id = r.id AND r.student_list_id = %(list)s AND d.decision = '' AND r.outcome <> 3
+WHERE d.row_id = r.id AND {_SOME_ROWS} AND d.decision = '' AND NOT EXISTS (
+    SELECT FROM list_best b WHERE b.row_id = d.row_id AND b.student_id = d.student_id AND NOT {_IS_OWN})
 """
 
 
@@ -157,16 +177,17 @@ def match_rows(
                 values = values | {"rows": [*rows, *joining]}
                 cursor.execute(_RESET, values)
                 _pair(cursor, values)
-        cursor.execute("SELECT EXISTS (SELECT FROM list_pairs)")
+        cursor.execute("ANALYZE list_pairs")
+        cursor.execute(_FOUND, values)
+        cursor.execute("ANALYZE list_found")
+        cursor.execute(_BEST)
+        cursor.execute("SELECT EXISTS (SELECT FROM list_best)")
         if cursor.fetchone()[0]:
-            cursor.execute("ANALYZE list_pairs")
-            cursor.execute(_FOUND, values)
-            cursor.execute("ANALYZE list_found")
-            cursor.execute(_BEST)
             cursor.execute(_MATCH)
             cursor.execute(_FLAG)
             cursor.execute(_CASES)
-        cursor.execute(_STALE, values)
+        if not is_first_time:
+            cursor.execute(_STALE, values)
 
 
 def _pair(cursor, values: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from common.refusals import refusals_on
 from schools.forms import lists as forms
 from schools.lists.columns import TITLES
 from schools.lists.workbook import write_marked, write_template
-from schools.models import ListRow, Office, School, StaffRole, Student, StudentList
+from schools.models import DuplicateCase, ListRow, Office, School, StaffRole, Student, StudentList
 from schools.perms import (
     LIST_KINDS,
     can_approve_list,
@@ -28,7 +28,8 @@ from schools.perms import (
     staff,
 )
 from schools.reach import reach
-from schools.services import list_matching, list_reading, list_rows, lists, need
+from schools.services import list_matching, list_namesakes, list_reading, list_rows, lists, need
+from schools.views.side_by_side import side_by_side
 
 Role, Kind, State = StaffRole.Role, Office.Kind, StudentList.State
 clerk = staff(Role.CLERK, kinds=LIST_KINDS)
@@ -310,15 +311,29 @@ def _row_page(
     request: HttpRequest, student_list: StudentList, found: ListRow, form, apart=None
 ) -> HttpResponse:
     is_open = student_list.state == State.CHECKED
+    likeness = list_namesakes.likeness_of(found) if is_open else None
+    apart = apart or forms.ApartForm()
     context = {
-        "list": student_list, "row": found, "form": form, "titles": TITLES,
-        "likeness": list_rows.likeness_of(found) if is_open else "",
-        "apart": apart or forms.ApartForm(), "told_apart": found.told_apart.select_related("other", "decided_by"),
+        "list": student_list, "row": found, "form": form, "likeness": likeness, "apart": apart,
+        "told_apart": found.told_apart.select_related("other", "decided_by").order_by("other__number"),
+        "cases": _open_cases(request, found) if is_open else (),
         "said": [{"column": TITLES.get(f[0], f[0]), "message": f[4]} for f in found.findings or ()],
         "is_open": is_open,
     }  # fmt: skip
-    status = 422 if form.errors or context["apart"].errors else 200
+    if likeness:
+        context["is_row"] = isinstance(likeness.other, ListRow)
+        context["sides"] = side_by_side(found, likeness.other)
+        record_reading(
+            by=request.user, subject_type="schools.listrow", subject_id=found.pk,
+            fields="họ tên, ngày sinh, lớp của em đứng cạnh", row_count=1,
+        )  # fmt: skip
+    status = 422 if form.errors or apart.errors else 200
     return render(request, "schools/lists/row.html", context, status=status)
+
+
+def _open_cases(request: HttpRequest, found: ListRow):
+    """The students whom nobody has told this row apart from yet, one case each."""
+    return DuplicateCase.objects.for_user(request.user).open().filter(row=found).order_by("pk")
 
 
 @clerk
@@ -330,10 +345,22 @@ def tell_apart(request: HttpRequest, pk: int, number: int) -> HttpResponse:
     form = forms.ApartForm(request.POST)
     if form.is_valid():
         with refusals_on(form):
-            list_rows.tell_apart(by=request.user, row=found, note=form.cleaned_data["note"], at=clock.now())
+            found = list_namesakes.tell_apart(by=request.user, row=found, at=clock.now(), **form.cleaned_data)
     if form.errors:
         cells = list_rows.cells_of(found)
         return _row_page(request, student_list, found, forms.RowForm(cells=cells), form)
+    if list_namesakes.likeness_of(found):
+        said = (
+            f"Hàng {number}: đã ghi nhận là hai em khác nhau. Còn em khác giống hàng này: thầy/cô xem tiếp."
+        )
+        messages.success(request, said)
+        return redirect("schools:list_row", pk=pk, number=number)
+    if case := _open_cases(request, found).first():
+        said = (
+            f"Hàng {number}: đã ghi nhận. Hàng này còn giống một em đã có trong hệ thống: thầy/cô xem tiếp."
+        )
+        messages.success(request, said)
+        return redirect("schools:duplicate", pk=case.pk)
     messages.success(request, f"Hàng {number}: đã ghi nhận là hai em khác nhau.")
     return redirect("schools:list", pk=pk)
 

@@ -25,6 +25,7 @@ from schools.services import students as services
 from schools.services.identity import MASKED
 from schools.tasks import send_need_reminders
 from schools.views.lists import reader
+from schools.views.side_by_side import side_by_side
 
 Role, Kind = StaffRole.Role, Office.Kind
 _SENDING = [Kind.SCHOOL, Kind.UNIVERSITY, Kind.DISTRICT_OFFICE, Kind.PROVINCE_DEPARTMENT]
@@ -154,6 +155,11 @@ def duplicate(request: HttpRequest, pk: int) -> HttpResponse:
             with refusals_on(form):
                 services.decide_duplicate(by=request.user, case=found, at=clock.now(), **form.cleaned_data)
             if not form.errors:
+                others = DuplicateCase.objects.for_user(request.user).open().filter(row=found.row_id)
+                if after := others.order_by("pk").first():
+                    said = "Đã ghi quyết định. Hàng này còn giống một em khác đã có: thầy/cô xem tiếp."
+                    messages.success(request, said)
+                    return redirect("schools:duplicate", pk=after.pk)
                 messages.success(request, "Đã ghi quyết định; danh sách được đối chiếu lại.")
                 return redirect("schools:duplicates")
     sees_row = reach_has(request.user, found.row.student_list.office)
@@ -165,21 +171,10 @@ def duplicate(request: HttpRequest, pk: int) -> HttpResponse:
         fields="họ tên, ngày sinh, lớp",
         row_count=2,
     )
-    row, known = found.row, found.student
     hidden = "thuộc đơn vị khác, không hiển thị"
-    names = dict(Student.Group.choices)
-    schools = dict(School.objects.filter(code=row.school_code).values_list("code", "office__name"))
-    pairs = [
-        ("Họ và tên", row.full_name, known.full_name),
-        ("Ngày sinh", format_date(row.born_on), format_date(known.born_on)),
-        ("Trường", schools.get(row.school_code, row.school_code), str(known.school)),
-        ("Lớp", row.class_name, known.class_name),
-        ("Mã học sinh", row.student_code, known.code),
-        ("Đối tượng", names.get(row.group, ""), known.get_group_display()),
-        ("Trạng thái", "trong danh sách đang kiểm tra", known.get_state_display()),
-    ]
     sides = [
-        (key, left if sees_row else hidden, right if sees_student else hidden) for key, left, right in pairs
+        (key, left if sees_row else hidden, right if sees_student else hidden)
+        for key, left, right in side_by_side(found.row, found.student)
     ]
     context = {
         "case": found, "sides": sides, "form": form, "may_decide": may_decide and not found.decision,

@@ -291,19 +291,55 @@ def test_who_has_not_reported_is_reminded_on_their_pages_and_by_mail(world, sign
     assert "Được nhắc gửi danh sách" not in clerk.get(reverse("schools:lists")).content.decode()
 
 
-def test_a_person_tells_two_namesakes_apart_on_the_page(world, sign_in, send):
-    bare = {"student_code": "", "identity": ""}
-    student_list = send([student_row(1, **bare), student_row(1, **bare, class_name="6A2")])
+def test_namesakes_are_shown_side_by_side_one_after_another_until_all_are_judged(
+    world, sign_in, send, run_jobs
+):
+    bare = {"student_code": "", "identity": "", "has_device": "Không"}
+    rows = [student_row(1, **bare, class_name=f"6A{n}") for n in (1, 2, 3)]
+    student_list = send(rows)
     client = sign_in(world.people["lap"])
-    address = reverse("schools:list_row", args=[student_list.pk, 3])
-    assert "Hai em khác nhau" in client.get(address).content.decode()
-    act = reverse("schools:tell_row_apart", args=[student_list.pk, 3])
-    assert client.post(act, {"note": ""}).status_code == 422
-    client.post(act, {"note": "Hai giấy khai sinh khác nhau"})
+    address = reverse("schools:list_row", args=[student_list.pk, 4])
+    act = reverse("schools:tell_row_apart", args=[student_list.pk, 4])
+    shown = client.get(address)
+    assert shown.context["likeness"].key == "hang-2"
+    assert ("Lớp", "6A3", "6A1") in shown.context["sides"]
+    assert client.post(act, {"other": "hang-2", "note": ""}).status_code == 422
+    said = {"other": "hang-2", "note": "Hai giấy khai sinh khác nhau"}
+    after = client.post(act, said, follow=True)
+    assert after.context["likeness"].key == "hang-3"
+    assert "xem tiếp" in after.content.decode()
+    stale = client.post(act, said)
+    assert (stale.status_code, "đang đứng cạnh" in stale.content.decode()) == (422, True)
+    assert 'name="other" value="hang-3"' in stale.content.decode()
+    client.post(act, said | {"other": "hang-3"})
+    client.post(reverse("schools:tell_row_apart", args=[student_list.pk, 3]), said)
     shown = client.get(address).content.decode()
     assert "đã xác nhận khác với hàng 2: Hai giấy khai sinh khác nhau" in shown
     assert "Đây là một em khác?" not in shown
-    assert sign_in(world.people["hanoi"]).post(act, {"note": "x"}).status_code == 404
+    late = client.post(act, said)
+    assert (late.status_code, "không còn giống em nào" in late.content.decode()) == (422, True)
+    assert sign_in(world.people["hanoi"]).post(act, said).status_code == 404
+    # All three are in; a fourth is judged beside each.
+    client = sign_in(world.people["lap"])
+    client.post(reverse("schools:acknowledge_list", args=[student_list.pk]), {"codes": ["identity_missing"]})
+    client.post(reverse("schools:commit_list", args=[student_list.pk]))
+    run_jobs()
+    assert Student.objects.count() == 3
+    again = send([student_row(1, **bare, class_name="7A")])
+    page = client.get(reverse("schools:list_row", args=[again.pk, 2]))
+    assert "So với em đã có trong hệ thống" in page.content.decode()
+    beside = []
+    case = DuplicateCase.objects.open().get()
+    for _ in range(3):
+        beside.append(case.student_id)
+        page = client.post(
+            reverse("schools:duplicate", args=[case.pk]),
+            {"decision": "different", "note": "Khác cha mẹ"},
+            follow=True,
+        )
+        case = page.context.get("case")
+    assert case is None, "nobody is left, so the way leads back to the doubts"
+    assert sorted(beside) == sorted(Student.objects.values_list("pk", flat=True))
 
 
 def test_two_people_on_one_list_at_once_lose_nothing(world, sign_in, send, run_jobs):

@@ -10,9 +10,9 @@ from accounts.models import User
 from allocation import freezing
 from common import crypto
 from schools import perms
-from schools.models import DuplicateCase, ListRow, StaffRole, Student, StudentList, ToldApart
+from schools.models import DuplicateCase, ListRow, StaffRole, Student, StudentList
 from schools.services import list_matching, list_reading, list_rows, lists, students
-from tests.lists_world import AT, make_world, student_row, table, workbook
+from tests.lists_world import AT, commit_list, make_world, send_list, student_row, table, workbook
 
 pytestmark = pytest.mark.django_db
 State, Outcome, Effect = StudentList.State, ListRow.Outcome, ListRow.Effect
@@ -23,16 +23,7 @@ def world(db):
     return make_world()
 
 
-def send(world, rows, *, office="S-79", by="lap", **options) -> StudentList:
-    student_list = list_reading.upload_list(
-        by=world.people[by], office=world.offices[office], content=workbook(table(rows)),
-        file_name="danh-sach.xlsx", at=AT, start=False, **options,
-    )  # fmt: skip
-    return list_reading.read_list(by=world.people[by], student_list=student_list, at=AT)
-
-
-def commit(world, student_list, *, by="lap", **options) -> StudentList:
-    return lists.commit_list(by=world.people[by], student_list=student_list, at=AT, **options)
+send, commit = send_list, commit_list
 
 
 def rows_of(number: int, first: int = 1, **changed) -> list[dict]:
@@ -342,53 +333,3 @@ def test_a_household_named_by_its_heads_number_keeps_its_children_together_and_h
     row = student_list.rows.get(number=2)
     list_rows.fix_cells(by=world.people["lap"], row=row, values={"class_name": "7A"}, at=AT)
     assert len(set(student_list.rows.values_list("household_key"))) == 1
-
-
-BARE = {"student_code": "", "identity": ""}
-
-
-def test_two_children_of_one_name_and_birth_date_without_codes_are_both_taken_once_a_person_says_so(world):
-    by = world.people["lap"]
-    twins = [student_row(1, **BARE), student_row(1, **BARE, class_name="6A2"), student_row(2)]
-    student_list = send(world, twins)
-    second = student_list.rows.get(outcome=Outcome.DUPLICATE)
-    assert list_rows.likeness_of(second) == "row"
-    with pytest.raises(ValidationError, match="căn cứ"):
-        list_rows.tell_apart(by=by, row=second, note=" ", at=AT)
-    told = list_rows.tell_apart(by=by, row=second, note="Hai giấy khai sinh khác nhau", at=AT)
-    assert told.outcome == Outcome.WARNING
-    assert told.findings[-1][2] == "told_apart"
-    with pytest.raises(ValidationError, match="không còn giống"):
-        list_rows.tell_apart(by=by, row=told, note="Lần nữa", at=AT)
-    kept = ToldApart.objects.get()
-    assert (kept.row_id, kept.other.number, kept.decided_by) == (told.pk, 2, by)
-    # Another cell mended: the decision holds; another child's name: it is of no use there.
-    told = list_rows.fix_cells(by=by, row=told, values={"class_name": "6A3"}, at=AT)
-    assert told.findings[-1][2] == "told_apart"
-    lists.acknowledge(by=by, student_list=student_list, codes=["identity_missing"], at=AT)
-    commit(world, student_list)
-    assert Student.objects.filter(search_key=second.search_key).count() == 2
-
-
-def test_a_child_like_one_in_the_system_becomes_another_once_a_person_says_so(world):
-    by = world.people["lap"]
-    first = send(world, [student_row(1, **BARE)])
-    lists.acknowledge(by=by, student_list=first, codes=["identity_missing"], at=AT)
-    commit(world, first)
-    student_list = send(world, [student_row(1, **BARE, class_name="6A2")])
-    row = student_list.rows.select_related("student").get()
-    assert (row.effect, list_rows.likeness_of(row)) == (ListRow.Effect.CHANGED, "student")
-    row = list_rows.tell_apart(by=by, row=row, note="Em sinh đôi của lớp khác", at=AT)
-    assert (row.effect, row.student_id, DuplicateCase.objects.get().decision) == (
-        ListRow.Effect.NEW,
-        None,
-        "different",
-    )
-    lists.acknowledge(by=by, student_list=student_list, codes=["identity_missing"], at=AT)
-    commit(world, student_list)
-    assert sorted(Student.objects.values_list("class_name", flat=True)) == ["6A1", "6A2"]
-    # A number or a code leaves no doubt, and nothing to decide.
-    sure = send(world, [student_row(3)])
-    commit(world, sure)
-    again = send(world, [student_row(3)]).rows.select_related("student").get()
-    assert list_rows.likeness_of(again) == ""
