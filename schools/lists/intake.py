@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
+from schools.lists import old_workbook
+
 MAX_FILE_BYTES = 40 * 2**20
 MAX_INFLATED_BYTES = 700 * 2**20
 MAX_RATIO = 200
@@ -40,7 +42,7 @@ class Refused(Exception):
 
 @dataclass
 class Sheet:
-    """What the raw XML of a worksheet told: formulas as {(row from 1, column from 0)}."""
+    """What a worksheet's raw bytes told: formulas as {(row from 1, column from 0)}; ``member`` of the archive."""
 
     name: str
     member: str
@@ -100,8 +102,23 @@ def _examine_ole(path: Path) -> Intake:
     if "WordDocument".encode("utf-16-le") in content:
         raise Refused("not_workbook", "Đây là tệp Word: cần tệp Excel (.xlsx, .xls) hoặc CSV.")
     if not any(name.encode("utf-16-le") in content for name in ("Workbook", "Book")):
-        raise Refused("not_workbook", "Đây không phải bảng tính Excel: cần tệp .xlsx, .xls hoặc CSV.")
-    return Intake("xls")
+        said = "Đây không phải bảng tính Excel, hoặc tệp tải lên dở dang: cần tệp .xlsx, .xls hoặc CSV còn nguyên."
+        raise Refused("not_workbook", said)
+    try:
+        found = old_workbook.look_through(content)
+    except ValueError as error:
+        raise _broken() from error
+    if found.has_password:
+        raise Refused("password", "Tệp đặt mật khẩu nên không đọc được: bỏ mật khẩu rồi gửi lại.")
+    sheets = {
+        sheet.name: Sheet(sheet.name, "", sheet.is_hidden, sheet.formulas, sheet.hidden_rows)
+        for sheet in found.sheets
+    }
+    return Intake("xls", sheets, found.fonts, found.date_1904)
+
+
+def _broken() -> Refused:
+    return Refused("broken_file", "Tệp bị hỏng: mở lại bằng Excel, lưu thành .xlsx rồi gửi lại.")
 
 
 def _examine_zip(path: Path) -> Intake:
@@ -120,8 +137,7 @@ def _examine_zip(path: Path) -> Intake:
         raise Refused("broken_file", said) from error
     except Exception as error:
         if type(error).__module__ == "zlib":
-            said = "Tệp bị hỏng: mở lại bằng Excel, lưu thành .xlsx rồi gửi lại."
-            raise Refused("broken_file", said) from error
+            raise _broken() from error
         raise
 
 
@@ -185,7 +201,7 @@ def _examine_members(archive: zipfile.ZipFile, size: int) -> Intake:
                     scanner.feed(chunk)
         if scanner and not scanner.is_whole:
             # A parser would stop quietly at the break, and rows would be gone.
-            raise Refused("broken_file", "Tệp bị hỏng: mở lại bằng Excel, lưu thành .xlsx rồi gửi lại.")
+            raise _broken()
     return intake
 
 
@@ -207,9 +223,7 @@ def _read_workbook(small: dict[str, bytes], intake: Intake) -> dict[str, Sheet]:
         relations = ElementTree.fromstring(small.get("xl/_rels/workbook.xml.rels", b"<r/>"))
         styles = ElementTree.fromstring(small.get("xl/styles.xml", b"<s/>"))
     except ElementTree.ParseError as error:
-        raise Refused(
-            "broken_file", "Tệp bị hỏng: mở lại bằng Excel, lưu thành .xlsx rồi gửi lại."
-        ) from error
+        raise _broken() from error
     targets = {node.get("Id"): (node.get("Target") or "").lstrip("/") for node in relations}
     by_member = {}
     for node in workbook.iter():

@@ -51,6 +51,9 @@ def open_table(
         names = workbook.sheet_names
     except CalamineError as error:
         raise _broken(error) from error
+    if intake.kind == "xls" and set(names) != intake.sheets.keys():
+        # Old names may be in any encoding; the order is sure.
+        intake.sheets = dict(zip(names, intake.sheets.values(), strict=False))
     hidden = {name for name, known in intake.sheets.items() if known.is_hidden}
     if sheet and sheet not in names:
         raise Refused("no_such_sheet", f"Tệp không có trang “{sheet}”.", sheets=names)
