@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import xlsxwriter
+from xlsxwriter.utility import xl_cell_to_rowcol
 
 from accounts.models import User
 from common.vietnamese import search_key
@@ -117,8 +118,10 @@ def table(rows: Iterable[dict[str, object]], columns: Sequence[str] = tuple(TITL
     return [[TITLES[key] for key in columns], *[[row.get(key, "") for key in columns] for row in rows]]
 
 
-def workbook(cells: Sequence[Sequence[object]], *, sheet: str = "Danh sách", more=()) -> bytes:
-    """An .xlsx of these cells; ``more`` are further (name, cells)."""
+def workbook(
+    cells: Sequence[Sequence[object]], *, sheet: str = "Danh sách", more=(), merged: Sequence[str] = ()
+) -> bytes:
+    """An .xlsx of these cells; ``more`` are further (name, cells), ``merged`` ranges of the first sheet, "A1:C1"."""
     content = io.BytesIO()
     book = xlsxwriter.Workbook(content, {"in_memory": True, "strings_to_numbers": False})
     date = book.add_format({"num_format": "dd/mm/yyyy"})
@@ -132,6 +135,9 @@ def workbook(cells: Sequence[Sequence[object]], *, sheet: str = "Danh sách", mo
                     page.write_formula(at_row, at_column, cell)
                 elif cell != "":
                     page.write(at_row, at_column, cell)
+    for place in merged:
+        row, column = xl_cell_to_rowcol(place.split(":")[0])
+        book.worksheets()[0].merge_range(place, cells[row][column])
     book.close()
     return content.getvalue()
 

@@ -545,8 +545,9 @@ def household_head(cell: Cell, font: OldFont | None = None) -> Checked:
     return f"CH {search_key(value)}"[:HOUSEHOLD_MAX].upper(), []
 
 
-_YES = frozenset(["co", "x", "yes", "true", "1", "roi", "da", "co", "da", "co", "may", "co", "may", "co", "roi", "y"]) | {
+_YES = frozenset(["co", "x", "yes", "true", "1", "roi", "da", "may", "y", "v"]) | {
     "da co", "da co may", "co may", "co roi", "da co may tinh", "co may tinh"}  # fmt: skip
+_MARKS = frozenset("✓✔☑√+")
 _NO = frozenset(["khong", "chua", "no", "false", "0", "k", "ko"]) | {
     "chua co", "khong co", "chua co may", "khong co may", "chua co may tinh", "khong co may tinh"}  # fmt: skip
 
@@ -557,7 +558,7 @@ def has_device(cell: Cell, font: OldFont | None = None) -> Checked:
     key = search_key(value)
     if not value or value == "-" or key in _NO:
         return "0", findings
-    if key in _YES:
+    if key in _YES or value in _MARKS:
         said = "Em này đã có máy tính: được ghi nhận trong nhu cầu nhưng sẽ không được phân bổ máy."
         return "1", [*findings, Finding("has_device", WARNING, "has_device", mask(text_of(cell)), said)]
     said = f"Không hiểu “{mask(value)[:30]}”: ghi Có hoặc Không."

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from schools.lists.cells import Cell
-from schools.lists.columns import ALL_TITLES, TITLES, Header, column_letters, missing_required
+from schools.lists.columns import ALL_TITLES, BIRTH, TITLES, Header, column_letters, missing_required
 from schools.lists.intake import MAX_ROWS, Refused, examine
 from schools.lists.rows import Options, RowChecker
 from schools.lists.sheets import open_table
@@ -23,6 +23,8 @@ from schools.lists.sheets import open_table
 MEMORY_BYTES = 950 * 2**20
 CPU_SECONDS = 120
 BATCH = 250
+# From so many rows on, what is wrong with most of them is said once, of the file.
+_MANY = 5
 
 
 def _limit() -> None:
@@ -45,6 +47,7 @@ def read(path: Path, options: Options) -> None:
     for key, twice in header.repeated.items():
         said = f"Cột “{ALL_TITLES[key]}” xuất hiện hai lần: {' và '.join(twice)}. Đổi tên hoặc xoá một cột rồi gửi lại."
         raise Refused("repeated_column", said, columns=header.theirs, unknown=header.unknown, row=header.row)
+    header.name_stands_for_code(is_given=bool(options.school_code))
     missing = missing_required(header.places, {"group": options.group, "school_code": options.school_code})
     if missing:
         names = ", ".join(f"“{TITLES[key]}”" for key in missing)
@@ -77,7 +80,7 @@ def read(path: Path, options: Options) -> None:
     )
     checker = RowChecker(options, header, table.old_font, date_1904=intake.date_1904, formulas=table.formulas)
     skipped = dict.fromkeys(table.before, "title")
-    rows_read = elsewhere = converted = 0
+    rows_read = elsewhere = only_years = converted = 0
     batch: list = []
     sample: list[tuple[str, str]] = []
     width = max(header.places.values()) + 1
@@ -94,6 +97,8 @@ def read(path: Path, options: Options) -> None:
         for finding in checked[16] or ():
             if finding.code == "school_of_other_office":
                 elsewhere += 1
+            elif finding.code == "born_only_year":
+                only_years += 1
             elif finding.code.startswith("converted_"):
                 converted += 1
                 if len(sample) < 5 and finding.column == "full_name":
@@ -107,6 +112,15 @@ def read(path: Path, options: Options) -> None:
     if elsewhere and elsewhere * 2 > rows_read:
         said = f"{elsewhere} trong {rows_read} hàng là học sinh của trường thuộc đơn vị khác: kiểm tra xem có nhầm tệp không."
         raise Refused("other_office", said)
+    if only_years >= _MANY and only_years * 2 > rows_read:
+        theirs = " và ".join(
+            f"“{header.theirs[key]}”" for key in sorted(BIRTH & header.places.keys(), reverse=True)
+        )
+        said = (
+            f"Cột {theirs} chỉ có năm ở {only_years} trong {rows_read} hàng: cần đủ ngày, tháng, năm sinh của từng em"
+            " để biết các em không bị ghi hai lần. Điền ngày/tháng/năm, ví dụ 03/04/2010, rồi gửi lại."
+        )
+        raise Refused("only_birth_years", said)
     _say("R", batch)
     notices = list(intake.notices)
     if table.hidden_rows:
@@ -151,6 +165,8 @@ def _odd(row: Sequence[Cell], header: Header, width: int, *, is_old_font: bool) 
                 cell[0].isdigit() or _perhaps_example(cell, is_old_font) or cell.strip() == header.theirs[key]
             ):
                 return True
+    if "born_on" not in places and not any(row[places[key]] for key in BIRTH if key in places):
+        return True
     first = row[0]
     return isinstance(first, str) and _perhaps_example(first, is_old_font)
 

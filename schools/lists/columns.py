@@ -34,6 +34,12 @@ EXTRA_TITLES: dict[str, str] = {
     "born_day": "Ngày sinh (ngày)",
     "born_month": "Ngày sinh (tháng)",
     "born_year": "Ngày sinh (năm)",
+    "born_male": "Ngày sinh (nam)",
+    "born_female": "Ngày sinh (nữ)",
+    "tick_male": "Nam",
+    "tick_female": "Nữ",
+    "school_name": "Tên trường",
+    "grade": "Khối",
     "tick_poor": "Hộ nghèo",
     "tick_near_poor": "Hộ cận nghèo",
     "tick_covid_orphan": "Mồ côi do COVID-19",
@@ -44,37 +50,57 @@ ALL_TITLES = TITLES | EXTRA_TITLES
 # Every spelling by its search key (no diacritics, no punctuation, lower case).
 _SPELLINGS: dict[str, str] = {
     "school_code": "ma truong|ma truong hoc|ma dinh danh truong|ma co so giao duc|ma don vi|ma csgd|ma truong bo",
-    "class_name": "lop|ma lop|ten lop|lop hoc|hoc lop|hs lop|dang hoc lop",
+    "class_name": "lop|ma lop|ten lop|lop hoc|hoc lop|hs lop|dang hoc lop"
+    "|hoc sinh lop|lop dang hoc|dang hoc o lop",
     "student_code": "ma hoc sinh|ma hs|ma dinh danh hoc sinh|ma hoc sinh bo|ma hssv|ma sinh vien|ma sv"
     "|ma hoc sinh sinh vien|ma so hoc sinh|mahs|ma dinh danh bo gd dt|ma dinh danh bo gddt",
     "full_name": "ho va ten|ho ten|ho va ten hoc sinh|ho ten hoc sinh|ten hoc sinh|hoc sinh|ho va ten hs"
-    "|ho ten hs|ho va ten hoc sinh sinh vien|ho ten sinh vien|ho va ten sinh vien|hoten|ho va ten hssv|hovaten",
+    "|ho ten hs|ho va ten hoc sinh sinh vien|ho ten sinh vien|ho va ten sinh vien|hoten|ho va ten hssv|hovaten"
+    "|ho va ten nguoi hoc|ho va ten hs sv|ten hs|ho va ten tre|ho va ten con|ho ten tre",
     "born_on": "ngay sinh|ngay thang nam sinh|sinh ngay|ngay thang nam|ngay sinh hs|ns|nam sinh"
-    "|ngay sinh hoc sinh|ngaysinh|ngay sinh dd mm yyyy|ntns|ngay nam sinh",
+    "|ngay sinh hoc sinh|ngaysinh|ngay sinh dd mm yyyy|ntns|ngay nam sinh"
+    "|ngay thang nam sinh hoc sinh|ngay thang nam sinh hs|sinh ngay thang nam|ngay thang sinh|sinh nam",
     "sex": "gioi tinh|gt|phai|nam nu|gioitinh|gioi",
     "identity": "so dinh danh ca nhan|so dinh danh|ma dinh danh ca nhan|so cccd|cccd|so cccd ma dinh danh"
     "|so can cuoc|so can cuoc cong dan|can cuoc cong dan|so dinh danh ca nhan cccd|cccd so dinh danh"
-    "|cmnd cccd|so cmnd cccd|so ddcn|ma dinh danh|so cmnd|dinh danh ca nhan|so dinh danh ca nhan cua hoc sinh",
+    "|cmnd cccd|so cmnd cccd|so ddcn|ma dinh danh|so cmnd|dinh danh ca nhan|so dinh danh ca nhan cua hoc sinh"
+    "|so cccd ma dinh danh ca nhan|cccd ma dinh danh|ma so dinh danh ca nhan|ma so dinh danh|cccd ma dinh danh ca nhan"
+    "|so cccd cmnd|so cmnd so cccd|so cccd hoac ma dinh danh|ma dinh danh ca nhan cccd|so dinh danh cccd",
     "group": "doi tuong|doi tuong uu tien|thuoc doi tuong|doi tuong chinh sach|dien|dien chinh sach"
-    "|hoan canh|nhom doi tuong|thuoc dien|dien doi tuong|loai ho|doi tuong thu huong",
+    "|hoan canh|nhom doi tuong|thuoc dien|dien doi tuong|loai ho|doi tuong thu huong"
+    "|doi tuong huong|doi tuong ho|thuoc ho|thuoc doi tuong chinh sach|thuoc dien chinh sach|gia dinh thuoc dien"
+    "|ho gia dinh thuoc dien|dien uu tien|dien ho|hoan canh gia dinh|hoan canh hoc sinh|hoan canh kho khan"
+    "|ho ngheo can ngheo|ho ngheo ho can ngheo|ngheo can ngheo|thuoc ho ngheo can ngheo|thuoc ho ngheo ho can ngheo"
+    "|thuoc dien ho ngheo can ngheo|con ho ngheo can ngheo|doi tuong ho ngheo can ngheo|che do chinh sach",
     "household_code": "ma ho|ma so ho|ma ho ngheo|so ho|ma ho gia dinh|ma ho ngheo can ngheo|ma so ho ngheo"
     "|so so ho ngheo|ma so ho gia dinh",
     "commune": "xa phuong|xa|phuong|phuong xa|xa phuong thi tran|xa phuong tt|noi o xa phuong|dia chi xa phuong"
     "|xa phuong noi o|xa thi tran",
     "has_device": "da co may tinh|da co may|co may tinh|da co thiet bi|co thiet bi|da co may tinh chua"
-    "|tinh trang may tinh|da co may tinh may tinh bang",
+    "|tinh trang may tinh|da co may tinh may tinh bang"
+    "|da co may tinh co|co may tinh co|may tinh co|may tinh da co",
     "status": "trang thai hs|trang thai|trang thai hoc sinh|tinh trang hoc|trang thai hoc",
     "family_name": "ho va ten dem|ho dem|ho va chu lot|ho|ho lot|ho va dem|ho chu lot|ho va ten lot|ho ten dem",
     "given_name": "ten",
     "household_head": "chu ho|ten chu ho|ho ten chu ho|ho va ten chu ho|ho ten chu ho gia dinh",
     "born_day": "ngay sinh ngay",
+    # "Nam" and "Năm" are one without diacritics: `_settle` tells them by what stands beside.
+    "born_female": "ngay sinh nu|nam sinh nu|ngay thang nam sinh nu|sinh ngay nu|sinh nam nu|ngay thang nam nu",
+    "tick_male": "gioi tinh nam|phai nam|gt nam|nam",
+    "tick_female": "gioi tinh nu|phai nu|gt nu|nu",
+    "school_name": "truong|ten truong|truong hoc|hoc truong|truong dang hoc|hoc tai truong|ten don vi|don vi|don vi truong"
+    "|ten co so giao duc|co so giao duc|hoc sinh truong",
+    "grade": "khoi|khoi lop",
     "born_month": "ngay sinh thang|ngay thang nam sinh thang",
-    "born_year": "ngay sinh nam|ngay thang nam sinh nam",
+    "born_year": "ngay sinh nam|ngay thang nam sinh nam|nam sinh nam|sinh ngay nam|sinh nam nam|ngay thang nam nam",
     "tick_poor": "ho ngheo|ngheo|hs ho ngheo|hoc sinh ho ngheo|con ho ngheo|thuoc ho ngheo|doi tuong ho ngheo|doi tuong ngheo",
     "tick_near_poor": "ho can ngheo|can ngheo|hs ho can ngheo|hoc sinh ho can ngheo|con ho can ngheo"
     "|thuoc ho can ngheo|doi tuong ho can ngheo|doi tuong can ngheo",
     "tick_covid_orphan": "mo coi do covid 19|mo coi do covid|mo coi covid|con co bo hoac me mat do covid 19"
-    "|mo coi|doi tuong mo coi do covid 19|doi tuong mo coi",
+    "|mo coi|doi tuong mo coi do covid 19|doi tuong mo coi|mo coi do dich covid 19|mo coi do dich covid|mo coi vi covid 19"
+    "|mo coi covid 19|mo coi do covid19|co bo hoac me mat do covid 19|bo hoac me mat do covid 19"
+    "|co cha hoac me mat do covid 19|cha hoac me mat do covid 19|bo me mat do covid 19|cha me mat do covid 19"
+    "|co bo me mat do covid 19|co cha me mat do covid 19",
 }
 BY_SPELLING: dict[str, str] = {
     spelling: key for key, spellings in _SPELLINGS.items() for spelling in spellings.split("|")
@@ -85,6 +111,8 @@ _IN_BRACKETS = re.compile(r"[(\[（].*?[)\]）]")
 # Where two columns claim to be one of these, only a person can say which is meant.
 _NEVER_CHOSEN = frozenset(["full_name", "born_on", "group", "school_code", "identity", "student_code"])
 _TICKS = ("tick_poor", "tick_near_poor", "tick_covid_orphan")
+# With any of these a birth date is known.
+BIRTH = frozenset(["born_on", "born_year", "born_male", "born_female"])
 
 
 @dataclass
@@ -111,7 +139,17 @@ class Header:
     @property
     def is_whole(self) -> bool:
         """Whether it has names and birth dates: that of a list of pupils."""
-        return self.is_named and ("born_on" in self.places or "born_year" in self.places)
+        return self.is_named and not BIRTH.isdisjoint(self.places)
+
+    def name_stands_for_code(self, *, is_given: bool) -> None:
+        """Take a school's name where no column has its code, unless one school is given for the whole file."""
+        if "school_name" not in self.places:
+            return
+        place, text = self.places.pop("school_name"), self.theirs.pop("school_name")
+        if "school_code" in self.places or is_given:
+            self.unknown.append(text)
+        else:
+            self.places["school_code"], self.theirs["school_code"] = place, text
 
 
 def header_key(text: str) -> str:
@@ -189,19 +227,39 @@ def _settle(found: dict[int, tuple[str, str]]) -> tuple[dict[str, int], dict[str
         for key in _TICKS:
             places.pop(key, None)
             theirs.pop(key, None)
-    if "born_on" in places and not {"born_month", "born_year"} <= places.keys():
-        for key in ("born_day", "born_month", "born_year"):
+    if "grade" in places:
+        # "Khối" says less than "Lớp".
+        moved = places.pop("grade"), theirs.pop("grade")
+        if "class_name" not in places:
+            places["class_name"], theirs["class_name"] = moved
+    _settle_births(places, theirs)
+    return places, theirs, repeated
+
+
+def _settle_births(places: dict[str, int], theirs: dict[str, str]) -> None:
+    """One way to tell the birth date, and one to tell the sex."""
+
+    def drop(*keys: str) -> None:
+        for key in keys:
             places.pop(key, None)
             theirs.pop(key, None)
+
+    if {"born_female", "born_year"} <= places.keys() and "born_month" not in places:
+        # A birth date in the column of the sex: beside "Nữ" stands "Nam", not "Năm".
+        places["born_male"], theirs["born_male"] = places.pop("born_year"), theirs.pop("born_year")
+    if "born_on" in places and not {"born_month", "born_year"} <= places.keys():
+        drop("born_day", "born_month", "born_year", "born_male", "born_female")
     elif {"born_day", "born_month", "born_year"} <= places.keys():
-        places.pop("born_on", None)
-        theirs.pop("born_on", None)
-    return places, theirs, repeated
+        drop("born_on", "born_male", "born_female")
+    if "sex" in places or "tick_female" not in places:
+        drop("tick_male")
+    if "sex" in places:
+        drop("tick_female")
 
 
 def _score(places: Mapping[str, int]) -> int:
     named = "full_name" in places or {"family_name", "given_name"} <= places.keys()
-    born = "born_on" in places or "born_year" in places
+    born = not BIRTH.isdisjoint(places)
     return (10 if named else 0) + (5 if born else 0) + len(places)
 
 
@@ -314,7 +372,7 @@ def missing_required(places: Mapping[str, int], given: Mapping[str, object]) -> 
     missing = []
     if "full_name" not in places and not {"family_name", "given_name"} <= places.keys():
         missing.append("full_name")
-    if "born_on" not in places and "born_year" not in places:
+    if BIRTH.isdisjoint(places):
         missing.append("born_on")
     if "group" not in places and not given.get("group") and not any(tick in places for tick in _TICKS):
         missing.append("group")

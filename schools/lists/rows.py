@@ -3,14 +3,13 @@
 import datetime as dt
 import json
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from common.vietnamese import clean, name_keys, search_key
 from schools.lists import cells
 from schools.lists.cells import Cell, text_of
-from schools.lists.columns import TITLES, Header, column_letters, header_key
+from schools.lists.columns import BIRTH, TITLES, Header, column_letters, header_key
 from schools.lists.earlier_rows import EarlierRows
 from schools.lists.findings import (
     CORRECTION,
@@ -38,10 +37,16 @@ _FOOTERS = (
 _NO_NAME = re.compile(r"$|.*\d")
 _TOTAL = re.compile(r"(?:tổng|cộng)\b", re.IGNORECASE)
 # Without any of these a row says nothing about one child.
-_IDENTIFYING = frozenset(
-    ["full_name", "family_name", "given_name", "born_on", "born_day", "born_month", "born_year", "student_code",
-     "identity", "household_code"]
-)  # fmt: skip
+_IDENTIFYING = BIRTH | {
+    "full_name", "family_name", "given_name", "born_day", "born_month", "student_code", "identity", "household_code",
+}  # fmt: skip
+_NAMES = frozenset(["full_name", "family_name", "given_name"])
+# A line that names the part of the table below it; pupils are called Trương, not Trường THCS.
+_SECTION = re.compile(
+    r"(?:khoi|lop) (?:lop )?\d|(?:con |hoc sinh |doi tuong )?(?:thuoc )?ho (?:can )?ngheo\b|(?:hoc sinh )?mo coi\b"
+    r"|truong (?:th|thcs|thpt|tieu hoc|trung hoc|pho thong|pt|ptdt\w*)\b"
+)
+_NO_TICK = frozenset(["khong", "0", "k", "ko", "chua", "n", "no"])
 
 
 @dataclass
@@ -107,12 +112,15 @@ class RowChecker:
         self.formula_rows = frozenset(row for row, _ in formulas)
         self.name_continues = header.name_continues
         self._is_after_table = False
+        self._tells_sex_by_column = "sex" not in self.places and not self.places.keys().isdisjoint(
+            ["tick_female", "born_male", "born_female"]
+        )
         self._short_codes = {code.lstrip("0"): code for code in options.schools}
-        names = Counter(search_key(name) for name in options.schools.values())
         # A school may be named instead of its code, where only one of the office has that name.
-        self._codes_by_name = {
-            key: code for code, name in options.schools.items() if names[key := search_key(name)] == 1
-        }
+        self._codes_by_name: dict[str, set[str]] = {}
+        for code, name in options.schools.items():
+            for key in _school_keys(name):
+                self._codes_by_name.setdefault(key, set()).add(code)
         self._earlier = EarlierRows()
         today = options.today
         # What an identity number says of sex and birth year, beside a row's: those that agreed.
@@ -158,8 +166,12 @@ class RowChecker:
             return "", [Finding("school_code", ERROR, "school_missing", "", "Thiếu mã trường.")]
         if value in self.options.schools:
             return value, findings
-        named = self._named_school(cell)
+        named = self._named_schools(cell)
+        if len(named) > 1:
+            said = f"Đơn vị có {len(named)} trường tên “{mask(value)[:40]}”: ghi mã trường."
+            return "", [Finding("school_code", ERROR, "school_name_unclear", mask(text_of(cell))[:60], said)]
         if named:
+            (named,) = named
             said = f"Đã hiểu là trường có mã {named}."
             return named, [Finding("school_code", CORRECTION, "school_named", mask(text_of(cell))[:60], said)]
         padded = self._short_codes.get(value.lstrip("0"))
@@ -172,12 +184,15 @@ class RowChecker:
         said = f"Không có trường nào mang mã {mask(value)[:30]}: xem mã ở mẫu Excel của đơn vị."
         return "", [Finding("school_code", ERROR, "school_unknown", mask(value)[:60], said)]
 
-    def _named_school(self, cell: Cell) -> str:
-        """The code of a school written as "79000701 - Trường THCS Tân Định", or by its name alone, else ""."""
-        text = text_of(cell)
-        text = (self.font.convert(text) if self.font else None) or clean(text)
+    def _named_schools(self, cell: Cell) -> set[str]:
+        """The codes of schools written as "79000701 - Trường THCS Tân Định", or by a name alone."""
+        text = self._readable(cell)
         first = re.split(r"[\s\-–(:,]", text, maxsplit=1)[0]
-        return first if first in self.options.schools else self._codes_by_name.get(search_key(text), "")
+        if first in self.options.schools:
+            return {first}
+        return next(
+            (codes for key in _school_keys(text)[:2] if (codes := self._codes_by_name.get(key))), set()
+        )
 
     def skip_reason(self, row: Sequence[Cell]) -> str | None:
         """Why a row is no pupil: blank, title, header, numbers, example, total or footer; None for a pupil.
@@ -191,7 +206,7 @@ class RowChecker:
         }
         texts = [self._readable(cell) for cell in row if isinstance(cell, str) and cell.strip()]
         name = filled.get("full_name", filled.get("family_name", filled.get("given_name", "")))
-        is_born = "born_on" in filled or "born_year" in filled
+        is_born = not BIRTH.isdisjoint(filled)
         if not filled.keys() & _IDENTIFYING:
             # A school, class or group dragged down beyond the last pupil names nobody.
             return _outside(texts)
@@ -199,10 +214,10 @@ class RowChecker:
             return "example"
         if name and header_key(name) == self._name_header():
             return "header"
-        if len(filled) >= 3 and all(text.strip("()[]").isdigit() for text in filled.values()):
-            numbers = [int(text.strip("()[]")) for text in filled.values()]
-            if max(numbers) <= 60 and len(set(numbers)) == len(numbers):
-                return "numbers"
+        if len(filled) >= 3 and _are_column_numbers([text.strip("()[]") for text in filled.values()]):
+            return "numbers"
+        if filled.keys() <= _NAMES and _SECTION.match(search_key(name)):
+            return "title"
         if is_born or filled.keys() & {"student_code", "identity"}:
             return None
         if _TOTAL.match(name) or (_NO_NAME.match(name) and any(map(_TOTAL.match, texts[:3]))):
@@ -236,7 +251,7 @@ class RowChecker:
                 cell: Cell = row[place] if place < wide else None
             elif key == "group":
                 cell = self._group_cell(row)
-            elif key == "born_on" and "born_year" in self.places:
+            elif key == "born_on":
                 cell = self._born_cell(row)
             else:
                 cell = None
@@ -244,6 +259,8 @@ class RowChecker:
             if said:
                 findings += said
                 typed[key] = mask(text_of(cell))
+        if self._tells_sex_by_column:
+            values["sex"] = self._sex_by_column(row)
         name_cell = self._name_cell(row, wide)
         name, said = cells.person_name(name_cell, self.font)
         if said:
@@ -297,21 +314,36 @@ class RowChecker:
             for group in ("poor", "near_poor", "covid_orphan")
             if (place := self.places.get(f"tick_{group}")) is not None
             and place < len(row)
-            and search_key(text_of(row[place])) not in ("", "khong", "0", "k")
+            and _is_tick(row[place])
         ]
         if ticked:
+            if ticked[0] == "covid_orphan" and "covid" not in search_key(
+                self.header.theirs["tick_covid_orphan"]
+            ):
+                return "Mồ côi"
             # Who is in two groups is taken in the earlier one (Plan III.2c).
             return cells.GROUP_LABELS[ticked[0]]
         return cells.GROUP_LABELS.get(self.options.group)
 
-    def _born_cell(self, row: Sequence[Cell]) -> str:
-        parts = [
-            clean(text_of(row[place]))
-            if (place := self.places.get(key)) is not None and place < len(row)
-            else ""
-            for key in ("born_day", "born_month", "born_year")
-        ]
+    def _born_cell(self, row: Sequence[Cell]) -> Cell:
+        """The birth date from columns for day, month and year, or from the column of the pupil's sex."""
+        if self.places.keys() & {"born_male", "born_female"}:
+            found = [
+                cell for key in ("born_male", "born_female") if clean(text_of(cell := self._at(key, row)))
+            ]
+            return found[0] if len(found) == 1 else " / ".join(map(text_of, found))
+        parts = [clean(text_of(self._at(key, row))) for key in ("born_day", "born_month", "born_year")]
         return "/".join(parts) if any(parts) else ""
+
+    def _sex_by_column(self, row: Sequence[Cell]) -> str:
+        """The sex that a mark, or the birth date, in the column of one tells."""
+        kind = "tick" if "tick_female" in self.places else "born"
+        is_in = [_is_tick(self._at(f"{kind}_{sex}", row)) for sex in ("male", "female")]
+        return "" if is_in[0] == is_in[1] else "male" if is_in[0] else "female"
+
+    def _at(self, key: str, row: Sequence[Cell]) -> Cell:
+        place = self.places.get(key)
+        return row[place] if place is not None and place < len(row) else None
 
     def _name_cell(self, row: Sequence[Cell], wide: int) -> Cell:
         place = self.places.get("full_name")
@@ -345,9 +377,35 @@ def _joined(name: str, given: str) -> str:
     return name if has_given or not given.strip() else f"{name} {given}".strip()
 
 
+def _is_tick(cell: Cell) -> bool:
+    """Whether something stands in a cell to be ticked: "x", "✓", "có", but neither "-" nor "không"."""
+    text = clean(text_of(cell)).strip("-–.…_ ")
+    return bool(text) and search_key(text) not in _NO_TICK
+
+
 def _is_signing_date(text: str) -> bool:
     words = search_key(text).split()
     return "ngay" in words and "thang" in words and "nam" in words and len(words) <= 12
+
+
+def _are_column_numbers(texts: list[str]) -> bool:
+    """Whether a row numbers its columns: 1 2 3 4, or A B 1 2."""
+    numbers = [text for text in texts if text.isdigit() and len(text) < 3]
+    letters = [text for text in texts if len(text) == 1 and text.isalpha()]
+    return (
+        len(numbers) >= 2 and len(numbers) + len(letters) == len(texts) == len(set(texts))
+        and max(map(int, numbers)) <= 60
+    )  # fmt: skip
+
+
+def _school_keys(name: str) -> list[str]:
+    """The ways to write one school's name, the whole first: "truong" and its level may be left out or written short."""
+    key = search_key(name)
+    for long, short in (("trung hoc co so", "thcs"), ("trung hoc pho thong", "thpt"), ("tieu hoc", "th")):
+        key = key.replace(long, short)
+    key = key.removeprefix("truong ")
+    level, _, rest = key.partition(" ")
+    return list(dict.fromkeys([key, rest if level in ("th", "thcs", "thpt") and rest else key]))
 
 
 def _outside(texts: list[str]) -> str:
