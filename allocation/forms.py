@@ -47,7 +47,6 @@ class PolicyForm(forms.Form):
         initial=0,
         help_text="Để dành cho danh sách đến muộn, khiếu nại, đổi máy hỏng.",
     )
-
     laptop_from_grade = forms.IntegerField(
         label="Ưu tiên máy xách tay từ lớp",
         required=False,
@@ -170,6 +169,7 @@ class TrialForm(forms.Form):
 def limit_to_scope(field: forms.ModelChoiceField, provinces, is_national: bool) -> None:
     """Offer these provinces, and the nation only to whom it is open."""
     field.queryset = provinces
+    field.has_default = is_national  # the nation, which is no missing answer
     if not is_national:
         field.required = True
         field.empty_label = None

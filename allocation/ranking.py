@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,8 @@ from allocation.columns import write_columns
 from allocation.engine import NOBODY
 from allocation.models import AllocationRun, Ranking
 
-# The device's public area decides who is asked: its school, commune, district, province or the nation.
+# A device's public area decides who is asked: its school, commune, district, province or the nation. A family that
+# declined a device of this run isn't asked again: its allocation ended by a substitute though the child hasn't moved.
 NEXT = """
     SELECT k.student_id, k.locality || '.' || k."group" || '.' || k.place
     FROM allocation_ranking k
@@ -22,10 +24,13 @@ NEXT = """
     LEFT JOIN schools_administrativeunit d ON d.id = c.district_id
     JOIN schools_administrativeunit m ON m.id = c.commune_id
     JOIN schools_administrativeunit v ON v.id = c.province_id
-    WHERE k.run_id = %(run)s AND k.student_id <> %(leaver)s
+    WHERE k.run_id = %(run)s AND k.student_id <> ALL(%(leavers)s)
       AND %(area)s IN (o.code, c.code, m.public_code, d.public_code, v.public_code, 'VN')
-      AND NOT EXISTS (SELECT 1 FROM allocation_allocation l WHERE l.student_id = s.id AND l.ended_at IS NULL)
-    ORDER BY k.position LIMIT 1
+      AND NOT EXISTS (
+          SELECT 1 FROM allocation_allocation l WHERE l.student_id = s.id AND (
+              l.ended_at IS NULL OR (l.run_id = k.run_id AND l.end_reason = 'substituted'
+                  AND l.public_area IN (o.code, c.code, m.public_code, d.public_code, v.public_code, 'VN'))))
+    ORDER BY k.position LIMIT %(count)s
 """
 
 
@@ -76,9 +81,11 @@ def queue_by_area(waits: np.ndarray, area: np.ndarray) -> np.ndarray:
     return queue
 
 
-def next_in_line(*, run: AllocationRun, area: str, leaver_id: int) -> Next | None:
-    """The first of the run's applicants by rank, in a device's public area, who has no device and may get one."""
+def next_in_line(*, run: AllocationRun, area: str, leaver_ids: Collection[int], count: int) -> list[Next]:
+    """The first `count` of the run's applicants by rank in a public area who have no device and may get one.
+
+    Fewer where fewer wait; none of `leaver_ids`, whose devices these are.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(NEXT, {"run": run.pk, "area": area, "leaver": leaver_id})
-        found = cursor.fetchone()
-    return Next(*found) if found else None
+        cursor.execute(NEXT, {"run": run.pk, "area": area, "leavers": list(leaver_ids), "count": count})
+        return [Next(*row) for row in cursor.fetchall()]

@@ -159,6 +159,13 @@ def tier_words(tier: Sequence[int], groups: Sequence[str]) -> str:
     return f"{group}, {locality}, {place}"
 
 
+def waterline_words(waterline: str | None, groups: Sequence[str]) -> str:
+    """How far the devices that are nobody's went, of a summary's waterline such as `1.2.1`."""
+    if not waterline:
+        return "không có máy chung nào được chia"
+    return f"bậc {waterline}: {tier_words([int(part) for part in waterline.split('.')], groups)}"
+
+
 def tier_key(tier: Sequence[int], locality_first: bool) -> tuple[int, ...]:
     locality, group, place = tier
     return (locality, group, place) if locality_first else (group, locality, place)

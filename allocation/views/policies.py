@@ -47,7 +47,7 @@ def policy_list(request: HttpRequest) -> HttpResponse:
 
 @perms.policy_clerk
 def policy_new(request: HttpRequest) -> HttpResponse:
-    form = PolicyForm(request.POST or None)
+    form = PolicyForm(request.POST or None, initial=version_to_begin_from(request.GET.get("tu", "")))
     if form.is_valid():
         with refusals_on(form):
             policy = services.draft_policy(by=request.user, at=clock.now(), **form.cleaned_data)
@@ -58,6 +58,19 @@ def policy_new(request: HttpRequest) -> HttpResponse:
             )
             return redirect("allocation:policies")
     return render(request, "allocation/policy_new.html", {"form": form}, status=422 if form.errors else 200)
+
+
+def version_to_begin_from(key: str) -> dict[str, Any]:
+    """The fields of the policy with this key as a form's first values; empty if there is none."""
+    policy = AllocationPolicy.objects.filter(pk=key).first() if key.isascii() and key.isdigit() else None
+    if policy is None:
+        return {}
+    return policy.rules | {
+        "phase": policy.phase_id,
+        "name": policy.name,
+        "locality_first": "1" if policy.rules["locality_first"] else "0",
+        "reserve_percent": policy.reserve_percent,
+    }
 
 
 @perms.policy_approver
@@ -144,6 +157,12 @@ def comparison_context(row: Comparison) -> dict[str, Any]:
             *rules.left_out_words(one["served"], other["served"]),
             *rules.comparison_words(row.result["cells"], names),
         ],
+        "rule_columns": ["Quy tắc", "Thứ nhất", "Thứ hai"],
+        "rule_rows": [
+            [mine["key"], mine["value"], its["value"]]
+            for mine, its in zip(tried_rows(row.one, one), tried_rows(row.other, other), strict=True)
+            if mine["value"] != its["value"]
+        ],
         "side_columns": [
             "Đối tượng", "Có máy, thứ nhất", "Có máy, thứ hai", "Còn thiếu, thứ nhất", "Còn thiếu, thứ hai",
         ],
@@ -162,6 +181,16 @@ def comparison_context(row: Comparison) -> dict[str, Any]:
         "cell_rows": [cell_row(cell, names) for cell in row.result["cells"]],
         "starving_other": rules.starvation(other["served"], other["unmet"]),
     }  # fmt: skip
+
+
+def tried_rows(policy: AllocationPolicy, result: dict[str, Any]) -> list[dict[str, str]]:
+    """A policy's rules, and how far its devices went, in words."""
+    words = rules.waterline_words(result["waterline"], result["policy_groups"])
+    return [
+        *proposal.policy_rows(policy)[1:],
+        {"key": "Máy chung giữ lại", "value": f"{format_number(result['reserve'])} máy"},
+        {"key": "Máy chung chia đến", "value": words},
+    ]
 
 
 def cell_row(cell: dict[str, Any], names: dict[str, str]) -> list[str]:

@@ -158,10 +158,13 @@ def run_rows(run: AllocationRun) -> list[dict[str, str]]:
 def step_items(run: AllocationRun) -> list[dict[str, Any]]:
     """The ceremony as a timeline: what was done, by whom, what comes next."""
     reached = DONE_STEPS.index(run.state) if run.state in DONE_STEPS else -1
+    drawn_by = ""
+    if run.entered_by and run.confirmed_by:
+        drawn_by = f"{run.entered_by.full_name} nhập, {run.confirmed_by.full_name} xác nhận"
     items = [
         ("Mở đợt, công bố nguồn ngẫu nhiên", run.opened_at, run.opened_by),
         ("Chốt dữ liệu", run.frozen_at, run.frozen_by),
-        ("Bốc thăm: hai người nhập và xác nhận", run.confirmed_at, run.confirmed_by),
+        ("Bốc thăm: hai người nhập và xác nhận", run.confirmed_at, drawn_by),
         ("Lập phương án", run.proposed_at, run.proposed_by),
         ("Người thứ hai phê duyệt", run.approved_at, run.approved_by),
         ("Ghi phân bổ và sổ cái", run.approved_at if run.state == State.COMMITTED else None, None),
@@ -170,7 +173,7 @@ def step_items(run: AllocationRun) -> list[dict[str, Any]]:
         {
             "text": text,
             "at": at,
-            "note": f"{by.full_name}" if by else "",
+            "note": getattr(by, "full_name", by) or "",
             "state": "done" if at else ("current" if number == reached + 1 else "todo"),
         }
         for number, (text, at, by) in enumerate(items)

@@ -1,5 +1,6 @@
 """Handing over a class on one sheet: on the screen, or on paper and entered later."""
 
+from collections import Counter
 from itertools import groupby
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from common.clock import now, today
 from common.pdf import render_pdf
 from common.qr import qr_svg_bytes
 from common.refusals import refusals_on
+from common.templatetags.vi import format_number
 from coverage.services import operator_for
 from delivery import perms, services
 from delivery.forms import RecordForm, SignForm
@@ -148,6 +150,7 @@ def record_detail(request, code: str):
             "form": form,
             "ready": [row for row in waiting if not row.problem],
             "blocked": [row for row in waiting if row.problem],
+            "to_next": [row.device for row in waiting if row.is_here and row.ineligible],
             "given": given,
             "to_look_at": record.phone_handovers.to_look_at().select_related(
                 "allocation__student", "allocation__device", "sent_by"
@@ -194,32 +197,46 @@ def sign(request, code: str):
 @perms.hands_over
 @require_POST
 def substitute(request, code: str):
-    """The device of a student who left or declined goes to the next student by rank; nobody picks."""
+    """The devices of students who left or declined go to the next students by rank; nobody picks."""
     record = record_of(request, code)
     form = forms.Form(request.POST)
     if not perms.can_hand_over(request.user, record.school):
         raise Http404
     with refusals_on(form):
-        chosen = services.substitute(
+        moved = services.substitute(
             by=request.user,
             record=record,
-            device_code=request.POST.get("device", ""),
+            device_codes=request.POST.getlist("device"),
             reason=request.POST.get("reason", ""),
             at=now(),
         )
     if form.errors:
         messages.error(request, " ".join(form.non_field_errors()))
-    elif chosen is None:
-        messages.info(
-            request, "Trong khu vực không còn học sinh nào chờ; máy trở lại kho cho đợt phân bổ sau."
-        )
-    elif chosen.student.school_id == record.school_id:
-        messages.success(request, f"Máy chuyển cho {chosen.student}, lớp {chosen.student.class_name}.")
     else:
-        messages.success(
-            request, f"Học sinh kế tiếp ở {chosen.student.school}. Hãy soạn lô chuyển máy sang trường đó."
-        )
+        for said in _moved_words(record, list(moved.values())):
+            messages.success(request, said)
     return redirect("delivery:record", record.code)
+
+
+def _moved_words(record: HandoverRecord, moved: list) -> list[str]:
+    """Who gets the devices now: in this school, at which others, or nobody."""
+    found = [row for row in moved if row is not None]
+    here = [row.student for row in found if row.student.school_id == record.school_id]
+    elsewhere = Counter(str(row.student.school) for row in found if row.student.school_id != record.school_id)
+    said = []
+    if here:
+        names = "; ".join(f"{student}, lớp {student.class_name}" for student in here)
+        said.append(f"{format_number(len(here))} máy chuyển cho học sinh kế tiếp của trường: {names}.")
+    said += [
+        f"{format_number(count)} máy chuyển cho học sinh kế tiếp ở {school}. Hãy soạn lô chuyển máy sang trường đó."
+        for school, count in sorted(elsewhere.items())
+    ]
+    if nobody := len(moved) - len(found):
+        said.append(
+            f"{format_number(nobody)} máy: trong khu vực không còn học sinh nào chờ; "
+            "máy trở lại kho cho đợt phân bổ sau."
+        )
+    return said
 
 
 @perms.reads_children

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_POST
 from common.clock import now, today
 from common.pdf import render_pdf
 from common.refusals import refusals_on
+from common.templatetags.vi import format_number
 from delivery import perms, rules, services
 from delivery.forms import ReceiveForm, ScanForm, ShipmentFilter
 from delivery.models import DELIVERY_KINDS, FOLLOWS_DEVICES, Custody, Shipment, ShipmentItem
@@ -125,6 +126,8 @@ def shipment_detail(request, code: str):
             "can_send": can_send,
             "unfit": unfit[:SHOWN_UNFIT],
             "unfit_more": len(unfit) - SHOWN_UNFIT,
+            "unfit_to_next": [row.device for row in unfit if row.reason],
+            "unfit_to_remove": [row.device for row in unfit if not row.reason],
             "can_receive": perms.can_receive(request.user, shipment),
             "way": _way(shipment),
         },
@@ -179,7 +182,7 @@ def act(request, code: str, verb: str):
             )
             done = f"Đã bỏ máy {spell(request.POST.get('device', ''))} ra khỏi lô."
         elif verb == "ke-tiep" and perms.can_send(request.user, shipment):
-            done = _pass_on(request, shipment)
+            done = _settle_unfit(request, shipment)
         elif verb == "nhan-du" and perms.can_receive(request.user, shipment):
             count = services.receive_shipments(by=request.user, shipments=[shipment], at=now())
             done = f"Đã nhận đủ {count} máy của lô {shipment.code}."
@@ -197,15 +200,27 @@ def act(request, code: str, verb: str):
     return redirect("delivery:shipment", shipment.code)
 
 
-def _pass_on(request, shipment: Shipment) -> str:
-    """A device whose student may no longer get it goes to the next one by rank; what was done, in words."""
-    code = request.POST.get("device", "")
-    chosen = services.substitute_before_dispatch(
-        by=request.user, shipment=shipment, device_code=code, at=now()
+def _settle_unfit(request, shipment: Shipment) -> str:
+    """Devices whose students may no longer get them go to the next ones by rank (`device`), others that may not leave
+    come out of the draft (`remove`); what was done, in words."""
+    passed_on, removed = request.POST.getlist("device"), request.POST.getlist("remove")
+    moved = services.substitute_before_dispatch(
+        by=request.user, shipment=shipment, device_codes=passed_on, at=now()
     )
-    if chosen is None:
-        return f"Máy {spell(code)}: trong khu vực không còn em nào chờ; máy trở lại kho cho đợt phân bổ sau."
-    return f"Máy {spell(code)} chuyển cho em kế tiếp theo thứ tự, đã bỏ ra khỏi lô này. Hãy soạn lại lô để máy đi đúng trường."
+    services.remove_items(by=request.user, shipment=shipment, device_codes=removed)
+    said = []
+    if to_next := sum(row is not None for row in moved.values()):
+        said.append(
+            f"{format_number(to_next)} máy chuyển cho em kế tiếp theo thứ tự và đã bỏ ra khỏi lô này: "
+            "hãy soạn lại lô để máy đi đúng trường."
+        )
+    if to_stock := len(moved) - to_next:
+        said.append(
+            f"{format_number(to_stock)} máy trong khu vực không còn em nào chờ, trở lại kho cho đợt phân bổ sau."
+        )
+    if removed:
+        said.append(f"{format_number(len(removed))} máy khác đã bỏ ra khỏi lô.")
+    return " ".join(said)
 
 
 @perms.moves_devices

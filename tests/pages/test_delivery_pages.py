@@ -8,6 +8,7 @@ from django.db import transaction
 from django.urls import reverse
 
 from accounts.models import PersonalDataAccess
+from allocation.models import Allocation
 from common.models import Programme
 from delivery.models import DeviceReport, Grievance, HandoverRecord, LotRecall, Shipment
 from delivery.services import (
@@ -119,11 +120,24 @@ class TestShipments:
         assert "Chuyển cho học sinh kế tiếp" in said
         assert "chưa gửi được" in client.post(page + "gui/", follow=True).content.decode()
         done = client.post(page + "ke-tiep/", {"device": code}, follow=True).content.decode()
-        assert "không còn em nào chờ; máy trở lại kho" in done
+        assert "không còn em nào chờ, trở lại kho" in done
         assert "Máy chưa gửi được" not in done
+        # Several at once: two whose pupils left, one that was taken back.
+        codes = list(shipment.items.order_by("device__code").values_list("device__code", flat=True))[:3]
+        Student.objects.filter(allocations__device__code__in=codes[:2]).update(state="left")
+        Allocation.objects.filter(device__code=codes[2]).update(
+            ended_at=AT, ended_by=world.people["keeper"], end_reason="revoked"
+        )
+        said = client.get(page).content.decode()
+        assert "Chuyển 2 máy cho học sinh kế tiếp, bỏ 1 máy ra khỏi lô" in said
+        done = client.post(
+            page + "ke-tiep/", {"device": codes[:2], "remove": codes[2]}, follow=True
+        ).content.decode()
+        assert "2 máy trong khu vực không còn em nào chờ" in done
+        assert "1 máy khác đã bỏ ra khỏi lô" in done
         client.post(page + "gui/")
         shipment.refresh_from_db()
-        assert (shipment.state, shipment.items.count()) == ("dispatched", 8)
+        assert (shipment.state, shipment.items.count()) == ("dispatched", 5)
 
     def test_drafts_lose_devices_and_are_cancelled(self, world, sign_in):
         (shipment,) = plan_shipments(by=world.people["keeper"], at=AT)

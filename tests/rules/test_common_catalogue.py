@@ -5,6 +5,7 @@ import gettext
 import re
 from pathlib import Path
 
+import django
 import pytest
 from django.conf import settings
 
@@ -85,3 +86,22 @@ def test_the_steps_of_a_device_have_their_english():
     known = {vietnamese for vietnamese, _english in pairs()}
     assert {text for state, text in LABEL.items() if state} <= known
     assert {label for _key, label, _states in STAGES} <= known
+
+
+def test_vietnamese_in_place_of_djangos_is_compiled_and_still_asked_for_by_django():
+    own = FOLDER.parents[1] / "vi" / "LC_MESSAGES"
+    written = re.findall(
+        r'^msgid (".+")\n(?:msgid_plural .*\n)?msgstr(?:\[0\])? (".*")$',
+        (own / "django.po").read_text(),
+        re.M,
+    )
+    pairs = [(ast.literal_eval(english), ast.literal_eval(vietnamese)) for english, vietnamese in written]
+    assert len(pairs) > 20
+    given = (
+        (Path(django.__path__[0]) / "conf/locale/en/LC_MESSAGES/django.po").read_text().replace('"\n"', "")
+    )
+    compiled = gettext.translation("django", own.parents[1], languages=["vi"])
+    for english, vietnamese in pairs:
+        assert compiled.gettext(english) == vietnamese
+        # A sentence that Django no longer says would stay here unread.
+        assert f'"{english}"' in given

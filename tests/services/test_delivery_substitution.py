@@ -18,6 +18,7 @@ from delivery.services import (
     unfit_devices,
     waiting_rows,
 )
+from delivery.services.substitution import move_to_next
 from ledger.commitments import lot_number
 from ledger.models import LedgerOutbox
 from schools.models import Student
@@ -61,7 +62,8 @@ def record(world):
 
 def give_up(world, record, reason="declined"):
     (code,) = world.codes(world.schools[0])
-    return substitute(by=world.people["school"], record=record, device_code=code, reason=reason, at=AT)
+    moved = substitute(by=world.people["school"], record=record, device_codes=[code], reason=reason, at=AT)
+    return moved[code]
 
 
 def test_the_next_by_group_and_then_by_draw(world, record):
@@ -95,6 +97,53 @@ def test_a_substitute_at_another_school_gets_it_by_shipment(world, record):
     assert shipment.to_office == world.district_office
 
 
+def test_a_family_that_declined_is_not_asked_again_in_the_run(world, record):
+    with transaction.atomic():
+        first, second = make_students(world, world.schools[0], 2, start=50)
+    apply(world, first, "a" * 16)
+    apply(world, second, "b" * 16)
+    chosen = give_up(world, record).student
+    (other,) = {first, second} - {chosen}
+    assert give_up(world, record).student == other
+    assert give_up(world, record) is None
+
+
+def test_a_set_at_once_gives_a_narrow_area_its_only_child_and_the_rest_to_nobody(world, record):
+    """Two devices, one bound to the school: its one waiting child may not be taken by the wide one."""
+    school = world.schools[0]
+    with transaction.atomic():
+        more = make_students(world, school, 1, start=50)
+        (far,) = make_students(world, world.schools[1], 1, start=60)
+    (wide,) = world.codes(school)
+    narrow = world.codes(world.schools[1])[0]
+    Allocation.objects.filter(device__code=narrow).update(public_area=school.code)
+    apply(world, more[0], "a" * 16)
+    apply(world, far, "b" * 16, group=1)
+    reasons = dict(Allocation.objects.live().values_list("pk", "device__code"))
+    with transaction.atomic():
+        moved = move_to_next(
+            by=world.people["keeper"],
+            reasons={key: "declined" for key, code in reasons.items() if code in (wide, narrow)},
+            at=AT,
+        )
+    assert {code: row and row.student for code, row in moved.items()} == {narrow: more[0], wide: far}
+    with transaction.atomic():
+        keys = [row.pk for row in moved.values()]
+        assert move_to_next(by=world.people["keeper"], reasons=dict.fromkeys(keys, "declined"), at=AT) == {
+            wide: None,
+            narrow: None,
+        }
+
+
+def test_a_set_with_one_that_may_not_move_moves_nothing(world, record):
+    codes = [*world.codes(world.schools[0]), "khong-co"]
+    with pytest.raises(ValidationError, match="không ở trường"):
+        substitute(by=world.people["school"], record=record, device_codes=codes, reason="declined", at=AT)
+    with pytest.raises(ValidationError, match="Chưa chọn máy nào"):
+        substitute(by=world.people["school"], record=record, device_codes=[], reason="declined", at=AT)
+    assert not Allocation.objects.exclude(ended_at=None).exists()
+
+
 def test_nobody_left_puts_it_into_stock(world, record):
     assert give_up(world, record) is None
     assert not Allocation.objects.live().filter(device__code__in=world.codes(world.schools[0])).exists()
@@ -107,7 +156,7 @@ def test_it_is_not_taken_from_who_may_have_it(world, record):
         substitute(
             by=world.people["school"],
             record=record,
-            device_code=world.codes(world.schools[1])[0],
+            device_codes=world.codes(world.schools[1])[:1],
             reason="declined",
             at=AT,
         )
@@ -143,7 +192,9 @@ def test_before_dispatch_the_student_is_checked_again_and_the_next_one_gets_it(d
     with pytest.raises(ValidationError, match=f"{code} chưa gửi được: {said}: hãy chuyển máy này"):
         dispatch_shipments(by=world.people["keeper"], shipments=[shipment], at=AT)
     assert not LedgerOutbox.objects.filter(event="device.dispatched").exists()
-    chosen = substitute_before_dispatch(by=world.people["keeper"], shipment=shipment, device_code=code, at=AT)
+    chosen = substitute_before_dispatch(
+        by=world.people["keeper"], shipment=shipment, device_codes=[code], at=AT
+    )[code]
     assert (chosen.student_id in waiting, chosen.engine_pass) == (True, "substitute")
     revoked = LedgerOutbox.objects.get(event="device.allocation_revoked")
     assert (revoked.dev, json.loads(revoked.body)["reason"]) == (code, reason)
@@ -159,7 +210,7 @@ def test_who_moves_within_the_public_area_keeps_the_device_and_who_leaves_it_doe
     Student.objects.filter(pk=student.pk).update(school=world.schools[1])
     assert unfit_devices([shipment.pk]) == []
     with pytest.raises(ValidationError, match="vẫn được nhận máy"):
-        substitute_before_dispatch(by=world.people["keeper"], shipment=shipment, device_code=code, at=AT)
+        substitute_before_dispatch(by=world.people["keeper"], shipment=shipment, device_codes=[code], at=AT)
     Allocation.objects.filter(student=student).update(public_area=world.schools[0].code)
     (row,) = unfit_devices([shipment.pk])
     assert (row.device, row.reason) == (code, "moved_away")
