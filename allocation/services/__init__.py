@@ -1,6 +1,6 @@
 """A run from its opening to its commit, and policies, split by noun. Keyword-only, `by` first, atomic; `at` is given."""
 
-from allocation.services.commits import commit, publish, request_commit
+from allocation.services.commits import commit, publish, request_commit, request_step_again, stopped_step
 from allocation.services.freezes import freeze, request_freeze
 from allocation.services.lottery import confirm_randomness, enter_randomness
 from allocation.services.policies import draft_policy, publish_policy
@@ -25,5 +25,7 @@ __all__ = [
     "request_commit",
     "request_freeze",
     "request_ranking",
+    "request_step_again",
+    "stopped_step",
     "unranked_runs",
 ]

@@ -22,8 +22,23 @@ SWAP_FROM_ROWS = 50_000
 
 
 def request_commit(*, by, run: AllocationRun):
-    """Hand the commit to a worker; once more after a failure."""
+    """Hand the commit to a worker."""
     return jobs.hand_over(by=by, kind="allocation.tasks.commit", subject=run)
+
+
+def stopped_step(run: AllocationRun) -> str:
+    """The worker's step that this run waits for, which is done once more after a failure; "" if it waits for people."""
+    if run.state == State.COMMITTED and not run.draw_file_digest:
+        return "publish"
+    return {State.SEEDED: "propose", State.APPROVED: "commit"}.get(State(run.state), "")
+
+
+def request_step_again(*, by, run: AllocationRun):
+    """Hand the step that failed to a worker once more. Raises IntegrityError while it is under way."""
+    step = stopped_step(run)
+    if not step:
+        raise ValidationError(f"Đợt {run.code} không có bước nào đang dừng để làm lại.")
+    return jobs.hand_over(by=by, kind=f"allocation.tasks.{step}", subject=run)
 
 
 def refuse_stale(run: AllocationRun) -> None:

@@ -119,6 +119,8 @@ def run_context(request: HttpRequest, run: AllocationRun, **more: Any) -> dict[s
         "may_prepare": perms.can_prepare(user, run),
         "may_confirm": perms.can_confirm_randomness(user, run),
         "may_approve": perms.can_approve(user, run),
+        "stopped_step": services.stopped_step(run),
+        "may_do_again": may_do_again(request, run),
         "may_reject": perms.can_reject(user, run),
         "may_ask_reduction": perms.can_ask_reduction(user, run),
         "reductions": [
@@ -253,14 +255,20 @@ def run_approve(request: HttpRequest, code: str) -> HttpResponse:
     return act(request, run, lambda: services.approve(by=request.user, run=run, at=clock.now()))
 
 
-@perms.approver
+@perms.decider
 @require_POST
-def run_commit_again(request: HttpRequest, code: str) -> HttpResponse:
-    """After a commit that failed for a passing reason."""
+def run_step_again(request: HttpRequest, code: str) -> HttpResponse:
+    """The step of the worker that failed, once more: by who prepares a run before it is approved, then by who approves."""
     run = run_of(request, code)
-    if not perms.can_approve(request.user, run) or run.state != State.APPROVED:
+    if not may_do_again(request, run):
         raise Http404
-    return act(request, run, lambda: services.request_commit(by=request.user, run=run))
+    return act(request, run, lambda: services.request_step_again(by=request.user, run=run))
+
+
+def may_do_again(request: HttpRequest, run: AllocationRun) -> bool:
+    step = services.stopped_step(run)
+    may = perms.can_prepare if step == "propose" else perms.can_approve
+    return bool(step) and may(request.user, run)
 
 
 @perms.decider

@@ -74,6 +74,13 @@ def test_the_ceremony_by_three_officials(world, client, sign_in):
     client.post(run_url("run_randomness", run), {"value": "12345"})
     run.refresh_from_db()
     assert run.state == "seeded"
+    # The worker's part fails; it is asked for once more by who prepares the run, and not twice at a time.
+    Job.objects.filter(state=Job.State.QUEUED).update(state=Job.State.FAILED, message="Mất kết nối.")
+    page = client.get(run_url("run", run)).text
+    assert "Mất kết nối." in page
+    assert "Lập lại phương án của đợt" in page
+    assert client.post(run_url("run_step_again", run)).status_code == 302
+    assert client.post(run_url("run_step_again", run)).status_code == 422
     services.propose(by=world.clerk, run=run, at=AT)
     finish_jobs()
 
@@ -314,7 +321,7 @@ def test_a_department_sees_and_does_nothing_in_another_province(world, elsewhere
         sign_in(person(f"so.{role}", (role, world.department)))
         for address in foreign_addresses(elsewhere):
             assert client.get(address).status_code == 404, address
-        for name in ("run_freeze", "run_randomness", "run_approve", "run_commit_again", "run_reject"):
+        for name in ("run_freeze", "run_randomness", "run_approve", "run_step_again", "run_reject"):
             assert client.post(run_url(name, elsewhere["run"])).status_code == 404, name
         for name in ("revocation", "reduction"):
             address = reverse(f"allocation:{name}", args=[elsewhere[name]])
