@@ -8,6 +8,7 @@ app_name = "delivery"
 urlpatterns = [
     path("van-chuyen/", shipments.shipment_list, name="shipments"),
     path("van-chuyen/soan/", shipments.plan, name="plan"),
+    path("van-chuyen/gui-het/", shipments.send_drafts, name="send_drafts"),
     path("van-chuyen/tra-ve/", returns.returns, name="returns"),
     path("van-chuyen/may/", shipments.find_device, name="find_device"),
     path("van-chuyen/thu-hoi/", aftercare.recall_list, name="recalls"),

@@ -16,7 +16,7 @@ from accounts.models import User
 from delivery import rules
 from delivery.conditions import LATEST_REPORT, WAIT_FOR_INSPECTION
 from delivery.models import DeviceReport, Fault, Shipment, ShipmentItem
-from delivery.services.fitness import refuse_unfit
+from delivery.services.fitness import refuse_unfit, unfit_devices
 from donations.models import Device
 from ledger.bulk import record_many
 from ledger.codes import new_code
@@ -264,6 +264,24 @@ def dispatch_shipments(*, by: User, shipments: Iterable[Shipment], at: dt.dateti
     )
     _record_lots("lot.dispatched", day, places)
     return len(items)
+
+
+@transaction.atomic
+def dispatch_ready(
+    *, by: User, shipments: Iterable[Shipment], at: dt.datetime
+) -> tuple[list[Shipment], list[Shipment]]:
+    """Send those of some drafts whose devices may all leave; returns what was sent and what was held back."""
+    given = list(shipments)
+    unfit = {row.device for row in unfit_devices([shipment.pk for shipment in given])}
+    held = set(
+        ShipmentItem.objects.filter(shipment__in=given, device__code__in=unfit).values_list(
+            "shipment_id", flat=True
+        )
+    )
+    ready = [shipment for shipment in given if shipment.pk not in held]
+    if ready:
+        dispatch_shipments(by=by, shipments=ready, at=at)
+    return ready, [shipment for shipment in given if shipment.pk in held]
 
 
 def receive_shipments(*, by: User, shipments: Iterable[Shipment], at: dt.datetime) -> int:

@@ -3,7 +3,7 @@
 from django import forms
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -74,6 +74,7 @@ def shipment_list(request):
             "under_way_count": under_way.count(),
             "stuck_count": under_way.filter(dispatched_at__lt=stuck_since).count(),
             "to_receive_count": under_way.filter(to_office__in=offices).count(),
+            "drafts": list(_own_drafts(offices).values_list("code", flat=True)) if offices else [],
             "hops": services.next_hops(offices=offices, at=now()) if offices else [],
             "may_return": bool(offices),
             "stuck_after": rules.STUCK_AFTER_DAYS,
@@ -96,6 +97,39 @@ def plan(request):
     if len(drafts) == 1:
         return redirect("delivery:shipment", drafts[0].code)
     return redirect("/van-chuyen/?state=draft")
+
+
+def _own_drafts(offices):
+    """Drafts that hold something, from the person's own offices."""
+    drafts = Shipment.objects.filter(state=Shipment.State.DRAFT, from_office__in=offices)
+    return drafts.filter(Exists(ShipmentItem.objects.filter(shipment=OuterRef("pk")))).order_by("pk")
+
+
+@perms.moves_devices
+@require_POST
+def send_drafts(request):
+    """Send every draft of the person's own offices in which each device may leave; the others say why on their page."""
+    form = forms.Form(request.POST)
+    drafts = _own_drafts(perms.own_offices(request.user))
+    # What the person saw: a draft that came since is not sent unseen.
+    seen = drafts.filter(code__in=request.POST.getlist("lo"))
+    sent, held = [], []
+    with refusals_on(form):
+        sent, held = services.dispatch_ready(by=request.user, shipments=seen, at=now())
+    if form.errors:
+        messages.error(request, " ".join(form.non_field_errors()))
+    if sent:
+        messages.success(
+            request, f"Đã gửi {format_number(len(sent))} lô. Từng nơi nhận sẽ xác nhận máy của mình."
+        )
+    if held:
+        codes = ", ".join(shipment.code for shipment in held[:SHOWN_UNFIT])
+        messages.warning(
+            request,
+            f"{format_number(len(held))} lô còn máy chưa gửi được nên chưa gửi: {codes}. "
+            "Mở từng lô để xem máy nào, vì sao, làm gì.",
+        )
+    return redirect("/van-chuyen/?state=draft" if held else "delivery:shipments")
 
 
 @perms.follows_devices

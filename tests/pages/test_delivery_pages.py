@@ -70,6 +70,24 @@ class TestShipments:
         shipment.refresh_from_db()
         assert shipment.state == "arrived"
 
+    def test_all_drafts_leave_at_once_but_those_with_a_device_that_may_not(self, world, sign_in):
+        for sender, receiver in (("keeper", "department"), ("department", "district")):
+            shipments = plan_shipments(by=world.people[sender], at=AT)
+            dispatch_shipments(by=world.people[sender], shipments=shipments, at=AT)
+            receive_shipments(by=world.people[receiver], shipments=shipments, at=AT)
+        client = sign_in(world.people["district"])
+        client.post("/van-chuyen/soan/")
+        drafts = list(Shipment.objects.filter(state="draft").order_by("pk"))
+        assert len(drafts) > 1
+        assert f"Gửi cả {len(drafts)} lô" in client.get("/van-chuyen/").content.decode()
+        Student.objects.filter(allocations__device=drafts[0].items.first().device).update(state="left")
+        said = client.post(
+            "/van-chuyen/gui-het/", {"lo": [draft.code for draft in drafts]}, follow=True
+        ).content.decode()
+        assert f"Đã gửi {len(drafts) - 1} lô" in said
+        assert f"1 lô còn máy chưa gửi được nên chưa gửi: {drafts[0].code}" in said
+        assert list(Shipment.objects.filter(state="draft")) == drafts[:1]
+
     def test_scanned_with_one_missing(self, world, sign_in):
         (shipment,) = plan_shipments(by=world.people["keeper"], at=AT)
         dispatch_shipments(by=world.people["keeper"], shipments=[shipment], at=AT)
