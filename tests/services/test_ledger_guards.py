@@ -21,6 +21,7 @@ from ledger.disk import Disk
 from ledger.models import LedgerEntry, LedgerOutbox
 from ledger.notes import COSIGNATURE, Note, SigningKey, TreeHead, VerifierKey, encode64
 from ledger.publisher import PublishError, catch_up, publish, rebuild
+from ledger.sequencer import log_size, seal
 from ledger.services import record
 from ledger.signer import Signer, SignerRefusedError, SignRequest
 from ledger.tiles import Tiles, copy_log, leaf_hashes
@@ -93,6 +94,23 @@ def test_the_log_is_guarded_against_every_role(log, role, capsys):
         sys.stdout.write(
             f"\n{len(ATTACKS)} attacks as {role or 'superuser, triggers on'}: none got through\n"
         )
+
+
+def test_the_guards_read_no_more_of_a_long_log(log):
+    """Recording and sealing ask its indexes, also in a session that recorded many: the cost is that of what is added."""
+    receive(2_000)
+    log.turn()
+    read = "SELECT seq_tup_read FROM pg_stat_xact_user_tables WHERE relname = 'ledger_entry'"
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE ledger_entry")
+        cursor.execute(read)
+        (before,) = cursor.fetchone()
+        for _ in range(8):  # PostgreSQL may take another plan from the sixth time on
+            receive(1)
+            seal(today=DAY)
+        cursor.execute(read)
+        assert cursor.fetchone()[0] == before
+    assert log_size() == 2_008
 
 
 @pytest.mark.parametrize("role", [None, "ledger_app"], ids=str)
