@@ -3,11 +3,12 @@
 import datetime as dt
 from dataclasses import dataclass
 
-from django.db.models import Q
+from django.db.models import OuterRef, Q, Subquery
 
 from allocation.models import AllocationRun, Reduction, Revocation
 from coverage.models import CoveragePoint
-from delivery.models import Custody, Grievance, PhoneHandover, Shipment
+from delivery.models import Custody, DeviceReport, Grievance, PhoneHandover, Shipment
+from delivery.rules import REPLACEABLE
 from donations.models import Device, Pledge, PurchaseOrder
 from schools.models import Office, StaffRole, StudentList
 from schools.reach import held_roles, holds, reach
@@ -161,6 +162,11 @@ def _devices(user, today: dt.date) -> list[Item]:
     held = Custody.objects.filter(office__in=mine, to_at=None, device__allocations__ended_at=None)
     allocated = held.filter(device__allocations__isnull=False).distinct()
     schools = Office.objects.filter(pk__in=mine, kind__in=[Kind.SCHOOL, Kind.UNIVERSITY])
+    passed_on = allocated.exclude(office__in=schools)
+    reports = DeviceReport.objects.since_inspection().filter(device=OuterRef("device")).order_by("-pk")
+    damaged = passed_on.annotate(condition=Subquery(reports.values("kind")[:1])).filter(
+        condition__in=REPLACEABLE
+    )
     return [
         Item("Lô hàng đang đến, chờ nhận", "/van-chuyen/", under_way.count(), late=late),
         Item("Lô hàng đang soạn, chờ gửi", "/van-chuyen/", drafts),
@@ -174,7 +180,8 @@ def _devices(user, today: dt.date) -> list[Item]:
             "/ban-giao/",
             PhoneHandover.objects.to_look_at().filter(record__school__office__in=schools).count(),
         ),
-        Item("Máy ở đơn vị, chờ chuyển tiếp", "/van-chuyen/", allocated.exclude(office__in=schools).count()),
+        Item("Máy ở đơn vị, chờ chuyển tiếp", "/van-chuyen/", passed_on.exclude(pk__in=damaged).count()),
+        Item("Máy hư hại ở đơn vị, học sinh chờ đổi máy khác", "/van-chuyen/tra-ve/", damaged.count()),
     ]
 
 

@@ -19,7 +19,7 @@ from delivery.services.handovers import (
 )
 from delivery.services.phone import Answer, Written, receive_from_phone, settle_phone_handover
 from delivery.services.replacement import replace_device
-from delivery.services.returns import Returnable, plan_return, return_targets, returnable
+from delivery.services.returns import Returnable, plan_return, return_targets, returnable, to_replace
 from delivery.services.shipments import (
     Holder,
     cancel_shipment,
@@ -76,6 +76,7 @@ __all__ = [
     "sign_record",
     "substitute",
     "substitute_before_dispatch",
+    "to_replace",
     "unfit_devices",
     "waiting_rows",
     "who_holds",

@@ -4,16 +4,17 @@ import datetime as dt
 
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import User
 from allocation.models import Allocation, AllocationRun
 from delivery.conditions import LATEST_REPORT, TAKE_BACK
-from delivery.models import DeviceReport
+from delivery.models import Custody, DeviceReport
 from delivery.rules import REPLACEABLE
 from donations.models import Device
 from ledger.services import record as record_entry
-from schools.models import School, Student
+from schools.models import Office, School, Student
 
 Kind = DeviceReport.Kind
 
@@ -42,24 +43,29 @@ LIMIT 1 FOR UPDATE OF d SKIP LOCKED
 
 
 @transaction.atomic
-def replace_device(*, by: User, school: School, device_code: str, at: dt.datetime) -> Allocation:
+def replace_device(*, by: User, office: Office, device_code: str, at: dt.datetime) -> Allocation:
     """Give the student of a broken, lost or recalled device another one of the same kind from stock.
 
-    The old device's allocation ends; it waits at the school to be sent back, unless it is lost or stolen. The new one
+    Args:
+        office: the student's school, or the office on the way that holds the device (it came damaged).
+
+    The old device's allocation ends; it waits at the office to be sent back, unless it is lost or stolen. The new one
     is the nearest free device (the school's own, then the offices above it, then a warehouse); the free data plan goes
-    on. Returns the new allocation. Raises ValidationError when the device is sound, is not this school's, the student
+    on. Returns the new allocation. Raises ValidationError when the device is sound, is not this office's, the student
     may no longer have one, or no device is free.
     """
+    held = Custody.objects.open().filter(office=office, device__code=device_code)
     old = (
         Allocation.objects.live()
         .select_for_update(of=("self",))
-        .select_related("device__lot", "run")
-        .filter(device__code=device_code, student__school=school)
+        .select_related("device__lot", "run", "student__school__office")
+        .filter(Q(student__school=office.pk) | Q(device__in=held.values("device")), device__code=device_code)
         .first()
     )
     if old is None:
         raise ValidationError(
-            f"Máy {device_code} không được phân bổ cho học sinh nào của trường.", code="device"
+            f"Máy {device_code} không được phân bổ cho học sinh nào của trường, cũng không ở đơn vị.",
+            code="device",
         )
     latest = old.device.reports.since_inspection().order_by("-pk").first()
     condition = latest.kind if latest else ""
@@ -70,13 +76,13 @@ def replace_device(*, by: User, school: School, device_code: str, at: dt.datetim
         )
     if old.student.state != Student.State.APPROVED:
         raise ValidationError("Học sinh này không còn thuộc danh sách được nhận máy.", code="student")
-    new = _spare(old, school)
+    new = _spare(old, old.student.school)
     if new is None:
         raise ValidationError(
             "Trong kho không còn máy nào chưa phân bổ để đổi. Khi có máy mới đạt kiểm định, thầy/cô đổi lại.",
             code="stock",
         )
-    _take_back(old, condition=condition, school=school, by=by, at=at)
+    _take_back(old, condition=condition, office=office, by=by, at=at)
     record_entry(
         event="device.allocated",
         on=timezone.localdate(at),
@@ -111,8 +117,8 @@ def _spare(old: Allocation, school: School) -> tuple[int, str] | None:
         return cursor.fetchone()
 
 
-def _take_back(old: Allocation, *, condition: str, school: School, by: User, at: dt.datetime) -> None:
-    """End the old allocation; what can come back lies at the school from now on, what is gone leaves the programme."""
+def _take_back(old: Allocation, *, condition: str, office: Office, by: User, at: dt.datetime) -> None:
+    """End the old allocation; what can come back lies at the office from now on, what is gone leaves the programme."""
     day = timezone.localdate(at)
     is_gone = condition in (Kind.LOST, Kind.STOLEN)
     old.ended_at, old.ended_by, old.end_reason = at, by, Allocation.EndReason.REPLACED
@@ -120,13 +126,13 @@ def _take_back(old: Allocation, *, condition: str, school: School, by: User, at:
     DeviceReport.objects.create(
         device=old.device,
         kind=Kind.REPLACED,
-        office=school.office,
+        office=office,
         happened_on=day,
         reported_at=at,
         reported_by=by,
     )
     if not is_gone and not old.device.custodies.open().exists():
-        old.device.custodies.create(office=school.office, from_at=at)
+        old.device.custodies.create(office=office, from_at=at)
     if is_gone:
         Device.objects.filter(pk=old.device_id, state=Device.State.ACCEPTED).update(
             state=Device.State.RETIRED

@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.models import User
 from delivery.conditions import LATEST_REPORT
 from delivery.models import DeviceReport, Shipment, ShipmentItem
-from delivery.rules import PASSES
+from delivery.rules import PASSES, REPLACEABLE
 from delivery.services.shipments import new_shipments, refuse
 from donations.models import Device
 from schools.models import Office
@@ -25,6 +25,19 @@ JOIN donations_lot l ON l.id = d.lot_id
 {LATEST_REPORT}
 WHERE c.office_id = %(office)s AND c.to_at IS NULL AND coalesce(latest.kind, '') <> 'missing'
   AND NOT EXISTS (SELECT 1 FROM allocation_allocation a WHERE a.device_id = d.id AND a.ended_at IS NULL)
+  AND NOT EXISTS (SELECT 1 FROM delivery_shipmentitem i WHERE i.device_id = d.id AND i.is_open)
+ORDER BY l.code, d.code
+"""
+
+# What came damaged to an office on the way: its student still waits, for another one.
+TO_REPLACE = f"""
+SELECT d.code, l.code, l.model_name, latest.kind, c.from_at
+FROM delivery_custody c
+JOIN donations_device d ON d.id = c.device_id
+JOIN donations_lot l ON l.id = d.lot_id
+JOIN allocation_allocation a ON a.device_id = d.id AND a.ended_at IS NULL
+{LATEST_REPORT}
+WHERE c.office_id = %(office)s AND c.to_at IS NULL AND latest.kind = ANY(%(replaceable)s)
   AND NOT EXISTS (SELECT 1 FROM delivery_shipmentitem i WHERE i.device_id = d.id AND i.is_open)
 ORDER BY l.code, d.code
 """
@@ -43,6 +56,13 @@ class Returnable:
     @property
     def condition_label(self) -> str:
         return DeviceReport.Kind(self.condition).label if self.condition else "Không còn phân bổ"
+
+
+def to_replace(office: Office) -> list[Returnable]:
+    """The devices that an office holds which are no good for the students they were meant for, by lot and code."""
+    with connection.cursor() as cursor:
+        cursor.execute(TO_REPLACE, {"office": office.pk, "replaceable": list(REPLACEABLE)})
+        return [Returnable(*row) for row in cursor]
 
 
 def returnable(office: Office) -> list[Returnable]:

@@ -117,7 +117,7 @@ def replace(request, code: str):
     device = request.POST.get("device", "")
     form = forms.Form(request.POST)
     with refusals_on(form):
-        new = services.replace_device(by=request.user, school=school, device_code=device, at=now())
+        new = services.replace_device(by=request.user, office=school.office, device_code=device, at=now())
     if form.errors:
         messages.error(request, " ".join(form.non_field_errors()))
     else:

@@ -1,11 +1,14 @@
 """Sending devices back up: what an office holds for nobody."""
 
+from django import forms
 from django.contrib import messages
 from django.http import Http404
 from django.shortcuts import redirect, render
+from django.urls import reverse
 
 from common.clock import now, today
 from common.refusals import refusals_on
+from common.templatetags.vi import format_number
 from delivery import perms, services
 from delivery.forms import ReturnForm
 from ledger.codes import spell
@@ -21,6 +24,8 @@ def returns(request):
     office = next((office for office in offices if office.code == wanted), None) if wanted else offices[0]
     if office is None:
         raise Http404
+    if request.method == "POST" and "doi" in request.POST:
+        return _replace(request, office)
     rows = services.returnable(office)
     form = ReturnForm(
         request.POST or None,
@@ -49,8 +54,28 @@ def returns(request):
         {
             "office": office,
             "offices": offices,
+            "to_replace": [(row, spell(row.code)) for row in services.to_replace(office)],
             "rows": [(row, spell(row.code), row.code in ticked) for row in rows],
             "form": form,
         },
         status=422 if form.errors else 200,
     )
+
+
+def _replace(request, office):
+    """Each ticked device that came damaged: its student gets another one from stock, as long as there are any."""
+    form, done = forms.Form(request.POST), 0
+    for code in request.POST.getlist("doi"):
+        with refusals_on(form):
+            services.replace_device(by=request.user, office=office, device_code=code, at=now())
+        if form.errors:
+            break
+        done += 1
+    if done:
+        messages.success(
+            request,
+            f"Đã đổi {format_number(done)} máy khác cho học sinh; máy mới đi theo lô từ nơi đang giữ. Máy cũ gửi trả về kho ở trang này.",
+        )
+    if form.errors:
+        messages.error(request, " ".join(form.non_field_errors()))
+    return redirect(f"{reverse('delivery:returns')}?noi={office.code}")

@@ -214,7 +214,7 @@ def replace_and_return(build) -> None:
     sent_back: list[School] = []
     for number, (device, code) in enumerate(row for row in broken if rng.random() < 0.5):
         school, at = schools[code], moment(dt.date(2021, 11, 14), 8 + number % 8, number % 60)
-        replacement.replace_device(by=people[code], school=school, device_code=device, at=at)
+        replacement.replace_device(by=people[code], office=school.office, device_code=device, at=at)
         if school not in sent_back and len(sent_back) < 4:
             sent_back.append(school)
     for number, school in enumerate(sent_back):

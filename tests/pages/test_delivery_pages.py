@@ -350,6 +350,25 @@ class TestReturnsAndReplacement:
         assert [item.device.code for item in shipment.items.all()] == [broken]
         assert school.get("/van-chuyen/tra-ve/").context["rows"] == []
 
+    def test_an_office_replaces_what_came_damaged_to_it(self, world, sign_in):
+        with transaction.atomic():
+            make_devices(world, 1)
+        (shipment,) = plan_shipments(by=world.people["keeper"], at=AT)
+        dispatch_shipments(by=world.people["keeper"], shipments=[shipment], at=AT)
+        codes = sorted(shipment.items.values_list("device__code", flat=True))[:2]
+        department = sign_in(world.people["department"])
+        department.post(
+            f"/van-chuyen/{shipment.code}/nhan/",
+            {"missing": "", "damaged": "\n".join(codes), "fault": "screen"},
+        )
+        work = department.get("/viec-can-lam/").content.decode()
+        assert "Máy hư hại ở đơn vị, học sinh chờ đổi máy khác" in work
+        assert "Máy hư hại, học sinh còn chờ: 2 máy" in department.get("/van-chuyen/tra-ve/").content.decode()
+        done = department.post("/van-chuyen/tra-ve/", {"doi": codes}, follow=True)
+        assert "Đã đổi 1 máy khác cho học sinh" in done.content.decode()
+        assert "không còn máy nào chưa phân bổ" in done.content.decode()
+        assert [row.code for row, *_ in done.context["rows"]] == codes[:1]
+
     def test_no_stock_says_so_and_changes_nothing(self, broken, arrived, sign_in):
         school = sign_in(arrived.people["school"])
         code = arrived.schools[0].code

@@ -25,6 +25,7 @@ from delivery.services import (
     report_device,
     return_targets,
     returnable,
+    to_replace,
     waiting_rows,
 )
 from delivery.services.shipments import next_hops
@@ -90,7 +91,7 @@ def report(world, kind, reason=""):
 
 def replace(world):
     return replace_device(
-        by=world.people["school"], school=world.schools[0], device_code=device(world), at=AT
+        by=world.people["school"], office=world.schools[0].office, device_code=device(world), at=AT
     )
 
 
@@ -168,10 +169,33 @@ class TestReplacement:
         with pytest.raises(ValidationError, match="báo hỏng, mất"):
             replace(world)
 
+    def test_what_came_damaged_to_an_office_on_the_way_is_replaced_there_and_can_go_back(self, db):
+        with transaction.atomic():
+            world = make_world(per_school=1)
+            make_devices(world, 1)
+        (shipment,) = plan_shipments(by=world.people["keeper"], at=AT)
+        dispatch_shipments(by=world.people["keeper"], shipments=[shipment], at=AT)
+        code = shipment.items.first().device.code
+        receive_shipment(
+            by=world.people["department"],
+            shipment=shipment,
+            results={code: ("damaged", "screen")},
+            at=AT,
+            rest="arrived",
+        )
+        office = world.department
+        assert [row.code for row in to_replace(office)] == [code]
+        assert returnable(office) == []
+        student = Allocation.objects.live().get(device__code=code).student
+        new = replace_device(by=world.people["department"], office=office, device_code=code, at=AT)
+        assert (new.student, to_replace(office)) == (student, [])
+        assert [row.code for row in returnable(office)] == [code]
+        assert plan_shipments(by=world.people["keeper"], at=AT)[0].items.get().device == new.device
+
     def test_another_schools_device_is_not_found(self, world):
         with pytest.raises(ValidationError, match="không được phân bổ cho học sinh nào của trường"):
             replace_device(
-                by=world.people["school2"], school=world.schools[1], device_code=device(world), at=AT
+                by=world.people["school2"], office=world.schools[1].office, device_code=device(world), at=AT
             )
 
 
@@ -259,7 +283,7 @@ class TestReturn:
             happened_on=AT.date(),
             at=later,
         )
-        new = replace_device(by=by, school=school, device_code=broken, at=later)
+        new = replace_device(by=by, office=school.office, device_code=broken, at=later)
         assert new.device.code == code
         assert next_hops(offices=[other], at=later) == [("Kho miền Nam", "Sở GD&ĐT Thành phố", 1)]
 
