@@ -171,9 +171,9 @@ class RowChecker:
             said = f"Đơn vị có {len(named)} trường tên “{mask(value)[:40]}”: ghi mã trường."
             return "", [Finding("school_code", ERROR, "school_name_unclear", mask(text_of(cell))[:60], said)]
         if named:
-            (named,) = named
-            said = f"Đã hiểu là trường có mã {named}."
-            return named, [Finding("school_code", CORRECTION, "school_named", mask(text_of(cell))[:60], said)]
+            code = min(named)
+            said = f"Đã hiểu là trường có mã {code}."
+            return code, [Finding("school_code", CORRECTION, "school_named", mask(text_of(cell))[:60], said)]
         padded = self._short_codes.get(value.lstrip("0"))
         if padded and value.isdigit():
             said = f"Đã thêm lại số 0 ở đầu mã trường: {padded}."

@@ -21,7 +21,7 @@ from schools.lists.columns import header_key
 from schools.lists.findings import mask_identity
 from schools.lists.intake import MAX_FILE_BYTES, Refused
 from schools.lists.rows import Options
-from schools.models import AdministrativeUnit, HeaderMapping, ListRow, Office, School, StudentList
+from schools.models import AdministrativeUnit, HeaderMapping, Office, School, StudentList
 from schools.services import list_matching
 
 Progress = Callable[..., None]
@@ -30,6 +30,11 @@ State = StudentList.State
 COPY_ROWS = """COPY schools_listrow (student_list_id, number, outcome, effect, school_code, class_name, student_code,
 full_name, search_key, sort_key, born_on, sex, identity_index, identity_sealed, "group", household_code,
 commune_name, commune_id, household_key, has_device, findings, typed) FROM STDIN"""
+_FORGET = (
+    "DELETE FROM schools_duplicatecase d USING schools_listrow r WHERE d.row_id = r.id AND r.student_list_id = %s",
+    "DELETE FROM schools_toldapart t USING schools_listrow r WHERE t.row_id = r.id AND r.student_list_id = %s",
+    "DELETE FROM schools_listrow WHERE student_list_id = %s",
+)
 _PLACE_WORDS = ("thi tran ", "phuong ", "xa ")
 
 
@@ -262,12 +267,19 @@ def read_list(
         with transaction.atomic():
             student_list = StudentList.objects.select_for_update().get(pk=student_list.pk)
             if student_list.state == State.UPLOADED:
-                student_list.rows.all().delete()
+                _forget_rows(student_list)
                 student_list.state = State.REFUSED
                 student_list.refused_code, student_list.refused_message = refused.code, refused.message
                 student_list.reading = {"details": refused.details}
                 student_list.save()
     return student_list
+
+
+def _forget_rows(student_list: StudentList) -> None:
+    """Delete what an earlier reading left, with the decisions on it; not by way of memory, as the ORM would."""
+    with connection.cursor() as cursor:
+        for statement in _FORGET:
+            cursor.execute(statement, [student_list.pk])
 
 
 def _stage(student_list: StudentList, path: Path, at: dt.datetime, progress: Progress) -> None:
@@ -283,7 +295,7 @@ def _stage(student_list: StudentList, path: Path, at: dt.datetime, progress: Pro
     reading = sandbox.Reading()
     prefix = str(student_list.pk)
     done = 0
-    ListRow.objects.filter(student_list=student_list).delete()
+    _forget_rows(student_list)
     with connection.cursor() as cursor, cursor.copy(COPY_ROWS) as copy:
         for batch in sandbox.read(path, options, reading):
             copy.write("".join(copy_lines(batch, prefix, places)))

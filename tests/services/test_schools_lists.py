@@ -4,14 +4,16 @@ import datetime as dt
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.core.files.base import ContentFile
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
 from allocation import freezing
 from common import crypto
 from schools import perms
-from schools.models import DuplicateCase, ListRow, StaffRole, Student, StudentList
-from schools.services import list_matching, list_reading, list_rows, lists, students
+from schools.models import DuplicateCase, ListRow, StaffRole, Student, StudentList, ToldApart
+from schools.services import list_matching, list_namesakes, list_reading, list_rows, lists, students
 from tests.lists_world import AT, commit_list, make_world, send_list, student_row, table, workbook
 
 pytestmark = pytest.mark.django_db
@@ -333,3 +335,56 @@ def test_a_household_named_by_its_heads_number_keeps_its_children_together_and_h
     row = student_list.rows.get(number=2)
     list_rows.fix_cells(by=world.people["lap"], row=row, values={"class_name": "7A"}, at=AT)
     assert len(set(student_list.rows.values_list("household_key"))) == 1
+
+
+def test_rows_just_read_say_what_a_comparison_anew_says(world):
+    commit(world, send(world, [student_row(1), student_row(2), student_row(4, student_code="", identity="")]))
+    student_list = send(
+        world,
+        [
+            student_row(1),
+            student_row(2, class_name="7A"),
+            student_row(3),
+            student_row(4, student_code="", identity=""),
+            student_row(
+                5, identity=student_row(1)["identity"], full_name="Lê Khác Hẳn", born_on="01/01/2010"
+            ),
+            student_row(6, born_on=""),
+            student_row(3),
+        ],
+    )
+
+    def said() -> list[tuple]:
+        fields = ("number", "outcome", "effect", "student_id", "findings")
+        return list(student_list.rows.order_by("number").values_list(*fields))
+
+    first, cases = said(), set(DuplicateCase.objects.values_list("row", "student", "reason"))
+    assert {row[1] for row in first} == {0, 2, 3, 4}
+    assert {row[2] for row in first} == {0, 1, 2}
+    for rows in (None, list(student_list.rows.values_list("pk", flat=True)), None):
+        with transaction.atomic():
+            list_matching.match_rows(student_list, rows)
+        assert said() == first
+        assert set(DuplicateCase.objects.values_list("row", "student", "reason")) == cases
+
+
+def test_a_list_read_again_forgets_its_rows_and_decisions_in_as_many_statements_for_any_size(world):
+    by, counted = world.people["lap"], []
+    for number in (4, 400):
+        bare = [student_row(n, student_code="", identity="") for n in (1, 1)]
+        student_list = send(world, [*bare, *rows_of(number - 2, first=2)])
+        second = student_list.rows.get(number=3)
+        list_namesakes.tell_apart(by=by, row=second, other="hang-2", note="Hai giấy khai sinh", at=AT)
+        again = list_reading.read_again(by=by, student_list=student_list, at=AT, mapping={})
+        with CaptureQueriesContext(connection) as queries:
+            again = list_reading.read_list(by=by, student_list=again, at=AT)
+        counted.append(len(queries))
+        assert (again.state, again.rows.count()) == (State.CHECKED, number)
+        assert not ToldApart.objects.filter(row__student_list=again).exists()
+        assert again.rows.get(number=3).outcome == Outcome.DUPLICATE
+    assert counted[0] == counted[1]
+    # Refused this time: the rows of before are gone, too.
+    again.state = State.UPLOADED
+    again.file.save("x.sealed", ContentFile(crypto.seal(b"%PDF-1.4")), save=True)
+    again = list_reading.read_list(by=by, student_list=again, at=AT)
+    assert (again.state, again.rows.count()) == (State.REFUSED, 0)
