@@ -61,7 +61,7 @@ class DonorRow:
 def delivered(shot: snapshot.Snapshot | None = None) -> list[DonorRow]:
     """Named donors by devices in students' hands, then received, then money; names in the order of their codes."""
     shot = shot or snapshot.latest()
-    received, handed = shot.raw.get(DONOR_RECEIVED, {}), shot.raw.get(DONOR_HANDED_OVER, {})
+    received, handed = shot.counts(DONOR_RECEIVED), shot.counts(DONOR_HANDED_OVER)
     labels = dict(Donor.Kind.choices)
     with connection.cursor() as cursor:
         cursor.execute(PLEDGED)

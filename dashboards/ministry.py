@@ -170,8 +170,9 @@ def province_rows(shot: snapshot.Snapshot, *, only: set[str] | None = None) -> l
         "points",
         "points_covered",
     )
+    raw = snapshot.counted(shot)
     return [
-        {"unit": row.unit, **{name: shot.raw[name].get(row.unit.public_code, 0) for name in names}}
+        {"unit": row.unit, **{name: raw.get(name, {}).get(row.unit.public_code, 0) for name in names}}
         for row in shot.provinces
         if only is None or row.unit.public_code in only
     ]

@@ -35,7 +35,10 @@ class FigureRelease(models.Model):
 
 
 class DailyFigure(models.Model):
-    """One figure on one day, so that trends and revisions can be shown."""
+    """One figure on one day as counted, so that trends and revisions can be shown: for staff and services alone.
+
+    A public page reads `PublicFigure`; `ledger.door` lets none read this table.
+    """
 
     on = models.DateField("ngày")
     name = models.CharField("chỉ số", max_length=60)
@@ -44,8 +47,8 @@ class DailyFigure(models.Model):
     value = models.BigIntegerField("giá trị")
     revision = models.PositiveSmallIntegerField("lần điều chỉnh", default=0)
     note = models.CharField("ghi chú điều chỉnh", max_length=200, blank=True)
-    # The public sees "<10" or "ẩn" instead: decided when it was released, with what was released before.
-    is_hidden = models.BooleanField("không hiện công khai", default=False)
+    # "<10" or "ẩn" where the public may not see it: decided when it was released, with what was released before.
+    instead = models.CharField("công khai thành", max_length=4, blank=True, default="", db_default="")
 
     class Meta:
         verbose_name = "số liệu trong ngày"
@@ -64,8 +67,29 @@ class DailyFigure(models.Model):
         ]
         indexes = [
             models.Index(fields=["name", "area", "on"], name="dailyfigure_series"),
-            models.Index(fields=["name", "on"], condition=Q(is_hidden=True), name="dailyfigure_hidden"),
+            models.Index(fields=["name", "on"], condition=~Q(instead=""), name="dailyfigure_hidden"),
         ]
+
+    def __str__(self):
+        return f"{self.name} {self.area} {self.on}"
+
+
+class PublicFigure(models.Model):
+    """A view of `DailyFigure` in which a hidden value isn't: `instead` stands for it, `value` is NULL."""
+
+    on = models.DateField("ngày")
+    name = models.CharField("chỉ số", max_length=60)
+    area = models.CharField("địa bàn", max_length=24)
+    value = models.BigIntegerField("giá trị", null=True)
+    instead = models.CharField("công khai thành", max_length=4)
+    revision = models.PositiveSmallIntegerField("lần điều chỉnh")
+    note = models.CharField("ghi chú điều chỉnh", max_length=200)
+
+    class Meta:
+        verbose_name = "số liệu công khai"
+        verbose_name_plural = "số liệu công khai"
+        managed = False
+        db_table = "dashboards_publicfigure"
 
     def __str__(self):
         return f"{self.name} {self.area} {self.on}"

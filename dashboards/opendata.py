@@ -17,7 +17,7 @@ from common.exports import write_csv, write_xlsx
 from coverage.models import CoveragePoint, LearningPlatform
 from dashboards import donors, snapshot, statement
 from dashboards.figures import CUMULATIVE, DEFINITIONS, NATION
-from dashboards.models import DailyFigure
+from dashboards.models import PublicFigure
 from ledger import disclosure
 
 FORMATS = ("csv", "xlsx", "json")
@@ -84,7 +84,9 @@ def province_rows() -> Iterator[tuple]:
 
 
 def history_rows() -> Iterator[tuple]:
-    rows = DailyFigure.objects.filter(area=NATION).exclude(name=CUMULATIVE).order_by("on", "name", "revision")
+    rows = (
+        PublicFigure.objects.filter(area=NATION).exclude(name=CUMULATIVE).order_by("on", "name", "revision")
+    )
     yield from rows.values_list("on", "name", "value", "revision", "note").iterator(chunk_size=2_000)
 
 

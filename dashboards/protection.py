@@ -5,7 +5,7 @@ from collections import defaultdict
 
 from dashboards.figures import NATION
 from dashboards.models import DailyFigure
-from ledger.disclosure import Release, hide_after
+from ledger.disclosure import FEW, HIDDEN, Release, as_shown, hide_after
 
 # Counts of children below the nation; points and their like are nobody's personal data.
 PROTECTED = ("need", "listed", "allocated", "in_province", "handed_over", "in_use")
@@ -21,7 +21,11 @@ def protect_day(*, on: dt.date) -> int:
     for name in PROTECTED:
         today, others = _releases(name, on)
         hidden = hide_after(today.values, [*others, today]) if today.values else frozenset()
-        DailyFigure.objects.filter(on=on, name=name, area__in=hidden, is_hidden=False).update(is_hidden=True)
+        figures = DailyFigure.objects.filter(on=on, name=name)
+        shown = as_shown(today.values, hidden)
+        for instead in (FEW, HIDDEN):
+            areas = [area for area, text in shown.items() if text == instead]
+            figures.filter(area__in=areas).exclude(instead=instead).update(instead=instead)
         count += len(hidden)
     return count
 
@@ -29,15 +33,13 @@ def protect_day(*, on: dt.date) -> int:
 def _releases(name: str, on: dt.date) -> tuple[Release, list[Release]]:
     """The day's row of provinces, and the different rows of the days on which something was hidden."""
     figures = DailyFigure.objects.filter(name=name).exclude(area=NATION)
-    days = figures.filter(is_hidden=True).values("on")
+    days = figures.exclude(instead="").values("on")
     rows = figures.filter(on__in=days) | figures.filter(on=on)
     values: dict[dt.date, dict[str, int]] = defaultdict(dict)
     hidden: dict[dt.date, set[str]] = defaultdict(set)
-    for day, area, value, is_hidden in rows.order_by("revision").values_list(
-        "on", "area", "value", "is_hidden"
-    ):
+    for day, area, value, instead in rows.order_by("revision").values_list("on", "area", "value", "instead"):
         values[day][area] = value
-        if is_hidden:
+        if instead:
             hidden[day].add(area)
     today = Release(values.pop(on, {}), frozenset(hidden.pop(on, ())))
     different = {

@@ -40,11 +40,11 @@ def store_figures(*, by, at: dt.datetime) -> FigureRelease:
             values.setdefault((name, area), 0)
     before = DailyFigure.objects.filter(on=day, revision=0).exclude(name=figures.CUMULATIVE)
     # What was hidden this morning stays hidden all day: each drawing anew is a release too.
-    seen = set(before.filter(is_hidden=True).values_list("name", "area"))
+    seen = {(name, area): text for name, area, text in before.values_list("name", "area", "instead")}
     before.delete()
     DailyFigure.objects.bulk_create(
         (
-            DailyFigure(on=day, name=name, area=area, value=value, is_hidden=(name, area) in seen)
+            DailyFigure(on=day, name=name, area=area, value=value, instead=seen.get((name, area), ""))
             for (name, area), value in values.items()
         ),
         batch_size=2_000,
@@ -55,7 +55,7 @@ def store_figures(*, by, at: dt.datetime) -> FigureRelease:
         (DailyFigure(on=on, name=figures.CUMULATIVE, value=value) for on, value in series), batch_size=2_000
     )
     protect_day(on=day)
-    hidden = DailyFigure.objects.filter(on=day, is_hidden=True)
+    hidden = DailyFigure.objects.filter(on=day).exclude(instead="")
     release, _created = FigureRelease.objects.update_or_create(
         on=day,
         defaults={
@@ -108,9 +108,9 @@ def revise_figure(*, by, on: dt.date, name: str, area: str, value: int, note: st
     if latest is None:
         raise ValidationError(f"Ngày {on:%d/%m/%Y} không có số liệu «{name}» của {area} để điều chỉnh.")
     del by  # the audit trail names who; the public note doesn't
-    is_hidden = known.filter(is_hidden=True).exists()
+    instead = known.aggregate(Max("instead"))["instead__max"]
     revision = DailyFigure(
-        on=on, name=name, area=area, value=value, revision=latest + 1, note=note, is_hidden=is_hidden
+        on=on, name=name, area=area, value=value, revision=latest + 1, note=note, instead=instead
     )
     revision.full_clean()
     revision.save()

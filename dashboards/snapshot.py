@@ -9,9 +9,9 @@ from django.utils.functional import cached_property
 from common import clock
 from common.models import Programme
 from dashboards.figures import CUMULATIVE, DEFINITIONS, NATION
-from dashboards.models import DailyFigure, FigureRelease
+from dashboards.models import DailyFigure, FigureRelease, PublicFigure
 from dashboards.protection import PROTECTED
-from ledger.disclosure import HIDDEN, as_shown
+from ledger.disclosure import HIDDEN
 from schools.models import AdministrativeUnit
 
 
@@ -39,31 +39,29 @@ class ProvinceRow:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Figures of one release; without a release everything is zero and `release` is None."""
+    """Figures of one release; without a release everything is zero and `release` is None.
+
+    `shown`: per figure and area what the public may see, a number, "<10" or "ẩn".
+    """
 
     release: FigureRelease | None
-    raw: dict[str, dict[str, int]]
+    shown: dict[str, dict[str, int | str]]
     is_demonstration: bool
     # How far the demonstration is while it still fills: (percent, what it does); None otherwise.
     filling: tuple[int, str] | None = None
     revised: dict[tuple[str, str], str] = field(default_factory=dict)
-    hidden: frozenset[tuple[str, str]] = frozenset()
 
     def nation(self, name: str) -> int | None:
-        return self.raw.get(name, {}).get(NATION)
+        """A figure of the whole nation: never hidden."""
+        return self.counts(name).get(NATION)
+
+    def counts(self, name: str) -> dict[str, int]:
+        """A figure by area where the public may see it."""
+        return {area: value for area, value in self.shown.get(name, {}).items() if isinstance(value, int)}
 
     @property
     def reporting(self) -> int:
         return self.nation("provinces_reporting") or 0
-
-    @cached_property
-    def shown(self) -> dict[str, dict[str, int | str]]:
-        """Per figure and province what the public may see."""
-        result: dict[str, dict[str, int | str]] = {}
-        for name, cells in self.raw.items():
-            line = {area: value for area, value in cells.items() if area != NATION}
-            result[name] = as_shown(line, frozenset(area for area in line if (name, area) in self.hidden))
-        return result
 
     @cached_property
     def provinces(self) -> list[ProvinceRow]:
@@ -97,25 +95,31 @@ def latest() -> Snapshot:
     A release of a day that has not come yet is passed over: it was counted before the programme's date was set.
     """
     release = FigureRelease.objects.filter(on__lte=clock.today()).order_by("-on").first()
-    raw: dict[str, dict[str, int]] = defaultdict(dict)
+    shown: dict[str, dict[str, int | str]] = {name: {} for name in DEFINITIONS}
     revised: dict[tuple[str, str], str] = {}
-    hidden: set[tuple[str, str]] = set()
     if release:
-        rows = DailyFigure.objects.filter(on=release.on).exclude(name=CUMULATIVE).order_by("revision")
-        for name, area, value, revision, note, is_hidden in rows.values_list(
-            "name", "area", "value", "revision", "note", "is_hidden"
+        rows = PublicFigure.objects.filter(on=release.on).exclude(name=CUMULATIVE).order_by("revision")
+        for name, area, value, instead, revision, note in rows.values_list(
+            "name", "area", "value", "instead", "revision", "note"
         ):
-            raw[name][area] = value
-            if is_hidden:
-                hidden.add((name, area))
+            shown.setdefault(name, {})[area] = instead or value
             if revision:
                 revised[name, area] = note
     programme = Programme.objects.filter(pk=1, is_demonstration=True).first()
     filling = None
     if programme and programme.demonstration_step:
         filling = (programme.demonstration_percent, programme.demonstration_step)
-    figures = {**{name: {} for name in DEFINITIONS}, **raw}
-    return Snapshot(release, figures, programme is not None, filling, revised, frozenset(hidden))
+    return Snapshot(release, shown, programme is not None, filling, revised)
+
+
+def counted(shot: Snapshot) -> dict[str, dict[str, int]]:
+    """Per figure and area what was counted, hidden from the public or not: for staff."""
+    raw: dict[str, dict[str, int]] = defaultdict(dict)
+    if shot.release:
+        rows = DailyFigure.objects.filter(on=shot.release.on).exclude(name=CUMULATIVE).order_by("revision")
+        for name, area, value in rows.values_list("name", "area", "value"):
+            raw[name][area] = value
+    return raw
 
 
 @dataclass(frozen=True)
@@ -132,17 +136,17 @@ class Revision:
 
 def revisions(*, limit: int = 50) -> list[Revision]:
     """The newest corrections of published figures; hidden values stay hidden on both sides, and how small they are."""
-    known = DailyFigure.objects.filter(revision__gt=0).order_by("-on", "name", "area", "-revision")[:limit]
+    known = PublicFigure.objects.filter(revision__gt=0).order_by("-on", "name", "area", "-revision")[:limit]
     earlier = {
         (row.on, row.name, row.area, row.revision + 1): row
-        for row in DailyFigure.objects.filter(
+        for row in PublicFigure.objects.filter(
             on__in={row.on for row in known}, name__in={row.name for row in known}
         )
     }
     names = dict(AdministrativeUnit.objects.provinces().values_list("public_code", "name"))
 
-    def shown(row: DailyFigure) -> int | str:
-        return HIDDEN if row.is_hidden else row.value
+    def shown(row: PublicFigure) -> int | str:
+        return row.value if row.value is not None else HIDDEN
 
     return [
         Revision(
@@ -160,5 +164,5 @@ def revisions(*, limit: int = 50) -> list[Revision]:
 
 def cumulative() -> list[tuple[dt.date, int]]:
     """(day, devices handed over by then), by the published weeks."""
-    rows = DailyFigure.objects.filter(name=CUMULATIVE).order_by("on")
+    rows = PublicFigure.objects.filter(name=CUMULATIVE).order_by("on")
     return list(rows.values_list("on", "value"))

@@ -1,5 +1,7 @@
 """The one door of the public: no page for everyone reads a child's row, and what it answers is looked at before it leaves.
 
+Shown or sent a form (GET, POST), signed in or not, the same.
+
 A new address needs nothing for it and can't forget it. So a figure about children on a public page comes from the log's
 entries or from what `disclosure` let through when it was stored (figures of a day, a run's summary): there is no other
 way to one. Open data in files (XLSX, the daily dump) comes from `disclosure.public_rows`, a run's draw file from
@@ -21,11 +23,12 @@ from django.http.response import HttpResponseBase
 from common.access import access_of
 from ledger.disclosure import MASK, NAMES_OF_THINGS, DisclosureError, check_keys, check_public
 
-# Tables with a row per child, or per what one child received.
-CHILDREN = re.compile(
+# Tables with a row per child, or per what one child received, and the one of counts as they are behind a "<10".
+PRIVATE = re.compile(
     r'"?\b(schools_student|schools_studentevent|schools_listrow|schools_duplicatecase|schools_statuschange'
-    r"|allocation_allocation|delivery_handover|coverage_dataplan|ledger_opening)\b"
+    r"|allocation_allocation|delivery_handover|coverage_dataplan|ledger_opening|dashboards_dailyfigure)\b"
 )
+INTO = re.compile(r'\s*INSERT INTO "?(\w+)')
 # A citizen's number within a text, as a page or a table has it (amounts and device codes in addresses stay).
 NUMBER_IN_TEXT = re.compile(rb"(?<![0-9A-Za-z/=;\"-])0\d{11}(?![0-9A-Za-z&-])")
 
@@ -38,12 +41,8 @@ class PublicDoor:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         def no_children(execute, sql, params, many, context):
-            if (
-                request.method in ("GET", "HEAD")
-                and _is_public(request)
-                and (found := CHILDREN.search(str(sql)))
-            ):
-                raise DisclosureError(f"{_where(request)}: a public page may not read {found[1]}")
+            if _is_public(request) and (table := _reads(str(sql))):
+                raise DisclosureError(f"{_where(request)}: a public page may not read {table}")
             return execute(sql, params, many, context)
 
         with contextlib.ExitStack() as stack:
@@ -53,6 +52,13 @@ class PublicDoor:
         if _is_public(request):
             _look_at(response, _where(request))
         return response
+
+
+def _reads(statement: str) -> str | None:
+    """The first private table that a statement reads; what a sent form only adds to (a donor's opening) it doesn't."""
+    target = INTO.match(statement)
+    tables = PRIVATE.findall(statement)
+    return next((table for table in tables if target is None or table != target[1]), None)
 
 
 def _is_public(request: HttpRequest) -> bool:

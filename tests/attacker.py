@@ -286,8 +286,8 @@ def guess(found: Found) -> None:
     for name in PROTECTED:
         weeks: dict[dt.date, dict[str, tuple[int, bool]]] = defaultdict(dict)
         rows = DailyFigure.objects.filter(name=name).exclude(area="VN")
-        for on, place, value, is_hidden in rows.values_list("on", "area", "value", "is_hidden"):
-            weeks[on][place] = value, is_hidden
+        for on, place, value, instead in rows.values_list("on", "area", "value", "instead"):
+            weeks[on][place] = value, bool(instead)
         days = sorted(weeks)
         for then in days:
             before = weeks[then]

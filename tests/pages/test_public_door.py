@@ -16,14 +16,19 @@ def hurried(settings):
     return Client()
 
 
+@pytest.mark.parametrize("method", ["get", "post"])
 @pytest.mark.parametrize("view", urls_door.REFUSED, ids=lambda view: view.__name__)
-def test_a_new_public_page_cannot_answer_with_a_person(hurried, view):
+def test_a_new_public_page_cannot_answer_with_a_person(hurried, view, method):
     with pytest.raises(DisclosureError):
-        hurried.get(f"/{view.__name__}/")
+        getattr(hurried, method)(f"/{view.__name__}/")
     hurried.raise_request_exception = False
-    answer = hurried.get(f"/{view.__name__}/")
+    answer = getattr(hurried, method)(f"/{view.__name__}/")
     assert answer.status_code == 500
     assert "Giàng" not in answer.content.decode()
+
+
+def test_a_form_that_anyone_may_send_adds_to_private_tables_and_reads_none(hurried):
+    assert hurried.post("/sent_form/").status_code == 200
 
 
 def test_places_and_devices_may_be_named_and_staff_are_not_the_public(hurried, user):

@@ -1,10 +1,14 @@
 """Public addresses that somebody added in a hurry, with what they should never answer."""
 
+import uuid
+
 from django.http import HttpResponse, JsonResponse
 from django.urls import path
 
 from common.access import public, signed_in
 from common.exports import csv_response
+from dashboards.models import DailyFigure
+from ledger.models import Opening
 from schools.models import Student
 from sms_program.urls import handler400, handler403, handler404, handler500
 
@@ -49,6 +53,17 @@ def count_on_a_page(request):
 
 
 @public
+def figure_behind_few(request):
+    return HttpResponse(f"<p>{list(DailyFigure.objects.values_list('area', 'value'))}</p>")
+
+
+@public
+def sent_form(request):
+    Opening.objects.create(eid=uuid.uuid4(), field="donor", salt=bytes(32), value="Nguyễn Văn An")
+    return HttpResponse("<p>CK-2021-000123</p>")
+
+
+@public
 def number_on_a_page(request):
     return HttpResponse(
         "<p>CCCD 001234567890, máy 7K3Q, <a href='/thiet-bi/012345678901/'>012345678901</a></p>"
@@ -82,8 +97,9 @@ def staff_count(request):
 
 REFUSED = [
     column_in_csv, vietnamese_column_in_csv, csv_whole, key_in_json, number_in_json, number_in_list, count_on_a_page,
+    figure_behind_few,
 ]  # fmt: skip
 urlpatterns = [
     path(f"{view.__name__}/", view)
-    for view in [*REFUSED, number_on_a_page, number_in_csv, things, table, staff, staff_count]
+    for view in [*REFUSED, sent_form, number_on_a_page, number_in_csv, things, table, staff, staff_count]
 ]
