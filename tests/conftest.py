@@ -111,7 +111,7 @@ def platform(new_database, tmp_path):
 
     yield platform
     for installation in made:
-        installation.stop()
+        installation.kill()
 
 
 @pytest.fixture

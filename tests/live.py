@@ -16,6 +16,7 @@ from psycopg import sql
 
 from common.pg import die_with_parent
 from sms_program.processes import COMMANDS, Process, stop_all
+from tests.warm import Warm
 
 
 def wait_until(what: str, check: Callable[[], object], timeout_s: float = 30, every_s: float = 0.05):
@@ -85,7 +86,10 @@ class Platform:
             "DJANGO_SETTINGS_MODULE": "sms_program.settings",
             "REDIS_URL": "",
         } | environment
+        # In the folder too, so that nothing is left in memory by one that is killed; each web server counts by itself.
+        self.env["PROMETHEUS_MULTIPROC_DIR"] = str(folder / f"metrics-{self.port}")
         self.processes: dict[str, Process] = {}
+        self.warm: Warm | None = None
 
     def start(self, *names: str, app: str = "sms_program") -> None:
         """Start processes by the names of `sms_program.processes.COMMANDS`; waits until the web answers.
@@ -108,28 +112,21 @@ class Platform:
 
     def manage(self, *arguments: str, check: bool = True) -> str:
         """Run a management command of this installation and return what it printed."""
-        process = Process("manage", ["manage.py", *arguments], env=self.env, log=self.folder / "manage.log")
-        process.log.unlink(missing_ok=True)
-        process.start()
-        assert process.popen is not None
-        code = process.popen.wait()
-        if check:
-            assert code == 0, process.tail(40)
-        return process.tail(10_000)
+        return self._warm_run("manage.log", check=check, command=arguments)
 
     def python(self, code: str) -> str:
         """Run Python with this installation's Django set up and return what it printed."""
-        process = Process(
-            "python",
-            ["-c", f"import django; django.setup()\n{code}"],
-            env=self.env,
-            log=self.folder / "python.log",
-        )
-        process.log.unlink(missing_ok=True)
-        process.start()
-        assert process.popen is not None
-        assert process.popen.wait() == 0, process.tail(40)
-        return process.tail(10_000)
+        return self._warm_run("python.log", code=code)
+
+    def _warm_run(self, log: str, *, check: bool = True, **asked) -> str:
+        if self.warm is None:
+            self.warm = Warm(self.env | {"PROCESS_NAME": "test"})
+        written = self.folder / log
+        code = self.warm.run(written, **asked)
+        said = written.read_text(errors="replace").strip()
+        if check:
+            assert code == 0, said[-4000:]
+        return said
 
     def query(self, statement: str, *parameters) -> list[tuple]:
         """Rows of one statement on the installation's database."""
@@ -138,8 +135,17 @@ class Platform:
             return cursor.fetchall() if cursor.description else []
 
     def stop(self) -> None:
-        """Stop everything that was started."""
+        """Stop everything that was started, in the way a supervisor does."""
         stop_all(list(self.processes.values()))
+        if self.warm is not None:
+            self.warm.stop()
+
+    def kill(self) -> None:
+        """End everything at once: a test is over and its database goes. Celery takes seconds for an orderly end."""
+        for process in self.processes.values():
+            process.kill()
+        if self.warm is not None:
+            self.warm.stop()
 
 
 def redis_program() -> str:

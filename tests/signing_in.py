@@ -1,23 +1,16 @@
 """Sessions as they are after password and second factor, for tests that are about something else."""
 
-import os
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 from allauth.account.internal.flows.login import AUTHENTICATION_METHODS_SESSION_KEY
 
-from sms_program.processes import BASE_DIR
-
-# Run by the installation itself, since only its own secret key makes a session that it accepts.
+# Run by the installation itself (`Platform.python`), since only its own secret key makes a session that it accepts.
 OPEN = """
 from importlib import import_module
-import sys
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
 from tests.signing_in import pass_second_factor
-user = get_user_model().objects.get(email=sys.argv[1])
+user = get_user_model().objects.get(email={email!r})
 session = import_module(settings.SESSION_ENGINE).SessionStore()
 session[SESSION_KEY] = str(user.pk)
 session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
@@ -36,25 +29,3 @@ def pass_second_factor(session, user) -> None:
     ]
     session["account_authentication_methods_user"] = str(user.pk)
     session.save()
-
-
-def open_session(database_url: str, email: str, folder: Path) -> str:
-    """Key of a new session of that person in a running installation."""
-    environment = os.environ | {
-        "DATABASE_URL": database_url,
-        "VAR_DIR": str(folder),
-        "DJANGO_SETTINGS_MODULE": "sms_program.settings",
-        "DEMO": "1",
-        "LOG_LEVEL": "ERROR",
-    }
-    code = f"import django; django.setup()\n{OPEN}"
-    outcome = subprocess.run(
-        [sys.executable, "-c", code, email],
-        cwd=BASE_DIR,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert outcome.returncode == 0, outcome.stderr
-    return outcome.stdout.strip().splitlines()[-1]

@@ -6,7 +6,6 @@ resource or request to another host; `check_page` is axe and the page's own rule
 """
 
 import os
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -16,7 +15,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from tests.browser.setup import ARGUMENTS, executable
 from tests.live import Platform, cloned_database
-from tests.signing_in import open_session
+from tests.signing_in import OPEN
 
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1280, "height": 900}
@@ -36,7 +35,7 @@ def live(clean_database_url, tmp_path_factory):
             platform.start("web", "worker", "beat", "signer")
             yield platform
         finally:
-            platform.stop()
+            platform.kill()
 
 
 @pytest.fixture(scope="session")
@@ -124,7 +123,7 @@ def signed_in_as(live):
     """`signed_in_as(page, "email")`: put a session that passed the second factor into the page's cookies."""
 
     def signed_in_as(page: Page, email: str) -> Page:
-        key = open_session(live.database_url, email, Path(live.folder))
+        key = live.python(OPEN.format(email=email)).split()[-1]
         page.context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": key, "url": live.url}])
         return page
 

@@ -145,6 +145,7 @@ def test_approving_by_keyboard_names_the_count(screens, signed_in_as, made, live
     page = signed_in_as(screens(DESK), LEADER)
     page.goto(f"/phan-bo/dot/{made['proposed']}/")
     button = page.get_by_role("button", name=f"Phê duyệt {made['proposed_count']} phân bổ")
+    see_result(button)  # the worker may still be at the run's step, as the page then says
     button.focus()
     with page.expect_navigation():
         page.keyboard.press("Enter")

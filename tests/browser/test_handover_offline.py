@@ -61,7 +61,7 @@ def live(clean_database_url, tmp_path_factory):
             platform.start("web")
             yield platform
         finally:
-            platform.stop()
+            platform.kill()
 
 
 def look(page, check_page, name: str) -> None:

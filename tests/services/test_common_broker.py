@@ -27,7 +27,7 @@ def installation(request, platform, tmp_path):
         # the sweeper is faster.
         made = platform(REDIS_URL=url, VISIBILITY_TIMEOUT_S="6")
         yield _with_effects(made)
-        made.stop()
+        made.kill()
 
 
 def _with_effects(made):

@@ -102,7 +102,7 @@ def test_two_web_and_two_worker_hosts_share_one_database_and_one_redis(first):
         assert "request.answered" in logs
         assert not [text for text in PERSON if text in logs]
     finally:
-        second.stop()
+        second.kill()
 
 
 def test_a_page_says_that_the_database_is_away_and_the_work_goes_on_when_it_is_back(first):
