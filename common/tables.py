@@ -9,11 +9,12 @@ from psycopg import sql
 
 @dataclass(frozen=True)
 class Upserted:
-    """How many rows were new, changed, and already the same."""
+    """How many rows were new, changed, and already the same; how many were taken away, where a loader does that."""
 
     inserted: int
     changed: int
     same: int
+    removed: int = 0
 
 
 @transaction.atomic

@@ -79,3 +79,8 @@ class DirectivePeriodAdmin(admin.ModelAdmin):
     ]
     list_select_related = ["unit"]
     raw_id_fields = ["unit"]
+
+    def save_model(self, request: HttpRequest, obj: DirectivePeriod, form, change: bool) -> None:
+        """Officials know better than `reference/directive16.csv`: the next load leaves their rows as they are."""
+        obj.is_from_file = False
+        super().save_model(request, obj, form, change)

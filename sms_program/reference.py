@@ -9,6 +9,7 @@ import datetime as dt
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from django.conf import settings
@@ -28,6 +29,7 @@ VINTAGE_STARTS_ON = {"2021": dt.date(2021, 1, 1), "2025": dt.date(2025, 7, 1)}
 # Resolution 202/2025/QH15: 63 provinces became 34, and districts ended.
 MERGER_ON = VINTAGE_STARTS_ON["2025"]
 PROGRAMME_STARTS_ON = dt.date(2021, 9, 12)
+DIRECTIVE = "16/CT-TTg"
 TYPES = {
     "tinh": "Tỉnh",
     "thanh-pho": "Thành phố",
@@ -189,25 +191,44 @@ def _offices(folder: Path) -> Upserted:
 
 
 def _directive16(folder: Path) -> Upserted:
+    """The periods of the file, without those that an official has put in or corrected; a period that left the file goes.
+
+    Nothing refers to a period (a run keeps what it read), so one that goes takes nothing with it but its audit image.
+    """
     rows = list(_read(folder, "directive16.csv"))
     # Of any level: some provinces lifted the directive district by district, commune by commune.
     named = AdministrativeUnit.objects.filter(vintage="2021", code__in=[row["unit"] for row in rows])
     units = dict(named.values_list("code", "id"))
-    return upsert(
-        DirectivePeriod,
-        key=["unit_id", "directive", "starts_on"],
-        rows=[
-            {
-                "unit_id": units[row["unit"]],
-                "directive": "16/CT-TTg",
-                "starts_on": dt.date.fromisoformat(row["starts_on"]),
-                "ends_on": dt.date.fromisoformat(row["ends_on"]) if row["ends_on"] else None,
-                "is_teaching_online": row["is_teaching_online"] == "1",
-                "source": row["source"],
-            }
-            for row in rows
-        ],
-    )
+    periods = [
+        {
+            "unit_id": units[row["unit"]],
+            "directive": DIRECTIVE,
+            "starts_on": dt.date.fromisoformat(row["starts_on"]),
+            "ends_on": dt.date.fromisoformat(row["ends_on"]) if row["ends_on"] else None,
+            "is_teaching_online": row["is_teaching_online"] == "1",
+            "source": row["source"],
+            "is_from_file": True,
+        }
+        for row in rows
+    ]
+    ours = DirectivePeriod.objects.filter(directive=DIRECTIVE)
+    known = list(ours.filter(is_from_file=False).values_list("unit_id", "starts_on", "ends_on"))
+    periods = [
+        period
+        for period in periods
+        if not any(
+            unit == period["unit_id"]
+            and starts <= (period["ends_on"] or dt.date.max)
+            and period["starts_on"] <= (ends or dt.date.max)
+            for unit, starts, ends in known
+        )
+    ]
+    kept = {(period["unit_id"], period["starts_on"]) for period in periods}
+    loaded = ours.filter(is_from_file=True).values_list("id", "unit_id", "starts_on")
+    gone = [pk for pk, *of_unit in loaded if tuple(of_unit) not in kept]
+    ours.filter(pk__in=gone).delete()
+    outcome = upsert(DirectivePeriod, key=["unit_id", "directive", "starts_on"], rows=periods)
+    return replace(outcome, removed=len(gone))
 
 
 def _phases(folder: Path) -> Upserted:

@@ -132,6 +132,8 @@ class DirectivePeriod(models.Model):
     starts_on = models.DateField("từ ngày")
     ends_on = models.DateField("đến hết ngày", null=True, blank=True)
     source = models.CharField("nguồn", max_length=300)
+    # What `load_reference` brought it may take back; what an official wrote or corrected stays, and goes before the file.
+    is_from_file = models.BooleanField("theo tệp tham chiếu", default=False, editable=False)
 
     objects = DirectivePeriodQuerySet.as_manager()
 

@@ -19,6 +19,8 @@ class Command(BaseCommand):
         self.stderr.write(f"Dữ liệu tham chiếu: xong sau {time.perf_counter() - started:.1f} giây")
 
     def _report(self, name: str, outcome, seconds: float) -> None:
+        removed = f"bỏ {outcome.removed}, " if outcome.removed else ""
         self.stderr.write(
-            f"  {name}: thêm {outcome.inserted}, sửa {outcome.changed}, giữ nguyên {outcome.same} ({seconds:.2f} s)"
+            f"  {name}: thêm {outcome.inserted}, sửa {outcome.changed}, {removed}giữ nguyên {outcome.same} "
+            f"({seconds:.2f} s)"
         )
