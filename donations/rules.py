@@ -217,13 +217,29 @@ def is_imei(text: str) -> bool:
     return total % 10 == 0
 
 
+SERIAL_FAULTS = {
+    "short": "cần ít nhất 3 chữ cái hoặc chữ số.",
+    "long": "dài hơn 40 ký tự; hãy kiểm tra lại.",
+    "double": "trùng với dòng %(row)s trong cùng danh sách.",
+    "imei": "không phải IMEI đúng (15 chữ số, chữ số cuối để kiểm tra).",
+}
+
+
 @dataclass(frozen=True)
 class RowError:
-    """What is wrong in one row of a list of devices; `column` is the head a person sees, `row` counts from 1."""
+    """What is wrong in one row of a list of devices; `column` is the head a person sees, `row` counts from 1.
+
+    `text` has places for `values`, so that a donor's page can say it in English.
+    """
 
     row: int
     column: str
-    message: str
+    text: str
+    values: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def message(self) -> str:
+        return self.text % self.values
 
     def __str__(self) -> str:
         return f"Dòng {self.row}, cột {self.column}: {self.message}"
@@ -259,17 +275,17 @@ def check_serials(rows: Iterable[tuple[str, str]], *, first_row: int = 1) -> lis
             continue
         key = serial_key(serial)
         if len(key) < 3:
-            errors.append(RowError(number, "Số sê-ri", "cần ít nhất 3 chữ cái hoặc chữ số."))
+            errors.append(RowError(number, "Số sê-ri", SERIAL_FAULTS["short"]))
         elif len(key) > 40 or len(serial) > 40:
-            errors.append(RowError(number, "Số sê-ri", "dài hơn 40 ký tự; hãy kiểm tra lại."))
+            errors.append(RowError(number, "Số sê-ri", SERIAL_FAULTS["long"]))
         elif key in seen:
-            errors.append(RowError(number, "Số sê-ri", f"trùng với dòng {seen[key]} trong cùng danh sách."))
+            errors.append(RowError(number, "Số sê-ri", SERIAL_FAULTS["double"], {"row": seen[key]}))
         else:
             seen[key] = number
         if imei and not is_imei(imei):
-            errors.append(RowError(number, "IMEI", "không phải IMEI đúng (15 chữ số, sai chữ số kiểm tra)."))
+            errors.append(RowError(number, "IMEI", SERIAL_FAULTS["imei"]))
         elif imei and imei in seen_imei:
-            errors.append(RowError(number, "IMEI", f"trùng với dòng {seen_imei[imei]} trong cùng danh sách."))
+            errors.append(RowError(number, "IMEI", SERIAL_FAULTS["double"], {"row": seen_imei[imei]}))
         elif imei:
             seen_imei[imei] = number
         checked.append(SerialRow(number, serial, key, imei))

@@ -59,7 +59,8 @@ def read(path: Path) -> list[tuple[int, str, str]]:
     number = next((n for n, row in enumerate(heads) if set(row) & set(SERIAL_HEADS)), None)
     if number is None:
         raise Refused(
-            "no_header", "Không thấy cột “Số sê-ri” trong 20 dòng đầu của trang đầu tiên. Hãy dùng tệp mẫu."
+            "no_header",
+            "Không thấy cột “Số sê-ri” trong 20 dòng đầu của trang đầu tiên. Hãy thêm dòng tiêu đề có “Số sê-ri” và, nếu có, “IMEI”.",
         )
     serial = next(i for i, head in enumerate(heads[number]) if head in SERIAL_HEADS)
     imei = next((i for i, head in enumerate(heads[number]) if head in IMEI_HEADS), None)

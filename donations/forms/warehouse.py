@@ -55,13 +55,13 @@ class SerialsForm(forms.Form):
     def clean_file(self):
         file = self.cleaned_data.get("file")
         if file and file.size > LARGEST_FILE:
-            raise forms.ValidationError("Tệp lớn hơn 5 MB. Hãy tách thành nhiều tệp.")
+            raise forms.ValidationError(_("Tệp lớn hơn 5 MB. Hãy tách thành nhiều tệp."))
         return file
 
     def clean(self):
         data = super().clean()
         if bool((data.get("serials") or "").strip()) == bool(data.get("file")) and not self.errors:
-            raise forms.ValidationError("Hãy nhập số sê-ri vào ô, hoặc chọn một tệp (một trong hai cách).")
+            raise forms.ValidationError(_("Hãy nhập số sê-ri vào ô, hoặc chọn một tệp (một trong hai cách)."))
         return data
 
 

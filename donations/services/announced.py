@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
+from django.utils.translation import gettext as _
 
 from donations import rules
 from donations.models import AnnouncedSerial, Device, Pledge
@@ -26,18 +27,21 @@ def announce_serials(*, by, pledge: Pledge, rows: Iterable[tuple[str, str]], at:
     """
     pledge = Pledge.objects.select_for_update().get(pk=pledge.pk)
     if pledge.kind != Pledge.Kind.DEVICE:
-        raise ValidationError("Chỉ cam kết thiết bị mới có số sê-ri.")
+        raise ValidationError(_("Chỉ cam kết thiết bị mới có số sê-ri."))
     if pledge.state in (Pledge.State.CANCELLED, Pledge.State.FULFILLED):
         raise ValidationError(
-            f"Cam kết {pledge.code}: {pledge.get_state_display()}, không khai số sê-ri nữa."
+            _("Cam kết %(code)s: %(state)s, không khai số sê-ri nữa.")
+            % {"code": pledge.code, "state": pledge.get_state_display()}
         )
     checked = rules.check_serials(rows)
     if not checked:
-        raise ValidationError("Chưa có số sê-ri nào. Hãy dán danh sách hoặc chọn tệp có số sê-ri.")
+        raise ValidationError(_("Chưa có số sê-ri nào. Hãy dán danh sách hoặc chọn tệp có số sê-ri."))
     if pledge.quantity and len(checked) > pledge.quantity:
         raise ValidationError(
-            f"Danh sách có {len(checked)} máy, cam kết là {pledge.quantity} máy. "
-            "Hãy bỏ bớt dòng, hoặc đổi số lượng cam kết trước."
+            _(
+                "Danh sách có %(listed)s máy, cam kết là %(pledged)s máy. Hãy bỏ bớt dòng, hoặc đổi số lượng cam kết trước."
+            )
+            % {"listed": len(checked), "pledged": pledge.quantity}
         )
     fresh = [(row.serial, row.key, row.imei) for row in checked]
     known = list(pledge.announced_serials.order_by("pk").values_list("serial_number", "serial_key", "imei"))

@@ -3,6 +3,7 @@
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
@@ -52,7 +53,7 @@ def announce(request: HttpRequest, code: str, secret: str) -> HttpResponse:
                     None, _("Có %(count)s chỗ cần sửa; chưa ghi máy nào.") % {"count": len(errors)}
                 )
             except ValidationError as refused:
-                form.add_error("file" if file else None, refused.messages[0])
+                form.add_error("file" if file else None, _refusal(refused.messages[0]))
         if not form.errors:
             return redirect(f"{private_url(pledge, secret)}#so-se-ri")
     came = rules.compare_serials(known, services.received(pledge)) if known else None
@@ -62,7 +63,15 @@ def announce(request: HttpRequest, code: str, secret: str) -> HttpResponse:
         "back": private_url(pledge, secret),
         "known_count": len(known),
         "arrived_count": came.matching if came else 0,
-        "errors": errors[:ERRORS_SHOWN],
+        "errors": [(row.row, _(row.column), _(row.text) % row.values) for row in errors[:ERRORS_SHOWN]],
         "error_count": len(errors),
     }
     return render(request, "donations/pledge_serials.html", context, status=400 if form.is_bound else 200)
+
+
+def _refusal(said: str) -> str:
+    """Why a file can't be taken, in the page's language; the rarest reasons have only a general sentence in English."""
+    translated = _(said)
+    if translated == said and get_language() == "en" and not said.isascii():
+        return _("Không đọc được tệp: hãy mở bằng Excel, lưu thành .xlsx mới rồi gửi lại.")
+    return translated

@@ -68,6 +68,17 @@ def test_a_file_that_is_none_and_a_pledge_that_is_over(announced, client, world)
     response = client.post(private + "so-se-ri/", {"file": bad})
     assert response.status_code == 400
     assert "PDF" in response.content.decode()
+    # A donor who reads English: rows, columns and the file's fault.
+    said = client.post("/en" + private + "so-se-ri/", {"serials": "CU-001\ncu001\n1,123"}).content.decode()
+    for part in (
+        "Serial number",
+        "is the same as on row 1",
+        "needs at least 3 letters",
+        "is not a valid IMEI",
+    ):
+        assert part in said
+    bad = SimpleUploadedFile("may.xlsx", b"%PDF-1.7")
+    assert "This is a PDF" in client.post("/en" + private + "so-se-ri/", {"file": bad}).content.decode()
     services.cancel_pledge(by=None, pledge=pledge, at=AT, reason="donor_request")
     assert (
         "không khai số sê-ri nữa" in client.post(private + "so-se-ri/", {"serials": "A-001"}).content.decode()
