@@ -5,7 +5,7 @@ Technical criteria and what fails them, the outcome of an inspection, serial num
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 # A purchase of this amount or more is approved by a second person.
@@ -181,18 +181,27 @@ def ledger_fault(reasons: Sequence[str]) -> str:
     return REASONS[worst].fault
 
 
-def describe_limits(limits: Mapping[str, float | bool]) -> list[tuple[str, str]]:
-    """A criteria's limits as people read them: [("Màn hình", "từ 8 inch"), ("Wi-Fi", "có"), …]."""
+PRESENT, AT_LEAST = "có", "từ %(number)s"
+
+
+def describe_limits(
+    limits: Mapping[str, float | bool], say: Callable[[str], str] = str
+) -> list[tuple[str, str]]:
+    """A criteria's limits as people read them: [("Màn hình", "từ 8 inch"), ("Wi-Fi", "có"), …].
+
+    `say` translates each text for a donor who reads another language.
+    """
     lines = []
     for key, criterion in CRITERIA.items():
         if key not in limits:
             continue
         if criterion.is_flag:
             if limits[key]:
-                lines.append((criterion.label, "có"))
+                lines.append((say(criterion.label), say(PRESENT)))
         else:
             number = f"{limits[key]:g}".replace(".", ",")
-            lines.append((criterion.label, f"từ {number} {criterion.unit}".strip()))
+            unit = say(criterion.unit) if criterion.unit else ""
+            lines.append((say(criterion.label), f"{say(AT_LEAST) % {'number': number}} {unit}".strip()))
     return lines
 
 

@@ -123,7 +123,7 @@ def _page(
     if step == "ung-ho-gi" and kind == Pledge.Kind.DEVICE:
         rows = DeviceCriteria.objects.published().order_by("device_kind", "is_used_device", "-version")
         newest = {(row.device_kind, row.is_used_device): row for row in reversed(rows)}
-        criteria = [(row, describe_limits(row.limits)) for row in newest.values()]
+        criteria = [(row, describe_limits(row.limits, _)) for row in newest.values()]
     return render(
         request,
         "donations/pledge_form.html",

@@ -10,7 +10,7 @@ import pytest
 from django.conf import settings
 
 from donations.models import Donor, Pledge
-from donations.rules import SERIAL_FAULTS
+from donations.rules import AT_LEAST, CRITERIA, PRESENT, REASONS, SERIAL_FAULTS
 from donations.ways import STAGES
 from ledger.custody import LABEL
 
@@ -92,6 +92,15 @@ def test_the_steps_of_a_device_have_their_english():
 def test_what_is_wrong_with_announced_serials_has_its_english():
     known = {vietnamese for vietnamese, _english in pairs()}
     assert set(SERIAL_FAULTS.values()) <= known
+
+
+def test_what_a_device_must_have_has_its_english():
+    known = {vietnamese for vietnamese, _english in pairs()}
+    assert {
+        PRESENT,
+        AT_LEAST,
+        *(text for c in CRITERIA.values() for text in (c.label, c.unit) if text),
+    } <= known
 
 
 def test_vietnamese_in_place_of_djangos_is_compiled_and_still_asked_for_by_django():
