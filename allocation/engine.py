@@ -2,9 +2,10 @@
 
 Pure functions over numpy columns; no Django, no clock, no files. The database run and
 `manage.py simulate` both call `allocate`, and nothing about who or which is decided elsewhere.
-The sections follow the published rules in their order, so that the two can be read side by side:
+That function is the rules in short; the sections after it follow the published rules in their order, so
+that the two can be read side by side:
 
-1. the draw, 2. who comes first, 3. the passes, 4. the margin, 5. which device, 6. the summary.
+1. who comes first, 2. the passes, 3. the margin, 4. which device, 5. the summary.
 
 Sources: Plan 3667/KH-BTTTT-BGDĐT, I.1a and III.2c (groups and their order), II.2a (localities under
 Directive 16 that teach online come first).
@@ -12,7 +13,7 @@ Directive 16 that teach online come first).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -30,6 +31,8 @@ PASSES = ("school", "district", "province", "free")
 NOBODY = -1  # no household, no district, an earmark that matches no student, not served
 
 LOT_TAG = b"mtce/lot/v1\0"
+DIGEST = 32  # bytes of a SHA-256
+BLOCK = 1 << 16  # rows that a processor's cache holds: work over them costs the same however many there are
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,56 +120,7 @@ def tier_text(tier: tuple[int, int, int]) -> str:
     return ".".join(map(str, tier))
 
 
-# --- 1. The draw -------------------------------------------------------------------------------------
-
-
-def draw(seed: bytes, codes: Iterable[str]) -> NDArray[np.uint64]:
-    """SHA-256("mtce/lot/v1\\0" ‖ seed ‖ code) per code, as four big-endian words: shape (n, 4)."""
-    begins = LOT_TAG + seed
-    digests = b"".join([sha256(begins + code.encode()).digest() for code in codes])
-    return np.frombuffer(digests, dtype=">u8").reshape(-1, 4)
-
-
-def draw_order(words: NDArray[np.uint64]) -> Ints:
-    """Rows of `words` (n, 4) in ascending order of their 32 bytes."""
-    leading = words[:, 0].astype(np.uint64)
-    order = np.argsort(leading)
-    first = leading[order]
-    if (first[1:] == first[:-1]).any():  # about once in 10^7 national runs, but then it must be right too
-        order = np.lexsort((words[:, 3], words[:, 2], words[:, 1], words[:, 0]))
-    return order
-
-
-# --- 2. Who comes first ------------------------------------------------------------------------------
-
-
-def places(household: Ints, household_devices: Ints, before: Ints) -> Ints:
-    """Place of each student within the household, counted from 1.
-
-    `before` lists the rows by (locality, group) in the policy's order and then the draw: a member
-    comes after the devices that the household already holds and after the members ahead.
-    """
-    place = np.ones(len(household), dtype=np.int64)
-    members = before[household[before] != NOBODY]
-    members = members[np.argsort(household[members], kind="stable")]
-    place[members] += household_devices[members] + position_within(household[members])
-    return place
-
-
-def tiers(*, locality: Ints, group: Ints, place: Ints, policy: Policy) -> Ints:
-    """One number per student that orders tiers as the policy does; equal numbers, equal tier."""
-    of_class = classes(locality=locality, group=group, policy=policy).astype(np.int64)
-    return of_class * (int(place.max(initial=0)) + 1) + place
-
-
-def classes(*, locality: Ints, group: Ints, policy: Policy) -> Ints:
-    """(locality, group) as one number, in the policy's order. `locality` and `group` count from 0."""
-    if policy.locality_first:  # phase 1, Plan II.2a
-        return locality * len(GROUPS) + group
-    return group * 2 + locality
-
-
-# --- 3. The passes -----------------------------------------------------------------------------------
+# --- The rules in short ------------------------------------------------------------------------------
 
 
 def allocate(*, students: Students, devices: Devices, policy: Policy, seed: bytes) -> Outcome:
@@ -175,128 +129,230 @@ def allocate(*, students: Students, devices: Devices, policy: Policy, seed: byte
     `seed` is 32 bytes. The same columns, policy and seed give the same outcome on any machine; the
     order of the rows given has no influence. 2.2 million students and a million devices take seconds.
     """
-    listed = np.full(len(GROUPS), NOBODY, dtype=np.int8)
-    for number, name in enumerate(policy.groups):
-        listed[GROUPS.index(name)] = number
-    group_of_all = listed[students.group]
-    eligible = group_of_all != NOBODY
-    rows = np.flatnonzero(eligible)  # from here on, one row per eligible student
-
-    group = group_of_all[rows]
-    locality = np.where(students.priority_locality[rows], 0, 1).astype(np.int8)
-    every = len(rows) == len(students.code)
-    codes = students.code if every else [students.code[row] for row in rows.tolist()]
-    by_draw = draw_order(draw(seed, codes))
-    by_class = by_draw[
-        np.argsort(classes(locality=locality, group=group, policy=policy)[by_draw], kind="stable")
-    ]
-    place = places(students.household[rows], students.household_devices[rows], by_class)
-    tier = tiers(locality=locality, group=group, place=place, policy=policy)
-    by_rank = by_draw[np.argsort(small(tier)[by_draw], kind="stable")]
-
-    # From here on everything is in rank order: row 0 comes first.
-    rows, tier = rows[by_rank], tier[by_rank]
-    province = students.province[rows]
-    chain = {SCHOOL: students.school[rows], DISTRICT: students.district[rows], PROVINCE: province}
-    site = sites(province, chain[DISTRICT], chain[SCHOOL])
-    asks = asking(students, policy)
-    if asks is not None:
-        # Who asks for a laptop is paired before the others, each part in the order of its sites.
-        asks = asks[rows]
-        site = site + np.where(asks, 0, int(site.max(initial=0)) + 1)
-    served = np.full(len(rows), NOBODY, dtype=np.int8)
-    given: list[tuple[Ints, Ints, int]] = []
-
+    group = policy_groups(students, policy)
+    queue = line_up(students, group, policy, seed)
+    by_lot = order_by(devices.order)
+    served = np.full(len(queue.row), NOBODY, dtype=np.int8)
+    given: list[Given] = []
     for level in (SCHOOL, DISTRICT, PROVINCE):  # the most specific device first
-        of_level = np.flatnonzero((devices.level == level) & (devices.area != NOBODY))
-        if not len(of_level):
-            continue
-        area_of_device = devices.area[of_level]
-        waiting = np.flatnonzero((served == NOBODY) & (chain[level] != NOBODY))
-        supply = np.bincount(area_of_device, minlength=int(chain[level].max(initial=NOBODY)) + 1)
-        chosen = first_of_each_area(waiting, chain[level], supply)
-        order = devices.order[of_level]
-        if asks is not None and devices.is_laptop is not None:
-            wanted = np.bincount(chain[level][chosen[asks[chosen]]], minlength=len(supply))
-            order = laptops_first(order, devices.is_laptop[of_level], area_of_device, wanted)
-        takers, taken = pair(chosen, chain[level][chosen], site[chosen], of_level, area_of_device, order)
-        served[takers] = level
-        given.append((taken, rows[takers], level))
-
-    free = np.flatnonzero(devices.level == FREE)
-    waiting = np.flatnonzero(served == NOBODY)
-    chosen, split = free_pass(waiting, tier, province, len(free), policy)
-    nation, of_nation = np.zeros(len(chosen), dtype=np.int8), np.zeros(len(free), dtype=np.int8)
-    order = devices.order[free]
-    if asks is not None and devices.is_laptop is not None:
-        order = laptops_first(order, devices.is_laptop[free], of_nation, asks[chosen].sum(keepdims=True))
-    takers, taken = pair(chosen, nation, site[chosen], free, of_nation, order)
-    served[takers] = FREE
-    given.append((taken, rows[takers], FREE))
-
-    def per_student(values: Ints, missing: int, dtype: type = np.int64) -> Ints:
-        column: Ints = np.full(len(eligible), missing, dtype=dtype)
-        column[rows] = values
-        return column
-
-    locality_of = per_student(locality[by_rank] + 1, 0, np.int8)
-    group_of = per_student(group[by_rank] + 1, 0, np.int8)
-    place_of = per_student(place[by_rank], 0)
-
-    def tier_of(row: int) -> tuple[int, int, int]:
-        student = rows[row]
-        return int(locality_of[student]), int(group_of[student]), int(place_of[student])
-
-    margin = None
-    if split is not None:
-        left, need, given_by_province, row = split
-        margin = Margin(tier_of(row), left, sum(need.values()), need, given_by_province)
+        stock = stock_of(devices, by_lot, level)
+        waiting = np.flatnonzero((served == NOBODY) & (queue.area[level] != NOBODY))
+        chosen = first_of_each_area(waiting, queue.area[level], np.bincount(stock.area))
+        given.append(pair(chosen, stock, queue, level))
+        served[chosen] = level
+    stock = stock_of(devices, by_lot, FREE)
+    chosen, margin = free_pass(np.flatnonzero(served == NOBODY), queue, len(stock.device), policy)
+    given.append(pair(chosen, stock, queue, FREE))
+    served[chosen] = FREE
     return Outcome(
-        device=np.concatenate([taken for taken, _, _ in given]),
-        student=np.concatenate([takers for _, takers, _ in given]),
-        via=np.concatenate([np.full(len(taken), level, dtype=np.int8) for taken, _, level in given]),
-        eligible=eligible,
-        locality=locality_of,
-        group=group_of,
-        place=place_of,
-        rank=per_student(np.arange(len(rows)), NOBODY),
-        served=per_student(served, NOBODY, np.int8),
-        waterline=tier_of(int(chosen.max())) if len(chosen) else None,
+        device=np.concatenate([one.device for one in given]),
+        student=queue.row[np.concatenate([one.taker for one in given])],
+        via=np.repeat(np.arange(4, dtype=np.int8), [len(one.device) for one in given]),
+        eligible=group != NOBODY,
+        locality=queue.per_student(queue.locality + 1, missing=0),
+        group=queue.per_student(queue.group + 1, missing=0),
+        place=queue.per_student(queue.place, missing=0),
+        rank=queue.per_student(np.arange(len(queue.row), dtype=np.int32), missing=NOBODY),
+        served=queue.per_student(served, missing=NOBODY),
+        waterline=queue.tier_of(chosen[-1]) if len(chosen) else None,
         margin=margin,
     )
 
 
+# --- 1. Who comes first ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """Everyone eligible in rank order: whoever stands at position 0 comes first. A row of every array for each."""
+
+    students: int  # how many were given, eligible or not
+    row: Ints  # of each among the students given
+    locality: Ints  # 0 first, else 1
+    group: Ints  # index into the policy's groups
+    place: Ints  # within the household, from 1
+    tier: Ints  # the three as one number, ascending
+    area: tuple[Ints, ...]  # by level: the number of the school, the district (NOBODY: none), the province; 0
+    site: Ints  # of the school in the order (province, district, school)
+    asks: Flags | None  # for a laptop; None if the policy prefers no kind
+
+    def tier_of(self, position: int) -> tuple[int, int, int]:
+        """The tier of whoever stands there, each part counted from 1."""
+        return int(self.locality[position]) + 1, int(self.group[position]) + 1, int(self.place[position])
+
+    def per_student(self, values: Ints, *, missing: int) -> Ints:
+        """`values` of this queue as a column over the students given."""
+        column: Ints = np.full(self.students, missing, dtype=values.dtype)
+        column[self.row] = values
+        return column
+
+
+def policy_groups(students: Students, policy: Policy) -> Ints:
+    """Each student's group as an index into the policy's; NOBODY if it is not listed: not eligible."""
+    listed = np.full(len(GROUPS), NOBODY, dtype=np.int8)
+    for number, name in enumerate(policy.groups):
+        listed[GROUPS.index(name)] = number
+    return listed[students.group]
+
+
+def line_up(students: Students, group: Ints, policy: Policy, seed: bytes) -> Queue:
+    """Everyone eligible by tier, and inside a tier by the draw."""
+    eligible = np.flatnonzero(group != NOBODY)
+    locality = (~students.priority_locality).astype(np.int8)
+    of_class = classes(locality=locality[eligible], group=group[eligible], policy=policy)
+    every = len(eligible) == len(students.code)
+    codes = students.code if every else [students.code[row] for row in eligible.tolist()]
+
+    by_class = by_class_and_draw(of_class, draw(seed, codes), lambda row: lot(seed, codes[row]))
+    row = by_class if every else eligible[by_class]
+    place = places(students.household[row], students.household_devices[row])
+    tier = tiers(of_class[by_class], place)
+
+    by_rank = order_by(tier)
+    row = row[by_rank]
+    area, site = areas_and_sites(students, row)
+    asks = asking(students, policy)
+    return Queue(
+        students=len(students.code),
+        row=row,
+        locality=locality[row],
+        group=group[row],
+        place=place[by_rank],
+        tier=tier[by_rank],
+        area=area,
+        site=site,
+        asks=None if asks is None else asks[row],
+    )
+
+
+def classes(*, locality: Ints, group: Ints, policy: Policy) -> Ints:
+    """(locality, group) as one number, in the policy's order. Both count from 0."""
+    if policy.locality_first:  # phase 1, Plan II.2a
+        return locality * len(GROUPS) + group
+    return group * 2 + locality
+
+
+def lot(seed: bytes, code: str) -> bytes:
+    """What a student draws: SHA-256("mtce/lot/v1\\0" ‖ seed ‖ code); the smaller comes first, byte by byte."""
+    return sha256(LOT_TAG + seed + code.encode()).digest()
+
+
+def draw(seed: bytes, codes: Sequence[str]) -> NDArray[np.uint32]:
+    """The first four bytes of the `lot` of each code, as a number."""
+    begins = LOT_TAG + seed
+    leading = np.empty(len(codes), dtype=np.uint32)
+    for start in range(0, len(codes), BLOCK):
+        block = codes[start : start + BLOCK]
+        digests = b"".join([sha256(begins + code.encode()).digest() for code in block])
+        leading[start : start + BLOCK] = np.frombuffer(digests, dtype=">u4")[:: DIGEST // 4]
+    return leading
+
+
+def by_class_and_draw(of_class: Ints, leading: NDArray[np.uint32], lot_of: Callable[[int], bytes]) -> Ints:
+    """Rows by class and then by lot; `leading` are the first four bytes of each, `lot_of` gives a row's whole one."""
+    key = of_class.astype(np.int64) << 32 | leading
+    order = order_by(key)
+    # A few hundred in two million begin with the same four bytes: these are put in order by all of them.
+    in_order = key[order]
+    same = in_order[1:] == in_order[:-1]
+    tied = np.flatnonzero(np.r_[same, False] | np.r_[False, same])
+    order[tied] = sorted(order[tied].tolist(), key=lambda row: (key[row], lot_of(row)))
+    return order
+
+
+def places(household: Ints, household_devices: Ints) -> Ints:
+    """Place of each student within the household, counted from 1.
+
+    The rows stand in order of (locality, group), as the policy has them, and then the draw: a member comes
+    after the devices that the household already holds and after the members ahead.
+    """
+    place = np.ones(len(household), dtype=np.int64)
+    for rows in parts(household):
+        members = rows[radix_order(household[rows])]
+        members = members[household[members] != NOBODY]
+        place[members] += household_devices[members] + position_within(household[members])
+    return narrow(place)
+
+
+def tiers(of_class: Ints, place: Ints) -> Ints:
+    """One number per student that orders tiers as the policy does; equal numbers, equal tier."""
+    return narrow(of_class.astype(np.int64) * (int(place.max(initial=0)) + 1) + place)
+
+
+def areas_and_sites(students: Students, row: Ints) -> tuple[tuple[Ints, ...], Ints]:
+    """For each of the rows the number of its area on each level, and the place of its school in the order
+    (province, district, school)."""
+    size = int(students.school.max(initial=NOBODY)) + 1
+    district, province = np.full(size, NOBODY, dtype=np.int32), np.full(size, NOBODY, dtype=np.int32)
+    district[students.school], province[students.school] = students.district, students.province
+    site = np.empty(size, dtype=np.int32)
+    site[radix_order(province, district)] = np.arange(size, dtype=np.int32)
+    school = students.school[row]
+    nation = np.zeros(len(row), dtype=np.int8)
+    return (school, district[school], province[school], nation), site[school]
+
+
+# --- 2. The passes -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """The devices of one pass in the order of (lot, device)."""
+
+    device: Ints  # row of each
+    area: Ints  # number of the area that it is earmarked to; 0 if free
+    is_laptop: Flags | None
+
+
+def stock_of(devices: Devices, by_lot: Ints, level: int) -> Stock:
+    """What is earmarked to areas of the level, or free. What is earmarked to an area that no student has is left out:
+    nobody may have it. `by_lot` are the devices' rows in order of (lot, device)."""
+    in_stock = devices.level == level
+    if level != FREE:
+        in_stock &= devices.area != NOBODY
+    device = by_lot[in_stock[by_lot]]
+    return Stock(
+        device=device,
+        area=np.zeros(len(device), dtype=np.int8) if level == FREE else devices.area[device],
+        is_laptop=None if devices.is_laptop is None else devices.is_laptop[device],
+    )
+
+
 def first_of_each_area(waiting: Ints, area: Ints, supply: Ints) -> Ints:
-    """Of the rows `waiting` (in rank order), the first `supply[a]` of each area `a`."""
-    waiting = waiting[supply[area[waiting]] > 0]
-    by_area = waiting[np.argsort(small(area[waiting]), kind="stable")]
-    return by_area[position_within(area[by_area]) < supply[area[by_area]]]
+    """Of the positions `waiting` (ascending), the first `supply[a]` of each area `a`; those of an area ascend."""
+    left = np.zeros(int(area.max(initial=NOBODY)) + 1, dtype=np.int64)
+    left[: len(supply)] = supply[: len(left)]
+    chosen = [waiting[:0]]
+    for start in range(0, len(waiting), BLOCK):
+        if not left.any():
+            break
+        block = waiting[start : start + BLOCK]
+        block = block[left[area[block]] > 0]
+        block = block[radix_order(area[block])]
+        block = block[position_within(area[block]) < left[area[block]]]
+        left -= np.bincount(area[block], minlength=len(left))
+        chosen.append(block)
+    return np.concatenate(chosen)
 
 
-# --- 4. The free pass and its margin -----------------------------------------------------------------
-
-Split = tuple[int, dict[int, int], dict[int, int], int]  # left, need and given by province, a row of the tier
+# --- 3. The free pass and its margin -----------------------------------------------------------------
 
 
-def free_pass(
-    waiting: Ints, tier: Ints, province: Ints, supply: int, policy: Policy
-) -> tuple[Ints, Split | None]:
+def free_pass(waiting: Ints, queue: Queue, supply: int, policy: Policy) -> tuple[Ints, Margin | None]:
     """Tier by tier; the tier that doesn't fit wholly is the margin.
 
-    `waiting` are rows in rank order. Returns the rows chosen, in rank order, and the split if there
-    was a margin.
+    `waiting` are positions in the queue, ascending, as are those chosen that it returns.
     """
     if supply >= len(waiting):
         return waiting, None
     if supply == 0:
         return waiting[:0], None
-    last, following = waiting[supply - 1], waiting[supply]
-    if tier[last] != tier[following]:
+    tier, last = queue.tier[waiting], supply - 1
+    if tier[last] != tier[supply]:
         return waiting[:supply], None
-    tier_of_waiting = tier[waiting]
-    start = int(np.searchsorted(tier_of_waiting, tier[last], side="left"))
-    end = int(np.searchsorted(tier_of_waiting, tier[last], side="right"))
+    start, end = (int(np.searchsorted(tier, tier[last], side)) for side in ("left", "right"))
     whole, cut, left = waiting[:start], waiting[start:end], supply - start
+    province = queue.area[PROVINCE]
     need = count_by(province[cut])
     if policy.margin == "draw":
         chosen = cut[:left]
@@ -306,8 +362,14 @@ def free_pass(
         quota[list(share)] = list(share.values())
         chosen = np.sort(first_of_each_area(cut, province, quota))
     got = count_by(province[chosen])
-    given = {code: got.get(code, 0) for code in need}
-    return np.concatenate([whole, chosen]), (left, need, given, int(cut[0]))
+    margin = Margin(
+        tier=queue.tier_of(cut[0]),
+        left=left,
+        need=len(cut),
+        need_by_province=need,
+        given_by_province={number: got.get(number, 0) for number in need},
+    )
+    return np.concatenate([whole, chosen]), margin
 
 
 def largest_remainder(left: int, need: dict[int, int]) -> dict[int, int]:
@@ -325,35 +387,35 @@ def largest_remainder(left: int, need: dict[int, int]) -> dict[int, int]:
     return share
 
 
-# --- 5. Which device ---------------------------------------------------------------------------------
+# --- 4. Which device ---------------------------------------------------------------------------------
 
 
-def pair(
-    chosen: Ints, area: Ints, site: Ints, device: Ints, device_area: Ints, device_order_: Ints
-) -> tuple[Ints, Ints]:
-    """Pair students and devices within each area, so that lots stay whole.
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What one pass gives."""
 
-    Devices in order of (lot, device) go to students in order of (province, district, school, rank);
-    where there are more devices than students, the last of them stay. `chosen` are rows, those of an
-    area in rank order; numbers of sites and areas are parallel to it. Returns (students' rows, devices' rows).
+    taker: Ints  # position in the queue …
+    device: Ints  # … and the row of the device
+
+
+def pair(chosen: Ints, stock: Stock, queue: Queue, level: int) -> Given:
+    """Pair those chosen with the devices of each area, so that lots stay whole.
+
+    Devices in order of (lot, device) go to students in order of (province, district, school, rank); where there
+    are more devices than students, the last of them stay. `chosen` are positions, those of an area ascend.
     """
-    takers = np.lexsort((small(site), small(area)))  # a stable sort: the rank decides last
-    offered = np.lexsort((device_order_, small(device_area)))
-    size = int(max(area.max(initial=0), device_area.max(initial=0))) + 1
-    wanted = np.bincount(area, minlength=size)
-    in_area = device_area[offered]
-    offered = offered[position_within(in_area) < wanted[in_area]]
-    return chosen[takers], device[offered]
-
-
-def sites(province: Ints, district: Ints, school: Ints) -> Ints:
-    """The place of each student's school in the order (province, district, school)."""
-    size = int(school.max(initial=NOBODY)) + 1
-    province_of, district_of = np.full(size, NOBODY), np.full(size, NOBODY)
-    province_of[school], district_of[school] = province, district
-    number = np.empty(size, dtype=np.int32)
-    number[np.lexsort((np.arange(size), district_of, province_of))] = np.arange(size, dtype=np.int32)
-    return number[school]
+    area = queue.area[level][chosen]
+    size = int(max(area.max(initial=0), stock.area.max(initial=0))) + 1
+    offered = order_by(stock.area)
+    if queue.asks is None or stock.is_laptop is None:
+        takers = radix_order(area, queue.site[chosen])
+    else:  # who asks for a laptop is paired before the others
+        asks = queue.asks[chosen]
+        takers = radix_order(area, ~asks, queue.site[chosen])
+        offered = laptops_first(offered, stock, np.bincount(area[asks], minlength=size))
+    in_area = stock.area[offered]
+    offered = offered[position_within(in_area) < np.bincount(area, minlength=size)[in_area]]
+    return Given(chosen[takers], stock.device[offered])
 
 
 def asking(students: Students, policy: Policy) -> Flags | None:
@@ -363,18 +425,18 @@ def asking(students: Students, policy: Policy) -> Flags | None:
     return students.grade >= policy.laptop_from_grade
 
 
-def laptops_first(order: Ints, is_laptop: Flags, area: Ints, wanted: Ints) -> Ints:
-    """The devices' order when `wanted[a]` of those chosen in area `a` ask for a laptop.
+def laptops_first(offered: Ints, stock: Stock, asked: Ints) -> Ints:
+    """The rows `offered` of the stock, area by area, when `asked[a]` of those chosen in area `a` ask for a laptop.
 
     As many laptops as are asked for come first, then the other devices, then the laptops that are over; in each
     part lots stay whole. Who receives is fixed before, so that this can only say which.
     """
-    by_order = np.lexsort((order, ~is_laptop, area))
-    is_over = is_laptop[by_order] & (position_within(area[by_order]) >= wanted[area[by_order]])
-    part = np.where(is_laptop[by_order], np.where(is_over, 2, 0), 1)
-    moved = np.empty_like(order)
-    moved[by_order] = order[by_order] + part * (int(order.max(initial=0)) + 1)
-    return moved
+    assert stock.is_laptop is not None
+    laptops = offered[stock.is_laptop[offered]]
+    area = stock.area[laptops]
+    part = np.ones(len(stock.area), dtype=np.int8)
+    part[laptops] = np.where(position_within(area) < asked[area], 0, 2)
+    return offered[radix_order(stock.area[offered], part[offered])]
 
 
 def device_order(lot: Ints, by_device: Ints) -> Ints:
@@ -388,7 +450,7 @@ def device_order(lot: Ints, by_device: Ints) -> Ints:
     return place
 
 
-# --- 6. The summary ----------------------------------------------------------------------------------
+# --- 5. The summary ----------------------------------------------------------------------------------
 
 
 def summary(
@@ -442,6 +504,65 @@ def ranks(codes: Sequence[str]) -> Ints:
     return np.fromiter(map(numbers.__getitem__, codes), dtype=np.int32, count=len(codes))
 
 
+def order_by(key: Ints) -> Ints:
+    """Rows in ascending order of whole numbers; equal ones as they stand.
+
+    `np.argsort(key, kind="stable")`, but so that a row costs the same however many there are.
+    """
+    order = np.empty(len(key), dtype=np.intp)
+    start = 0
+    for rows in parts(key):
+        order[start : start + len(rows)] = rows[radix_order(key[rows])]
+        start += len(rows)
+    return order
+
+
+def parts(key: Ints) -> Iterator[Ints]:
+    """The rows in up to 256 parts of ascending ranges of keys, those of a part as they stand."""
+    least = int(key.min(initial=0))
+    shift = max(0, (int(key.max(initial=0)) - least).bit_length() - 8)
+    pieces: list[list[Ints]] = [[] for _ in range(256)]
+    for start in range(0, len(key), BLOCK):
+        part = (key[start : start + BLOCK].astype(np.int64) - least >> shift).astype(np.uint8)
+        rows = np.argsort(part, kind="stable") + start
+        ends = np.cumsum(np.bincount(part, minlength=256)).tolist()
+        for piece, begin, end in zip(pieces, [0, *ends], ends, strict=False):
+            if begin < end:
+                piece.append(rows[begin:end])
+    for piece in pieces:
+        if piece:
+            yield np.concatenate(piece)
+            piece.clear()
+
+
+def radix_order(*keys: Ints | Flags) -> Ints:
+    """Rows in ascending order of the first key, then of the next ones; where all are equal, as they stand.
+
+    By radix: digits of 16 bits, from the last one of the last key to the first.
+    """
+    order: Ints | None = None
+    for key in reversed(keys):
+        for digit in digits(key):
+            if order is None:
+                order = np.argsort(digit, kind="stable")
+            else:
+                order = order[np.argsort(digit[order], kind="stable")]
+    assert order is not None
+    return order
+
+
+def digits(key: Ints | Flags) -> Iterator[Ints]:
+    """The digits of each whole number to the base 2^16, the last one first; numpy sorts numbers this short by radix."""
+    least = int(key.min(initial=0))
+    rest = key.astype(np.int64) - least
+    largest = int(rest.max(initial=0))
+    while True:
+        yield rest.astype(np.uint16 if largest >= 1 << 8 else np.uint8)
+        rest, largest = rest >> 16, largest >> 16
+        if not largest:
+            return
+
+
 def position_within(key: Ints) -> Ints:
     """Place of each row among the rows of its key, from 0; equal keys must stand together."""
     if not len(key):
@@ -457,6 +578,6 @@ def count_by(key: Ints) -> dict[int, int]:
     return dict(zip(values.tolist(), counted.tolist(), strict=True))
 
 
-def small(key: Ints) -> Ints:
-    """The same order in 16 bits where it fits: numpy then sorts by radix. No number is below `NOBODY`."""
-    return key.astype(np.int16) if key.max(initial=NOBODY) < 2**15 else key
+def narrow(values: Ints) -> Ints:
+    """The same numbers in 16 bits where they fit: less to move. No number is below `NOBODY`."""
+    return values.astype(np.int16) if values.max(initial=NOBODY) < 2**15 else values

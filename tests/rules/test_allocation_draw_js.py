@@ -7,6 +7,7 @@ import subprocess
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from allocation import engine
@@ -32,6 +33,10 @@ def test_javascript_draws_100_000_codes_alike():
         [node, "-e", PROGRAM, str(DRAW)], input=json.dumps(given), capture_output=True, text=True, check=True
     )
     answer = json.loads(done.stdout)
-    order = engine.draw_order(engine.draw(seed, codes))
+    order = engine.by_class_and_draw(
+        np.zeros(len(codes), dtype=np.int8),
+        engine.draw(seed, codes),
+        lambda row: engine.lot(seed, codes[row]),
+    )
     assert answer["order"] == [codes[row] for row in order]
     assert answer["seed"] == sha256(b"mtce/seed/v1\0" + root + randomness.encode()).hexdigest()

@@ -247,9 +247,19 @@ def test_large_numbers_stay_exact():
     assert sum(engine.largest_remainder(2**60, need).values()) == 2**60
 
 
-def test_a_draw_with_equal_first_words_is_ordered_by_the_rest():
-    words = np.array([[5, 9, 0, 0], [5, 1, 0, 3], [4, 0, 0, 0], [5, 1, 0, 2]], dtype=np.uint64)
-    assert engine.draw_order(words).tolist() == [2, 3, 1, 0]
+def test_lots_with_equal_first_bytes_are_ordered_by_the_rest():
+    lots = [bytes([5, 9, 0]), bytes([5, 1, 3]), bytes([4, 0, 0]), bytes([5, 1, 2]), bytes([1, 0, 0])]
+    leading = np.array([lot[0] for lot in lots], dtype=np.uint32)
+    of_class = np.array([0, 0, 0, 0, 1], dtype=np.int8)
+    assert engine.by_class_and_draw(of_class, leading, lots.__getitem__).tolist() == [2, 3, 1, 0, 4]
+
+
+@pytest.mark.parametrize("largest", [0, 1, 255, 256, 2**16, 2**31, 10**18])
+@pytest.mark.parametrize("size", [0, 1, 2, engine.BLOCK + 1, 3 * engine.BLOCK])
+def test_order_is_that_of_a_stable_sort(largest, size):
+    key = np.random.default_rng(size).integers(NOBODY, largest, size, endpoint=True)
+    assert (engine.order_by(key) == np.argsort(key, kind="stable")).all()
+    assert (engine.radix_order(key % 3, key) == np.lexsort((key, key % 3))).all()
 
 
 @settings(deadline=None)
