@@ -120,3 +120,8 @@ def test_vietnamese_in_place_of_djangos_is_compiled_and_still_asked_for_by_djang
         assert compiled.gettext(english) == vietnamese
         # A sentence that Django no longer says would stay here unread.
         assert f'"{english}"' in given
+
+
+def test_why_a_device_does_not_pass_has_its_english():
+    known = {vietnamese for vietnamese, _english in pairs()}
+    assert {reason.label for reason in REASONS.values()} <= known
