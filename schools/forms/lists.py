@@ -1,5 +1,7 @@
 """Forms of lists, duplicates, status and need: shape only."""
 
+from typing import ClassVar
+
 from django import forms
 from django.core.validators import FileExtensionValidator
 
@@ -9,6 +11,10 @@ from schools.models import DuplicateCase, Office, School, StatusChange, Student,
 # What a column may be said to be: ours, and the two halves of a name.
 _MAPPABLE = TITLES | {
     key: EXTRA_TITLES[key] for key in ("family_name", "given_name", "household_head", "status")
+}
+_ROW_HELP = {
+    "born_on": "Ngày/tháng/năm, ví dụ 03/04/2010 là 3 tháng 4.",
+    "group": "Hộ nghèo, Hộ cận nghèo hoặc Mồ côi do COVID-19.",
 }
 _NO_GROUP = [("", "Theo cột Đối tượng trong tệp")]
 
@@ -96,18 +102,25 @@ class ReadAgainForm(forms.Form):
 class RowForm(forms.Form):
     """The cells of one row, as typed."""
 
+    # Offered, never forced: the file may have said it otherwise.
+    CHOICES: ClassVar = {
+        "sex": ["Nam", "Nữ"],
+        "group": [str(label) for label in Student.Group.labels],
+        "has_device": ["Có", "Không"],
+    }
+
     def __init__(self, *args, cells: dict[str, str], **kwargs):
         super().__init__(*args, **kwargs)
         for key, title in TITLES.items():
             widget = forms.TextInput(attrs={"autocomplete": "off"})
-            self.fields[key] = forms.CharField(
-                label=title,
-                required=False,
-                max_length=200,
-                initial=cells.get(key, ""),
-                widget=widget,
-                strip=False,
-            )
+            if key in self.CHOICES:
+                widget.attrs["list"] = f"list-{key}"
+            field = self.fields[key] = forms.CharField(
+                label=title, required=False, max_length=200, initial=cells.get(key, ""), widget=widget, strip=False,
+                help_text=_ROW_HELP.get(key, ""),
+            )  # fmt: skip
+            # A list can't do without these; what is still missing may be saved all the same, and stays an error.
+            field.has_default = key in ("school_code", "full_name", "born_on", "group")
         # Never sent to the browser: an empty box leaves the number as it is.
         self.fields["identity"].initial = ""
         self.fields["identity"].help_text = "Để trống nếu giữ nguyên; ghi dấu - để xoá."

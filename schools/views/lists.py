@@ -239,8 +239,8 @@ def _history(student_list: StudentList) -> list[dict]:
         ("Trả lại", student_list.returned_at, student_list.returned_by),
         ("Hoàn tác", student_list.undone_at, student_list.undone_by),
     ]
-    done = sorted(step for step in ((at, text, by) for text, at, by in steps if at))
-    return [{"text": text, "at": at, "note": by.full_name, "state": "done"} for at, text, by in done]
+    done = sorted((step for step in steps if step[1]), key=lambda step: step[1])
+    return [{"text": text, "at": at, "note": by.full_name, "state": "done"} for text, at, by in done]
 
 
 @reader

@@ -3,11 +3,25 @@
 from common.templatetags.vi import format_date
 from schools.models import ListRow, School, Student
 
+_STATE = "Trạng thái"
+_HIDDEN = "thuộc đơn vị khác, không hiển thị"
 
-def side_by_side(row: ListRow, other: ListRow | Student) -> list[tuple[str, str, str]]:
-    """(what, in the row, in the other) of all that tells two children apart; identity numbers stay unsaid."""
+
+def side_by_side(
+    row: ListRow, other: ListRow | Student, *, sees_row: bool = True, sees_other: bool = True
+) -> list[tuple[str, str, str, bool]]:
+    """(what, in the row, in the other, whether they differ) of all that tells two children apart.
+
+    Identity numbers stay unsaid; a side that the person may not see is said to be hidden.
+    """
     return [
-        (title, mine, theirs) for (title, mine), (_, theirs) in zip(_side(row), _side(other), strict=True)
+        (
+            title,
+            mine if sees_row else _HIDDEN,
+            theirs if sees_other else _HIDDEN,
+            sees_row and sees_other and mine != theirs and title != _STATE,
+        )
+        for (title, mine), (_, theirs) in zip(_side(row), _side(other), strict=True)
     ]
 
 
@@ -31,5 +45,5 @@ def _side(one: ListRow | Student) -> list[tuple[str, str]]:
         ("Mã học sinh", code),
         ("Số định danh", "có" if one.identity_index else "chưa có"),
         ("Đối tượng", str(groups.get(one.group, ""))),
-        ("Trạng thái", state),
+        (_STATE, state),
     ]

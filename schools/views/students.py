@@ -171,11 +171,7 @@ def duplicate(request: HttpRequest, pk: int) -> HttpResponse:
         fields="họ tên, ngày sinh, lớp",
         row_count=2,
     )
-    hidden = "thuộc đơn vị khác, không hiển thị"
-    sides = [
-        (key, left if sees_row else hidden, right if sees_student else hidden)
-        for key, left, right in side_by_side(found.row, found.student)
-    ]
+    sides = side_by_side(found.row, found.student, sees_row=sees_row, sees_other=sees_student)
     context = {
         "case": found, "sides": sides, "form": form, "may_decide": may_decide and not found.decision,
         "province": found.student.school.province.full_name,

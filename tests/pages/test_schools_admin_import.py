@@ -1,15 +1,19 @@
 """Offices and schools by spreadsheet in the admin, as a system administrator does it: preview, confirm, export."""
 
 import csv
+import gettext
 import io
 import re
+from pathlib import Path
 
+import import_export
 import openpyxl
 import pytest
 from django.apps import apps
 from django.contrib.admin import site
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
+from django.utils import translation
 from import_export.admin import ExportMixin
 from import_export.formats import base_formats
 from tablib import Dataset
@@ -145,3 +149,21 @@ def test_an_export_runs_no_formula(admin, world):
             cells = [str(cell.value) for cell in cells]
         assert any("HYPERLINK" in cell for cell in cells), made
         assert not any(cell.startswith("=") for cell in cells)
+
+
+def test_the_pages_of_import_and_export_speak_vietnamese_and_show_no_trace(admin, send):
+    theirs = gettext.translation(
+        "django", Path(import_export.__file__).parent / "locale", languages=["fr"]
+    )._catalog
+    said = {key for key in theirs if isinstance(key, str) and key}
+    assert len(said) > 30
+    with translation.override("vi"):
+        assert [text for text in sorted(said) if translation.gettext(text) == text] == []
+    page = admin.get(reverse("admin:schools_office_import")).content.decode()
+    assert "Tệp cần nhập" in page
+    assert "File to import" not in page
+    assert "Xuất ra tệp" in admin.get(reverse("admin:schools_office_export")).content.decode()
+    assert "chưa có gì được ghi" in send("office", OFFICES, confirm=False)
+    wrong = send("office", OFFICES.replace("code,kind", "ma,kind"), confirm=False)
+    assert "Hàng tiêu đề của tệp thiếu cột: code" in wrong
+    assert "Traceback" not in wrong

@@ -302,7 +302,7 @@ def test_namesakes_are_shown_side_by_side_one_after_another_until_all_are_judged
     act = reverse("schools:tell_row_apart", args=[student_list.pk, 4])
     shown = client.get(address)
     assert shown.context["likeness"].key == "hang-2"
-    assert ("Lớp", "6A3", "6A1") in shown.context["sides"]
+    assert ("Lớp", "6A3", "6A1", True) in shown.context["sides"]
     assert client.post(act, {"other": "hang-2", "note": ""}).status_code == 422
     said = {"other": "hang-2", "note": "Hai giấy khai sinh khác nhau"}
     after = client.post(act, said, follow=True)
