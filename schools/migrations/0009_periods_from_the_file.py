@@ -7,7 +7,7 @@ from django.db import migrations, models
 # Of an existing installation: a period whose newest image says that the loader wrote it.
 MARK = """
 UPDATE schools_directiveperiod p SET is_from_file = true WHERE 'command load_reference' = (
-    SELECT c.metadata ->> 'url' FROM schools_directiveperiodevent e JOIN pghistory_context c ON c.id = e.pgh_context_id
+    SELECT c.metadata ->> 'url' FROM schools_directiveperiodevent e LEFT JOIN pghistory_context c ON c.id = e.pgh_context_id
     WHERE e.pgh_obj_id = p.id ORDER BY e.pgh_id DESC LIMIT 1)
 """
 
