@@ -17,5 +17,10 @@ once identity_index_key "$(key32)"
 once ledger_signing_key "$(key32)"
 once metrics_token "$(random 30)"
 once email_url "smtp://localhost:25"
-# The containers run as user 10001 and must be able to read them.
-[ "$(id -u)" != 0 ] || chown -R 10001 secrets
+# The containers run as user 10001, the proxy as 101, and must be able to read them; only root can give them away.
+if [ "$(id -u)" = 0 ]; then
+  chown -R 10001 secrets
+  chown -R 101 certificates
+else
+  echo "Chạy lại bằng root (sudo sh deploy/make-secrets.sh) để các container đọc được secrets và certificates."
+fi

@@ -60,10 +60,32 @@ def test_what_is_mounted_is_declared_and_what_is_waited_for_exists():
 
 def test_the_proxy_asks_the_web_service_and_serves_the_volumes():
     nginx = (BASE / "deploy" / "nginx.conf").read_text()
-    assert "proxy_pass http://web:8000" in nginx
+    # A variable: a name in plain proxy_pass is looked up once, and an upgrade moves the service.
+    assert "set $platform http://web:8000;" in nginx
+    assert "proxy_pass $platform;" in nginx
     for path in ("/srv/static/", "root /srv;"):
         assert path in nginx
     assert nginx.count("{") == nginx.count("}")
+
+
+def test_the_health_check_and_prometheus_are_answered_under_the_names_they_ask_for(settings, client):
+    """They ask without TLS and not by the name that people type."""
+    environment = SERVICES["web"]["environment"]
+    settings.ALLOWED_HOSTS = re.sub(r"\$\{.*?\}", "vi-du.vn", environment["ALLOWED_HOSTS"]).split(",")
+    settings.SECURE_SSL_REDIRECT = True
+    settings.SECURE_REDIRECT_EXEMPT = [r"^healthz/", r"^metrics$"]
+    settings.METRICS_TOKEN = "t"
+    asked = re.search(r"http://(\S+?)(/\S+?)'", " ".join(SERVICES["web"]["healthcheck"]["test"]))
+    assert client.get(asked[2], headers={"host": asked[1]}).status_code == 200
+    assert client.get("/metrics", headers={"host": "web:8000"}).status_code == 403
+    assert client.get(asked[2], headers={"host": "khac.vn"}).status_code == 400
+
+
+def test_no_secret_is_copied_into_the_image():
+    ignored = (BASE / ".dockerignore").read_text().split()
+    for source in (secret["file"] for secret in COMPOSE["secrets"].values()):
+        assert str(Path(source).parent) in ignored
+    assert "deploy/certificates" in ignored
 
 
 def production(**more: str) -> dict[str, str]:
