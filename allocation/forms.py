@@ -204,3 +204,7 @@ class RevocationForm(forms.ModelForm):
         model = Revocation
         fields = ["reason", "notice"]
         widgets = {"notice": forms.Textarea(attrs={"rows": 5})}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["reason"].choices = [("", "Chọn lý do"), *Revocation.Reason.choices]

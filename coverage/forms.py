@@ -132,7 +132,9 @@ class PointsFileForm(forms.Form):
 class SimBatchForm(forms.Form):
     """SIMs delivered to a province."""
 
-    province = forms.ModelChoiceField(label="Tỉnh, thành phố", queryset=provinces())
+    province = forms.ModelChoiceField(
+        label="Tỉnh, thành phố", queryset=provinces(), empty_label="Chọn tỉnh, thành phố"
+    )
     quantity = forms.IntegerField(label="Số SIM", min_value=1, max_value=1_000_000)
     delivered_on = forms.DateField(label="Ngày giao", widget=DateInput)
 
@@ -140,9 +142,11 @@ class SimBatchForm(forms.Form):
 class SupportForm(forms.Form):
     """Support for a locality over a period."""
 
-    operator = forms.ModelChoiceField(label="Doanh nghiệp", queryset=Operator.objects.order_by("name"))
+    operator = forms.ModelChoiceField(
+        label="Doanh nghiệp", queryset=Operator.objects.order_by("name"), empty_label="Chọn doanh nghiệp"
+    )
     kind = forms.ChoiceField(label="Loại hỗ trợ", choices=InfrastructureSupport.Kind.choices)
-    unit = forms.ModelChoiceField(label="Địa phương", queryset=provinces())
+    unit = forms.ModelChoiceField(label="Địa phương", queryset=provinces(), empty_label="Chọn địa phương")
     description = forms.CharField(
         label="Nội dung",
         max_length=300,

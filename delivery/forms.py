@@ -166,7 +166,10 @@ class RecallForm(forms.Form):
     """A lot to call back."""
 
     lot = forms.ModelChoiceField(
-        label="Lô thiết bị", queryset=Lot.objects.order_by("code"), to_field_name="code"
+        label="Lô thiết bị",
+        queryset=Lot.objects.order_by("code"),
+        to_field_name="code",
+        empty_label="Chọn lô",
     )
     reason = forms.ChoiceField(label="Lý do", choices=LotRecall.Reason.choices)
 

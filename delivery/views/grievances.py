@@ -46,7 +46,9 @@ def report_problem(request):
 def follow(request, code: str = ""):
     """Where a reported problem stands: by its code alone, never its text or contact."""
     typed = request.GET.get("ma", "").strip()
-    if typed:
+    if not code:
+        if "ma" not in request.GET:
+            return redirect("delivery:report_problem")
         found = normalise(typed if "-" in typed else f"PA-{typed}")
         if found:
             return redirect("delivery:grievance", found)

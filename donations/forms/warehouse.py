@@ -197,7 +197,10 @@ class CriteriaForm(forms.Form):
         super().__init__(*args, **kwargs)
         for key, criterion in CRITERIA.items():
             if criterion.is_flag:
-                self.fields[key] = forms.BooleanField(label=f"Phải có: {criterion.label}", required=False)
+                self.fields[key] = forms.BooleanField(
+                    label=criterion.label if key == "data_wiped" else f"Phải có: {criterion.label}",
+                    required=False,
+                )
             else:
                 unit = f" ({criterion.unit})" if criterion.unit else ""
                 self.fields[key] = forms.FloatField(

@@ -33,7 +33,7 @@ def listing(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
     """Draft a new version."""
-    form = CriteriaForm(request.POST or None)
+    form = CriteriaForm(request.POST or None, initial=version_to_begin_from(request.GET.get("tu", "")))
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
         with refusals_on(form):
@@ -51,6 +51,15 @@ def new(request: HttpRequest) -> HttpResponse:
     return render(
         request, "donations/criteria_new.html", {"form": form}, status=400 if form.is_bound else 200
     )
+
+
+def version_to_begin_from(key: str) -> dict[str, object]:
+    """The fields of the criteria with this key as a form's first values; empty if there are none."""
+    row = DeviceCriteria.objects.filter(pk=key).first() if key.isascii() and key.isdigit() else None
+    if row is None:
+        return {}
+    # The Ministry confirmed that version, not this one.
+    return row.limits | {"device_kind": row.device_kind, "is_used_device": row.is_used_device}
 
 
 @perms.criteria_editor

@@ -22,7 +22,9 @@ _NO_GROUP = [("", "Theo cột Đối tượng trong tệp")]
 class UploadForm(forms.Form):
     """A file, whose it is, and what it lacks."""
 
-    office = forms.ModelChoiceField(Office.objects.none(), label="Đơn vị gửi", to_field_name="code")
+    office = forms.ModelChoiceField(
+        Office.objects.none(), label="Đơn vị gửi", to_field_name="code", empty_label="Chọn đơn vị"
+    )
     file = forms.FileField(
         label="Tệp danh sách",
         validators=[

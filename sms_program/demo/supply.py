@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from django.utils import timezone
 
+from common.vietnamese import search_key
 from donations import services as donations
 from donations.models import BudgetLine, DeviceCriteria, Pledge, PriceAgreement, PurchaseOrder
 from donations.rules import Finding
@@ -248,7 +249,7 @@ def _intake(
                 model_name=row.model,
                 declared_count=count,
             )
-        prefix = f"{''.join(c for c in row.model.upper() if c.isalnum())[:4]}{pledge.pk:02d}{number:02d}"
+        prefix = f"{''.join(c for c in search_key(row.model).upper() if c.isalnum())[:4]}{pledge.pk:02d}{number:02d}"
         codes = donations.receive_devices(by=keeper, lot=lot, rows=_serials(rng, prefix, count), at=at)
         looked_at = codes[: round(len(codes) * (1 - uninspected))]
         if looked_at:
