@@ -1,14 +1,21 @@
 """The worker killed in mid-read and in mid-commit: the list is as it was, and the work is taken up again."""
 
 import contextlib
-from collections.abc import Iterator
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 
 import psycopg
 
+from sms_program.processes import BASE_DIR
 from tests.live import Platform, wait_until
 
 ROWS = 300
 SEND = f"""
+from django.core.management import call_command
+call_command("prepare_queue", verbosity=0)
 from schools.services import list_reading
 from schools.models import Office
 from accounts.models import User
@@ -29,8 +36,42 @@ SWEEP = """
 import datetime as dt
 from django.utils import timezone
 from common import jobs
-print("swept", jobs.sweep(at=timezone.now() + dt.timedelta(minutes=2)))
+assert jobs.sweep(at=timezone.now() + dt.timedelta(minutes=2)) == 1
 """
+# Django takes seconds to start: one process does what the test asks for, and holds no session in between.
+CONSOLE = """
+import json, sys
+import django
+django.setup()
+from django.db import connections
+for line in sys.stdin:
+    exec(json.loads(line), {})
+    connections.close_all()
+    print("done", flush=True)
+"""
+
+
+@contextlib.contextmanager
+def console(installation: Platform) -> Iterator[Callable[[str], None]]:
+    """`do(code)` runs Python in the installation; it fails when the code does."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", CONSOLE], cwd=BASE_DIR, env=os.environ | installation.env, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdin
+    assert process.stdout
+
+    def do(code: str) -> None:
+        process.stdin.write(json.dumps(code) + "\n")
+        process.stdin.flush()
+        for line in process.stdout:
+            if line == "done\n":
+                return
+        raise AssertionError("the code failed; its trace is in the captured output")
+
+    with process:
+        yield do
+        process.stdin.close()
 
 
 @contextlib.contextmanager
@@ -42,22 +83,24 @@ def held_up_at(installation: Platform, table: str) -> Iterator[None]:
         blocker.rollback()
 
 
-def worker_waits(installation: Platform) -> bool:
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    return installation.query(waiting)[0][0] > 0
-
-
-def killed_in_the_middle(installation: Platform, table: str) -> None:
-    """Start the worker, let it run against the lock, and kill it there."""
+def killed_in_the_middle(
+    installation: Platform, table: str, statement: str, begin: Callable[[], None]
+) -> None:
+    """Let a worker run against the lock, into this statement, and kill it there."""
+    standing = (
+        "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        " AND query LIKE %s"
+    )
     with held_up_at(installation, table):
-        installation.start("worker")
-        wait_until("worker đang giữa việc", lambda: worker_waits(installation), timeout_s=90)
+        begin()
+        found = wait_until(
+            "worker đang giữa việc", lambda: installation.query(standing, f"%{statement}%"), timeout_s=90
+        )
         installation.processes["worker"].kill()
     # A session that waits for a lock sees its client's end only once it goes on.
-    others = (
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
-    wait_until("các phiên của worker đã hết", lambda: installation.query(others)[0][0] == 0)
+    left = "SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(%s)"
+    pids = [pid for (pid,) in found]
+    wait_until("phiên của worker đã hết", lambda: installation.query(left, pids)[0][0] == 0)
 
 
 def figures(installation: Platform) -> tuple:
@@ -70,24 +113,28 @@ def figures(installation: Platform) -> tuple:
 
 def test_a_killed_worker_leaves_the_list_as_it_was_and_another_takes_the_work_up(platform):
     installation = platform()
-    installation.manage("prepare_queue")
-    installation.python(SEND)
-    # The last statement of a reading looks at the doubts of its rows: by then all rows are copied.
-    killed_in_the_middle(installation, "schools_duplicatecase")
-    assert figures(installation) == ("uploaded", 0, 0, 1)
-    assert "swept 1" in installation.python(SWEEP)
-    installation.start("worker")
-    wait_until(
-        "danh sách đã kiểm tra", lambda: figures(installation) == ("checked", ROWS, 0, 0), timeout_s=90
-    )
-    installation.processes["worker"].kill()
-
-    installation.python(COMMIT)
-    # The trail of the list is written last: by then all students are in.
-    killed_in_the_middle(installation, "schools_studentlistevent")
-    assert figures(installation) == ("checked", ROWS, 0, 1)
-    assert "swept 1" in installation.python(SWEEP)
-    installation.start("worker")
-    wait_until(
-        "danh sách đã ghi", lambda: figures(installation) == ("committed", ROWS, ROWS, 0), timeout_s=90
-    )
+    with console(installation) as do:
+        do(SEND)
+        # Students are looked at when all rows are copied.
+        killed_in_the_middle(
+            installation,
+            "schools_student",
+            "CREATE TEMP TABLE list_pairs",
+            lambda: installation.start("worker"),
+        )
+        assert figures(installation) == ("uploaded", 0, 0, 1)
+        do(SWEEP)
+        installation.start("worker")
+        wait_until(
+            "danh sách đã kiểm tra", lambda: figures(installation) == ("checked", ROWS, 0, 0), timeout_s=90
+        )
+        # The trail of the list is written last: by then all students are in.
+        killed_in_the_middle(
+            installation, "schools_studentlistevent", 'UPDATE "schools_studentlist"', lambda: do(COMMIT)
+        )
+        assert figures(installation) == ("checked", ROWS, 0, 1)
+        do(SWEEP)
+        installation.start("worker")
+        wait_until(
+            "danh sách đã ghi", lambda: figures(installation) == ("committed", ROWS, ROWS, 0), timeout_s=90
+        )
