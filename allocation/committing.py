@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from django.db import connection
 
 from allocation.engine import FREE, NOBODY, Outcome
-from allocation.freezing import Inputs
+from allocation.inputs import Inputs
 from allocation.models import AllocationRun
 from ledger.bulk import Seen, record_select
 from ledger.disclosure import CELL_MINIMUM, choose_areas, merge_small

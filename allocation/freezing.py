@@ -5,17 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from django.db import connection
 
 from allocation import engine, rules
 from allocation.columns import read_columns
-from allocation.engine import FREE, GROUPS, Devices, Students
-from allocation.models import AllocationRun
+from allocation.engine import FREE, GROUPS
+from allocation.inputs import APPLICANTS, OFFERS, Inputs, inputs_of
 from ledger.bulk import with_steps
 
 ENGINE = Path(engine.__file__)
@@ -130,140 +128,21 @@ NOT_IN_STOCK = """
 """
 
 
-@dataclass(frozen=True)
-class Places:
-    """Numbers of schools and their areas in the byte order of their codes, as the engine wants them."""
-
-    school_ids: np.ndarray  # ascending
-    school: np.ndarray  # number of each school, parallel to school_ids
-    district: np.ndarray
-    province: np.ndarray
-    province_ids: list[int]  # by number
-    province_codes: list[str]
-    area_numbers: dict[int, dict[int, int]]  # level → id of the area → its number
-
-    @classmethod
-    def read(cls, province_id: int | None) -> Places:
-        """Those of one province, or all."""
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT s.office_id, s.code, s.district_id, d.public_code, s.province_id, p.public_code "
-                "FROM schools_school s JOIN schools_administrativeunit p ON p.id = s.province_id "
-                "LEFT JOIN schools_administrativeunit d ON d.id = s.district_id "
-                "WHERE %(province)s::bigint IS NULL OR s.province_id = %(province)s ORDER BY s.office_id",
-                {"province": province_id},
-            )
-            rows = cursor.fetchall()
-        ids, codes, districts, district_codes, provinces, province_codes = (
-            [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(6)]
-        )
-
-        def numbers(keys: Sequence[int | None], names: Sequence[str | None]) -> dict[int, int]:
-            by_code = sorted({(name, key) for key, name in zip(keys, names, strict=True) if key is not None})
-            return {key: number for number, (_, key) in enumerate(by_code)}
-
-        school, district, province = (
-            numbers(ids, codes),
-            numbers(districts, district_codes),
-            numbers(provinces, province_codes),
-        )
-        name_of = dict(zip(provinces, province_codes, strict=True))
-        return cls(
-            school_ids=np.array(ids, dtype=np.int64),
-            school=np.array([school[key] for key in ids], dtype=np.int32),
-            district=np.array([district.get(key, engine.NOBODY) for key in districts], dtype=np.int32),
-            province=np.array([province[key] for key in provinces], dtype=np.int32),
-            province_ids=list(province),
-            province_codes=[name_of[key] for key in province],
-            area_numbers={engine.SCHOOL: school, engine.DISTRICT: district, engine.PROVINCE: province},
-        )
-
-    def columns(self, school_id: np.ndarray) -> dict[str, np.ndarray]:
-        at = np.searchsorted(self.school_ids, school_id)
-        return {"school": self.school[at], "district": self.district[at], "province": self.province[at]}
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What the engine is given for a run, with the keys of its rows."""
-
-    students: Students
-    student_ids: np.ndarray
-    school_ids: np.ndarray
-    devices: Devices
-    device_ids: np.ndarray
-    area_ids: np.ndarray  # School or AdministrativeUnit that each device is earmarked to, -1 if free
-    places: Places
-
-
-def read_inputs(applicants: str, offers: str, params: dict[str, Any], *, kinds: bool) -> Inputs:
-    """The engine's columns from two sources (see `read_columns`): frozen ones, or today's for a simulation.
-
-    `kinds`: with the students' grades and the kinds of devices, for a policy that prefers one.
-    """
-    places = Places.read(params["province"])
-    grade, is_laptop = ({"grade": "i2"}, {"is_laptop": "?"}) if kinds else ({}, {})
-    rows = read_columns(
-        applicants, params,
-        student_id="i8", code="S16", school_id="i8", group_number="i2", is_priority="?", household="i8", held="i2",
-        **grade,
-    )  # fmt: skip
-    offer = read_columns(offers, params, device_id="i8", level="i2", area="i8", position="i4", **is_laptop)
-    students = Students(
-        code=texts(rows["code"]),
-        **places.columns(rows["school_id"]),
-        group=rows["group_number"].astype(np.int8),
-        priority_locality=rows["is_priority"],
-        household=rows["household"],
-        household_devices=rows["held"],
-        grade=rows.get("grade"),
-    )
-    area = np.full(len(offer["area"]), engine.NOBODY, dtype=np.int32)
-    for level, numbers in places.area_numbers.items():
-        of_level = np.flatnonzero(offer["level"] == level)
-        area[of_level] = [numbers.get(key, engine.NOBODY) for key in offer["area"][of_level].tolist()]
-    return Inputs(
-        students=students,
-        student_ids=rows["student_id"],
-        school_ids=rows["school_id"],
-        devices=Devices(
-            level=offer["level"],
-            area=area,
-            order=offer["position"].astype(np.int64),
-            is_laptop=offer.get("is_laptop"),
-        ),
-        device_ids=offer["device_id"],
-        area_ids=offer["area"],
-        places=places,
-    )
-
-
-def texts(codes: np.ndarray) -> list[str]:
-    """ASCII codes of one length as strings, cut from a single one: twice as fast as numpy's own."""
-    size, text = codes.dtype.itemsize, codes.tobytes().decode()
-    return [text[begin : begin + size] for begin in range(0, len(text), size)]
-
-
-def frozen_inputs(run: AllocationRun) -> Inputs:
-    """What a run was frozen with."""
-    return read_inputs(
-        '(SELECT student_id, code, school_id, "group" AS group_number, is_priority, household, held, grade '
-        "FROM allocation_applicant WHERE run_id = %(run)s) AS rows",
-        "(SELECT device_id, level, area, position, is_laptop FROM allocation_offer WHERE run_id = %(run)s) AS rows",
-        {"run": run.pk, "province": run.province_id},
-        kinds="laptop_from_grade" in run.policy.rules,
-    )
-
-
 def current_inputs(*, day: dt.date, province_id: int | None, rules: Mapping[str, Any]) -> Inputs:
     """What a run by the policy `rules` frozen on `day` would get; nothing is fixed, the codes serve for this once."""
-    return read_inputs(
+    params = parameters(day=day, province_id=province_id, groups=rules["groups"])
+    applicants = read_columns(
         "(SELECT id AS student_id, lpad(to_hex(id), 16, '0') AS code, school_id, \"group\" AS group_number, "
         f"is_first AS is_priority, household, held, grade FROM ({eligible(province_id)}) AS e) AS rows",
-        f"(SELECT id AS device_id, level, area, position, is_laptop FROM ({IN_STOCK}) AS s) AS rows",
-        parameters(day=day, province_id=province_id, groups=rules["groups"]),
-        kinds="laptop_from_grade" in rules,
+        params,
+        **APPLICANTS,
     )
+    offers = read_columns(
+        f"(SELECT id AS device_id, level, area, position, is_laptop FROM ({IN_STOCK}) AS s) AS rows",
+        params,
+        **OFFERS,
+    )
+    return inputs_of(applicants=applicants, offers=offers, province_id=province_id)
 
 
 def eligible(province_id: int | None) -> str:
@@ -349,9 +228,8 @@ def analyze(*tables: str, rows: int) -> None:
             cursor.execute(f"ANALYZE {table}")
 
 
-def frozen_root(run: AllocationRun) -> str:
+def frozen_root(inputs: Inputs) -> str:
     """The Merkle root over a run's applicants, in the order of their codes. Raises ValueError if two codes are equal."""
-    inputs = frozen_inputs(run)
     students, names = inputs.students, inputs.places.province_codes
     if len(set(students.code)) != len(students.code):
         raise ValueError("two applicants drew the same code")

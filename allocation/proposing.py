@@ -11,7 +11,7 @@ import numpy as np
 from allocation import engine
 from allocation.columns import write_columns
 from allocation.engine import FREE, GROUPS, NOBODY, PASSES, Outcome, Policy
-from allocation.freezing import Inputs
+from allocation.inputs import Inputs
 
 
 def engine_policy(rules: Mapping[str, Any]) -> Policy:

@@ -11,6 +11,7 @@ from django.db import connection
 from allocation import freezing, proposing
 from allocation.columns import write_columns
 from allocation.engine import NOBODY
+from allocation.inputs import frozen_inputs
 from allocation.models import AllocationRun, Ranking
 
 # A device's public area decides who is asked: its school, commune, district, province or the nation. A family that
@@ -49,7 +50,7 @@ def write_ranking(run: AllocationRun) -> int:
     """
     if Ranking.objects.filter(run=run).exists():
         return 0
-    inputs = freezing.frozen_inputs(run)
+    inputs = frozen_inputs(run)
     outcome = proposing.decide(inputs=inputs, rules=run.policy.rules, seed=bytes.fromhex(run.seed))
     able = np.flatnonzero(outcome.eligible)
     order = able[np.argsort(outcome.rank[able])]

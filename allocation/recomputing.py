@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from allocation import committing, freezing, proposing
+from allocation.inputs import frozen_rows, inputs_of
 from allocation.models import AllocationRun
 from ledger.commitments import draw_seed
 from ledger.draw import draw_file
@@ -35,8 +36,9 @@ def recompute(*, run: AllocationRun, steps: Mapping[str, Mapping]) -> list[Compa
     `steps` are the run's entries by step (`ledger.audit.run_entries`), from the checked log. Nothing is written.
     """
     frozen, seeded, committed = steps["frozen"], steps["seeded"], steps["committed"]
-    inputs = freezing.frozen_inputs(run)
-    root = freezing.frozen_root(run)
+    applicants, offers = frozen_rows(run)  # not the columns that the run itself was decided by
+    inputs = inputs_of(applicants=applicants, offers=offers, province_id=run.province_id)
+    root = freezing.frozen_root(inputs)
     seed = draw_seed(bytes.fromhex(root), bytes.fromhex(seeded["randomness"]))
     outcome = proposing.decide(inputs=inputs, rules=run.policy.rules, seed=seed)
     columns = proposing.proposal_columns(inputs=inputs, outcome=outcome)

@@ -2,7 +2,7 @@
 
 from allocation.models.allocations import Allocation, Reduction, Revocation
 from allocation.models.policies import AllocationPolicy, Comparison, Phase
-from allocation.models.runs import AllocationRun, Applicant, Offer, Proposed, Ranking
+from allocation.models.runs import AllocationRun, Applicant, FrozenColumn, Offer, Proposed, Ranking
 
 __all__ = [
     "Allocation",
@@ -10,6 +10,7 @@ __all__ = [
     "AllocationRun",
     "Applicant",
     "Comparison",
+    "FrozenColumn",
     "Offer",
     "Phase",
     "Proposed",

@@ -268,6 +268,31 @@ class Offer(models.Model):
         return f"{self.device_id}"
 
 
+class FrozenColumn(models.Model):
+    """One column of a live run's applicants or offers as `allocation.inputs` keeps it for the engine.
+
+    Derived from their rows, which auditors recompute from; dropped when the run is over.
+    """
+
+    pk = models.CompositePrimaryKey("run", "name")
+    run = models.ForeignKey(
+        AllocationRun,
+        on_delete=models.PROTECT,
+        related_name="frozen_columns",
+        db_index=False,
+        verbose_name="đợt",
+    )
+    name = models.CharField("cột", max_length=16)
+    data = models.BinaryField("các giá trị")  # little-endian, one after another
+
+    class Meta:
+        verbose_name = "cột đã chốt"
+        verbose_name_plural = "cột đã chốt"
+
+    def __str__(self):
+        return self.name
+
+
 class Proposed(models.Model):
     """One line of a run's proposal; becomes an Allocation when the run is committed."""
 

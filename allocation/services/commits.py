@@ -9,7 +9,8 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
-from allocation import committing, freezing, proposing, swapping
+from allocation import committing, proposing, swapping
+from allocation.inputs import forget_columns, frozen_inputs
 from allocation.models import AllocationRun
 from allocation.services.runs import Progress, State, day_of, locked, no_progress
 from common import jobs
@@ -89,7 +90,7 @@ def publish(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_
     if run.state != State.COMMITTED or run.draw_file_digest:
         return run
     progress(0, 2, step="Tính lại bốc thăm")
-    inputs = freezing.frozen_inputs(run)
+    inputs = frozen_inputs(run)
     outcome = proposing.decide(inputs=inputs, rules=run.policy.rules, seed=bytes.fromhex(run.seed))
     progress(1, 2, step="Lập tệp bốc thăm công khai")
     data = draw_file(committing.draw_rows(inputs, outcome))
@@ -104,6 +105,7 @@ def publish(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_
         result=run.proposal_digest,
         draw_file=run.draw_file_digest,
     )
+    forget_columns(run)
     put_draw_file(run=run.code, data=data)
     progress(2, 2, step="Đã công bố")
     return run

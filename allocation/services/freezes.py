@@ -7,7 +7,7 @@ import datetime as dt
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from allocation import freezing, rules
+from allocation import freezing, inputs, rules
 from allocation.models import AllocationRun
 from allocation.services.lottery import record_seed
 from allocation.services.runs import Progress, State, day_of, locked, no_progress
@@ -61,7 +61,11 @@ def freeze(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_p
     # What the stock calls accepted must be so in the ledger too: a recalled device is found now, not at the commit.
     refuse_moves(event="device.allocated", select=freezing.NOT_IN_STOCK, params=[run.pk])
     progress(2, 3, step="Tính gốc dữ liệu")
-    run.frozen_root = freezing.frozen_root(run)
+    applicants, offers = inputs.frozen_rows(run)
+    inputs.keep_columns(run, applicants, offers)
+    run.frozen_root = freezing.frozen_root(
+        inputs.inputs_of(applicants=applicants, offers=offers, province_id=run.province_id)
+    )
     run.engine_digest = freezing.engine_digest()
     run.reserve_count = reserve
     if drawn:

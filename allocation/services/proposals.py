@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from allocation import freezing, proposing
+from allocation.inputs import frozen_inputs
 from allocation.models import AllocationRun
 from allocation.services.commits import refuse_stale, request_commit
 from allocation.services.rankings import request_ranking
@@ -23,7 +24,7 @@ def propose(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_
     if run.state != State.SEEDED:
         return run
     progress(0, 3, step="Đọc dữ liệu đã chốt")
-    inputs = freezing.frozen_inputs(run)
+    inputs = frozen_inputs(run)
     progress(1, 3, step="Xếp thứ tự và chia máy")
     outcome = proposing.decide(inputs=inputs, rules=run.policy.rules, seed=bytes.fromhex(run.seed))
     progress(2, 3, step="Ghi phương án")

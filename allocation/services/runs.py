@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from allocation import rules
+from allocation.inputs import forget_columns
 from allocation.models import AllocationPolicy, AllocationRun
 from ledger.codes import new_code
 from ledger.services import record
@@ -92,6 +93,7 @@ def reject(*, by, run: AllocationRun, reason: str, at: dt.datetime, note: str = 
     run.state, run.rejected_at, run.rejected_by = State.REJECTED, at, by
     run.reject_reason, run.reject_note = reason, note
     run.save(update_fields=["state", "rejected_at", "rejected_by", "reject_reason", "reject_note"])
+    forget_columns(run)
     if was_frozen:
         record(event="run.rejected", on=day_of(at), run=run.code, reason=reason)
     return run
