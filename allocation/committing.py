@@ -46,12 +46,14 @@ INSERT = """
     WHERE p.run_id = %s
 """
 ALLOCATED = """
-    SELECT d.code AS device, a.public_area AS area FROM {table} a
-    JOIN donations_device d ON d.id = a.device_id WHERE a.run_id = %s
+    SELECT d.code AS device, area.public_area AS area FROM allocation_proposed p
+    JOIN allocation_area area ON area.school_id = p.school_id
+    JOIN donations_device d ON d.id = p.device_id WHERE p.run_id = %s
 """
 ALLOCATED_AS_SEEN = """
-    SELECT o.code AS device, a.public_area AS area, o.step FROM {table} a
-    JOIN allocation_offer o ON o.run_id = a.run_id AND o.device_id = a.device_id WHERE a.run_id = %s
+    SELECT o.code AS device, area.public_area AS area, o.step FROM allocation_proposed p
+    JOIN allocation_area area ON area.school_id = p.school_id
+    JOIN allocation_offer o ON o.run_id = p.run_id AND o.device_id = p.device_id WHERE p.run_id = %s
 """
 
 
@@ -62,20 +64,20 @@ def stale_rows(run: AllocationRun) -> dict[str, int]:
         return dict(zip(("devices", "students", "taken"), cursor.fetchone(), strict=True))
 
 
-def public_areas(recipients: dict[int, int]) -> dict[int, str]:
-    """Each school's public destination for a run that serves `recipients` (school → count) of its students."""
+def public_areas(run: AllocationRun) -> dict[int, str]:
+    """The public destination of each school that a run serves."""
     with connection.cursor() as cursor:
+        cursor.execute(RECIPIENTS, [run.pk])
+        recipients = dict(cursor.fetchall())
         cursor.execute(SCHOOLS)
         schools = cursor.fetchall()
     areas = choose_areas([((row[1], *row[3:8:2]), recipients.get(row[0], 0), row[8]) for row in schools])
     return {row[0]: area for row, area in zip(schools, areas, strict=True) if row[0] in recipients}
 
 
-def write_areas(run: AllocationRun) -> None:
-    """Fix the public destination of each school of the run for the rest of the transaction."""
+def write_areas(areas: dict[int, str]) -> None:
+    """Make the schools' public destinations known to the rest of the transaction."""
     with connection.cursor() as cursor:
-        cursor.execute(RECIPIENTS, [run.pk])
-        areas = public_areas(dict(cursor.fetchall()))
         cursor.execute("DROP TABLE IF EXISTS pg_temp.allocation_area")
         cursor.execute(AREA_TABLE)
         with cursor.copy("COPY allocation_area FROM STDIN") as copy:
@@ -90,7 +92,7 @@ def insert_live(run: AllocationRun) -> int:
         return cursor.rowcount
 
 
-def record_allocations(run: AllocationRun, *, on: dt.date, table: str) -> int:
+def record_allocations(run: AllocationRun, *, on: dt.date) -> int:
     """One ledger entry per allocation, queued without leaving the database.
 
     A run that was frozen before runs kept the log's size has every device looked up."""
@@ -101,7 +103,7 @@ def record_allocations(run: AllocationRun, *, on: dt.date, table: str) -> int:
         columns=["device", "area", "step"] if seen else ["device", "area"],
         seen=seen,
         constants={"run": run.code},
-        select=(ALLOCATED_AS_SEEN if seen else ALLOCATED).format(table=table),
+        select=ALLOCATED_AS_SEEN if seen else ALLOCATED,
         params=[run.pk],
         expected=run.summary["allocated"],
     )

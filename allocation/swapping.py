@@ -1,16 +1,23 @@
 """A national commit that holds up no reader: a shadow table takes the place of the old one at the very end.
 
 Live indexes and foreign keys cost several times the load of a million rows, and dropping them in place would lock
-every reader out. So, in one transaction: the rows go into a table beside it, indexes, constraints and triggers
-are built from the old one's definitions and checked, and only then do the names change hands, in milliseconds.
-Writers wait from the first statement on; readers only for the swap.
+every reader out. So the rows go into a table beside it, indexes, constraints and triggers are built from the old
+one's definitions and checked, and only then do the names change hands, in milliseconds. Writers wait from the first
+statement on; readers only for the swap.
+
+The table beside is built on a connection of its own while the caller's transaction writes the ledger (docs/adr/0030):
+nobody reads it before the swap, which is in the caller's transaction, so that all of it or none takes place. What a
+caller leaves behind when it fails is dropped, by itself or, if it was killed, by whoever comes next.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 
 TABLE = "allocation_allocation"
 SHADOW = "allocation_allocation_next"
@@ -36,17 +43,73 @@ GRANTS = """
     SELECT grantee, string_agg(privilege_type, ', ') FROM information_schema.role_table_grants
     WHERE table_name = %s AND grantee <> current_user GROUP BY grantee
 """
+# Held by whoever commits a large run, and by the connection that builds for it: a process that was killed may leave
+# the latter at work for a while. The numbers are arbitrary but fixed.
+COMMITTING, BUILDING = 3_667_000_002, 3_667_000_003
+# Whoever waits longer for a writer of students or devices gives up: two connections that wait for each other through
+# this process are a deadlock that PostgreSQL can't see.
+WAIT = "30s"
 ENABLED = {"A": "ENABLE ALWAYS", "R": "ENABLE REPLICA", "D": "DISABLE"}
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """The one who builds; outside of any transaction. Nothing is left beside the table before and after."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [COMMITTING])
+    try:
+        _drop_left_over()
+        yield
+    finally:
+        try:
+            _drop_left_over()
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [COMMITTING])
+
+
+def _drop_left_over() -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [BUILDING])
+        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [SHADOW])
+        if cursor.fetchone()[0]:
+            cursor.execute(f"SET LOCAL lock_timeout = '{WAIT}'")
+            cursor.execute(f"DROP TABLE {SHADOW}")
+
+
+@contextmanager
+def beside(build: Callable[[], int]) -> Iterator[Future[int]]:
+    """Let `build` run on a connection and in a transaction of its own while the body of the `with` goes on.
+
+    The caller's transaction keeps writers out of the table until it ends. Both have ended when the block has; an
+    error of `build` is raised in preference to one of the body. Within `alone`, in a transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"LOCK TABLE {TABLE} IN SHARE ROW EXCLUSIVE MODE")
+    with ThreadPoolExecutor(1) as thread:
+        built = thread.submit(_on_own_connection, build)
+        try:
+            yield built
+        finally:
+            built.result()
+
+
+def _on_own_connection(build: Callable[[], int]) -> int:
+    try:
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_xact_lock(%s)", [BUILDING])
+                cursor.execute(f"SET LOCAL lock_timeout = '{WAIT}'")
+            return build()
+    finally:
+        connection.close()  # of this thread
 
 
 def load(insert: str, params: list[Any]) -> int:
     """Make the shadow table with the rows of the old one and those of `insert` (with `{table}`); returns how many
-    were added. Everything but inbound references is in place and checked when it returns."""
+    were added. Everything but inbound references is in place and checked when it returns. Within `beside`."""
     with connection.cursor() as cursor:
-        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # what waits to be checked would block the ALTERs
         cursor.execute("SET LOCAL maintenance_work_mem = '512MB'")
         cursor.execute("SET LOCAL work_mem = '256MB'")
-        cursor.execute(f"LOCK TABLE {TABLE} IN SHARE ROW EXCLUSIVE MODE")
         cursor.execute(
             f"CREATE TABLE {SHADOW} (LIKE {TABLE} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING IDENTITY)"
         )

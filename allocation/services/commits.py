@@ -53,34 +53,75 @@ def refuse_stale(run: AllocationRun) -> None:
         )
 
 
-@transaction.atomic
 def commit(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_progress) -> AllocationRun:
     """Write the approved allocations, all or none, and queue their ledger entries. Does nothing if done already."""
+    if not is_large(run):
+        return _commit_live(by=by, run=run, at=at, progress=progress)
+    with swapping.alone():
+        return _commit_beside(by=by, run=run, at=at, progress=progress)
+
+
+def is_large(run: AllocationRun) -> bool:
+    summary = AllocationRun.objects.values_list("summary", flat=True).get(pk=run.pk)
+    return summary.get("allocated", 0) >= SWAP_FROM_ROWS
+
+
+@transaction.atomic
+def _commit_live(*, by, run: AllocationRun, at: dt.datetime, progress: Progress) -> AllocationRun:
+    """Into the table as it stands, with its draw file."""
     run = locked(run)
     if run.state != State.APPROVED:
         return run
     progress(0, 4, step="Kiểm tra lại máy và học sinh")
     refuse_stale(run)
     progress(1, 4, step="Ghi phân bổ")
-    committing.write_areas(run)
-    is_large = run.summary["allocated"] >= SWAP_FROM_ROWS
-    written = swapping.load(committing.INSERT, [run.pk]) if is_large else committing.insert_live(run)
-    if written != run.summary["allocated"]:
+    committing.write_areas(committing.public_areas(run))
+    written = committing.insert_live(run)
+    progress(2, 4, step="Ghi sổ cái")
+    _refuse_other_counts(run, written, committing.record_allocations(run, on=day_of(at)))
+    _mark_committed(run)
+    publish(by=by, run=run, at=at)
+    progress(4, 4, step="Đã phân bổ")
+    return run
+
+
+@transaction.atomic(durable=True)
+def _commit_beside(*, by, run: AllocationRun, at: dt.datetime, progress: Progress) -> AllocationRun:
+    """Into a table that then takes the place of the old one, built while the ledger is written."""
+    run = locked(run)
+    if run.state != State.APPROVED:
+        return run
+    progress(0, 2, step="Kiểm tra lại, ghi phân bổ và sổ cái")
+    areas = committing.public_areas(run)
+
+    def build() -> int:
+        refuse_stale(run)
+        committing.write_areas(areas)
+        return swapping.load(committing.INSERT, [run.pk])
+
+    with swapping.beside(build) as built:
+        committing.write_areas(areas)
+        recorded = committing.record_allocations(run, on=day_of(at))
+    _refuse_other_counts(run, built.result(), recorded)
+    progress(1, 2, step="Đưa phân bổ vào bảng chính")
+    _mark_committed(run)
+    # A national draw file takes as long as the commit: the allocations don't wait for it.
+    jobs.hand_over(by=by, kind="allocation.tasks.publish", subject=run)
+    swapping.swap()
+    progress(2, 2, step="Đã phân bổ")
+    return run
+
+
+def _refuse_other_counts(run: AllocationRun, written: int, recorded: int) -> None:
+    if not written == recorded == run.summary["allocated"]:
         raise ValidationError(
             "Số dòng ghi được khác phương án đã phê duyệt; chưa ghi gì. Xin báo người quản trị."
         )
-    progress(2, 4, step="Ghi sổ cái")
-    committing.record_allocations(run, on=day_of(at), table=swapping.SHADOW if is_large else swapping.TABLE)
-    progress(3, 4, step="Ghi xong sổ cái")
+
+
+def _mark_committed(run: AllocationRun) -> None:
     run.state, run.committed_on_clock_at = State.COMMITTED, timezone.now()
     run.save(update_fields=["state", "committed_on_clock_at"])
-    if is_large:  # a national draw file takes as long as the commit: the allocations don't wait for it
-        jobs.hand_over(by=by, kind="allocation.tasks.publish", subject=run)
-        swapping.swap()
-    else:
-        publish(by=by, run=run, at=at)
-    progress(4, 4, step="Đã phân bổ")
-    return run
 
 
 @transaction.atomic

@@ -360,51 +360,6 @@ def test_one_live_allocation_per_device_and_student(world):
             Allocation.objects.create(run=run, tier="1.1.1", engine_pass="free", public_area="VN", **taken)
 
 
-STRUCTURE = """
-    SELECT 'constraint', conname, pg_get_constraintdef(oid) FROM pg_constraint
-    WHERE conrelid = 'allocation_allocation'::regclass OR confrelid = 'allocation_allocation'::regclass
-    UNION ALL SELECT 'index', indexname, indexdef FROM pg_indexes WHERE tablename = 'allocation_allocation'
-    UNION ALL SELECT 'trigger', tgname, pg_get_triggerdef(oid) FROM pg_trigger
-    WHERE tgrelid = 'allocation_allocation'::regclass AND NOT tgisinternal
-    UNION ALL SELECT 'sequence', pg_get_serial_sequence('allocation_allocation', 'id'), ''
-    ORDER BY 1, 2, 3
-"""
-
-
-def structure() -> list[tuple]:
-    with connection.cursor() as cursor:
-        cursor.execute(STRUCTURE)
-        return cursor.fetchall()
-
-
-def test_a_large_commit_leaves_the_same_table_behind(world, monkeypatch):
-    world.students(8)
-    world.stock(3)
-    world.committed()
-    before = structure()
-    monkeypatch.setattr(services.commits, "SWAP_FROM_ROWS", 1)
-    world.stock(2)
-    run = world.committed()
-    assert structure() == before
-    assert Allocation.objects.live().count() == 5
-    assert len(entries("device.allocated")) == 5
-    # Its draw file is another step.
-    services.publish(by=world.clerk, run=run, at=AT)
-    assert len(entries("run.committed")) == 2
-    newest = Allocation.objects.latest("pk")
-    newest.end_reason, newest.ended_at, newest.ended_by = "revoked", AT, world.clerk
-    newest.save()
-    again = Allocation.objects.create(
-        run=run,
-        device=newest.device,
-        student=newest.student,
-        tier="2.1.1",
-        engine_pass="free",
-        public_area="VN",
-    )
-    assert again.pk > newest.pk
-
-
 def test_a_rejected_draw_is_kept_when_the_same_students_are_frozen_again(world):
     world.students(14, group="poor")
     world.students(9, group="near_poor")

@@ -1,0 +1,135 @@
+"""A commit of very many rows, whose table is built on a connection of its own: the same result, all or nothing."""
+
+import json
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, connection, transaction
+
+from allocation import committing, services, swapping
+from allocation.inputs import frozen_rows, inputs_of, kept_columns
+from allocation.models import Allocation, FrozenColumn
+from ledger.models import LedgerOutbox
+from ledger.services import LedgerRefusedError, record
+from schools.models import Student
+from tests.allocation_world import AT, AllocationWorld
+
+pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
+STRUCTURE = """
+    SELECT 'constraint', conname, pg_get_constraintdef(oid) FROM pg_constraint
+    WHERE conrelid = 'allocation_allocation'::regclass OR confrelid = 'allocation_allocation'::regclass
+    UNION ALL SELECT 'index', indexname, indexdef FROM pg_indexes WHERE tablename = 'allocation_allocation'
+    UNION ALL SELECT 'trigger', tgname, pg_get_triggerdef(oid) FROM pg_trigger
+    WHERE tgrelid = 'allocation_allocation'::regclass AND NOT tgisinternal
+    UNION ALL SELECT 'sequence', pg_get_serial_sequence('allocation_allocation', 'id'), ''
+    UNION ALL SELECT 'beside', to_regclass('allocation_allocation_next')::text, ''
+    ORDER BY 1, 2, 3
+"""
+
+
+@pytest.fixture
+def world(settings, tmp_path, monkeypatch):
+    settings.LEDGER_DIR = tmp_path
+    monkeypatch.setattr(services.commits, "SWAP_FROM_ROWS", 3)
+    return AllocationWorld()
+
+
+def structure() -> list[tuple]:
+    with connection.cursor() as cursor:
+        cursor.execute(STRUCTURE)
+        return cursor.fetchall()
+
+
+def recorded(event: str) -> list[dict]:
+    bodies = LedgerOutbox.objects.filter(event=event).order_by("id").values_list("body", flat=True)
+    return [json.loads(body) for body in bodies]
+
+
+def approved(world, *, students: int = 8, devices: int = 4):
+    world.students(students)
+    world.stock(devices)
+    return services.approve(by=world.approver, run=world.proposed(), at=AT)
+
+
+def test_it_leaves_the_same_table_behind(world):
+    world.students(8)
+    world.stock(2)
+    world.committed()
+    before = structure()
+    world.stock(3)
+    run = world.committed()
+    assert structure() == before
+    assert Allocation.objects.live().count() == 5
+    entries = recorded("device.allocated")
+    areas = dict(Allocation.objects.values_list("device__code", "public_area"))
+    assert {entry["dev"]: entry["area"] for entry in entries} == areas
+    # Its draw file is another step.
+    services.publish(by=world.clerk, run=run, at=AT)
+    assert len(recorded("run.committed")) == 2
+    newest = Allocation.objects.latest("pk")
+    newest.end_reason, newest.ended_at, newest.ended_by = "revoked", AT, world.clerk
+    newest.save()
+    again = Allocation.objects.create(
+        run=run, device=newest.device, student=newest.student, tier="2.1.1", engine_pass="free", public_area="VN"
+    )  # fmt: skip
+    assert again.pk > newest.pk
+    with pytest.raises(IntegrityError, match="allocation_device_once"), transaction.atomic():
+        Allocation.objects.create(
+            run=run, device=newest.device, student=newest.student, tier="2.1.1", engine_pass="free", public_area="VN"
+        )  # fmt: skip
+
+
+def refused(world, run, error, match: str) -> None:
+    """The commit is refused and nothing of it is left: no row, no entry, no table beside."""
+    before = structure()
+    with pytest.raises(error, match=match):
+        services.commit(by=world.approver, run=run, at=AT)
+    run.refresh_from_db()
+    assert run.state == "approved"
+    assert structure() == before
+    assert not Allocation.objects.exists()
+    assert not recorded("device.allocated")
+
+
+def test_a_change_since_the_freeze_stops_it_whole(world):
+    run = approved(world)
+    Student.objects.filter(pk=run.proposed.first().student_id).update(has_device=True)
+    refused(world, run, ValidationError, "1 học sinh không còn đủ điều kiện")
+
+
+def test_a_device_that_the_log_does_not_give_stops_it_whole(world):
+    run = approved(world)
+    code = run.offers.first().device.code
+    with transaction.atomic():
+        record(event="device.recalled", on=AT.date(), device=code, reason="defect")
+    refused(world, run, LedgerRefusedError, code)
+
+
+def test_what_a_killed_commit_left_beside_is_dropped_by_the_next(world):
+    run = approved(world)
+    before = structure()
+    with transaction.atomic():
+        committing.write_areas(committing.public_areas(run))
+        assert swapping.load(committing.INSERT, [run.pk]) == 4
+    assert structure() != before
+    services.commit(by=world.approver, run=run, at=AT)
+    assert structure() == before
+    assert Allocation.objects.live().count() == len(recorded("device.allocated")) == 4
+
+
+def test_the_kept_columns_are_the_frozen_rows_until_the_run_is_over(world):
+    run = approved(world)
+    rows, kept = frozen_rows(run), kept_columns(run)
+    for by_rows, by_columns in zip(rows, kept, strict=True):
+        assert {name: (values.dtype, values.tolist()) for name, values in by_rows.items()} == {
+            name: (values.dtype, values.tolist()) for name, values in by_columns.items()
+        }
+    assert inputs_of(applicants=kept[0], offers=kept[1], province_id=None).students.code
+    run = services.commit(by=world.approver, run=run, at=AT)
+    assert kept_columns(run)
+    services.publish(by=world.clerk, run=run, at=AT)
+    assert kept_columns(run) is None
+    world.stock(3)
+    again = world.proposed()
+    services.reject(by=world.clerk, run=again, reason="legal", at=AT)
+    assert not FrozenColumn.objects.exists()
