@@ -99,6 +99,9 @@ def _on_own_connection(build: Callable[[], int]) -> int:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_xact_lock(%s)", [BUILDING])
                 cursor.execute(f"SET LOCAL lock_timeout = '{WAIT}'")
+                # One core for this and one for the ledger, which takes longer: helpers would only slow that down.
+                cursor.execute("SET LOCAL max_parallel_workers_per_gather = 0")
+                cursor.execute("SET LOCAL max_parallel_maintenance_workers = 0")
             return build()
     finally:
         connection.close()  # of this thread
