@@ -38,11 +38,15 @@ SCHOOLS = """
 AREA_TABLE = """
     CREATE TEMP TABLE allocation_area (school_id bigint PRIMARY KEY, public_area varchar(24)) ON COMMIT DROP
 """
+# Only what still holds: a device or student who is out since the freeze leaves the count short, one allocated
+# meanwhile breaks a unique index.
 INSERT = """
     INSERT INTO {table} (run_id, device_id, student_id, tier, engine_pass, public_area, end_reason)
     SELECT p.run_id, p.device_id, p.student_id, p.locality || '.' || p."group" || '.' || p.place,
         (ARRAY['school', 'district', 'province', 'free'])[p.via + 1], area.public_area, ''
     FROM allocation_proposed p JOIN allocation_area area ON area.school_id = p.school_id
+    JOIN donations_device d ON d.id = p.device_id AND d.state = 'accepted'
+    JOIN schools_student s ON s.id = p.student_id AND s.state = 'approved' AND NOT s.has_device
     WHERE p.run_id = %s
 """
 ALLOCATED = """
