@@ -19,7 +19,6 @@ from bench.allocation import NOW, build_nation, own_database
 from drills import drill
 from ledger.models import LedgerOutbox
 
-KILLS = 50
 BAD_LINE = 1_234_567
 COMMIT = """
 import django; django.setup()
@@ -50,8 +49,19 @@ def committer(run: AllocationRun, folder: str) -> subprocess.Popen:
 @drill("allocation.commit")
 def commit_under_kills() -> dict:
     """SIGKILL a commit of some ten thousand devices at a random moment, fifty times; then let it finish."""
+    return killed_commits(scale=0.01, kills=50, within_s=0.5)
+
+
+@drill("allocation.commit_beside")
+def large_commit_under_kills() -> dict:
+    """The same with sixty thousand, whose table is built on a connection of its own."""
+    return killed_commits(scale=0.06, kills=30, within_s=2.5)
+
+
+def killed_commits(*, scale: float, kills: int, within_s: float) -> dict:
+    """Kill as many commits of a `scale` of the nation, each within the seconds given, then let one finish."""
     with own_database("drill_allocation"), tempfile.TemporaryDirectory() as folder:
-        clerk, other, approver, phase = build_nation(0.01)
+        clerk, other, approver, phase = build_nation(scale)
         policy = services.draft_policy(
             by=clerk, phase=phase, name="Thứ tự", groups=GROUPS, locality_first=True, margin="draw", at=NOW
         )
@@ -64,9 +74,9 @@ def commit_under_kills() -> dict:
         services.propose(by=clerk, run=run, at=later)
         run = services.approve(by=approver, run=run, at=later)
         killed = 0
-        for _ in range(KILLS):
+        for _ in range(kills):
             process = committer(run, folder)
-            time.sleep(random.random() * 0.5)
+            time.sleep(random.random() * within_s)
             if process.poll() is None:
                 killed += 1
             process.kill()
@@ -81,7 +91,11 @@ def commit_under_kills() -> dict:
         assert list(pairs) == list(wanted)
         entries = LedgerOutbox.objects.filter(event="device.allocated").count()
         assert entries == run.summary["allocated"]
-        assert LedgerOutbox.objects.filter(event="run.committed").count() == 1
+        is_large = run.summary["allocated"] >= services.commits.SWAP_FROM_ROWS
+        assert LedgerOutbox.objects.filter(event="run.committed").count() == (0 if is_large else 1)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT to_regclass('allocation_allocation_next')")
+            assert cursor.fetchone() == (None,), "a table was left beside"
         return {"kills": killed, "allocations": len(pairs), "entries": entries, "doubled": 0, "lost": 0}
 
 

@@ -97,6 +97,18 @@ def test_a_change_since_the_freeze_stops_it_whole(world):
     refused(world, run, ValidationError, "1 học sinh không còn đủ điều kiện")
 
 
+def test_a_device_given_meanwhile_stops_it_whole(world):
+    run = approved(world)
+    line = run.proposed.first()
+    Allocation.objects.create(
+        run=run, device_id=line.device_id, student_id=line.student_id, tier="2.1.1", engine_pass="free", public_area="VN"
+    )  # fmt: skip
+    with pytest.raises(ValidationError, match="1 máy hoặc em đã được phân bổ"):
+        services.commit(by=world.approver, run=run, at=AT)
+    assert Allocation.objects.count() == 1
+    assert not recorded("device.allocated")
+
+
 def test_a_device_that_the_log_does_not_give_stops_it_whole(world):
     run = approved(world)
     code = run.offers.first().device.code
