@@ -68,6 +68,11 @@ HELD_BY_ALL = """
         WHERE s.household_key <> '' GROUP BY s.household_key
     ) AS held ON held.household_key = able.household_key
 """
+# Asked of each device in stock, whose it is would cost a pass over the nation's for a province's few.
+OF_PROVINCE = """
+    d.earmark_unit_id = ANY(ARRAY(SELECT id FROM schools_administrativeunit WHERE province_id = %(province)s))
+    OR d.earmark_school_id = ANY(ARRAY(SELECT office_id FROM schools_school WHERE province_id = %(province)s))
+"""
 IN_STOCK = """
     SELECT d.id, d.code AS device,
         CASE WHEN d.earmark_school_id IS NOT NULL THEN 0 WHEN u.level = 'district' THEN 1
@@ -77,10 +82,8 @@ IN_STOCK = """
         l.device_kind = 'laptop' AS is_laptop
     FROM donations_device d JOIN donations_lot l ON l.id = d.lot_id
     LEFT JOIN schools_administrativeunit u ON u.id = d.earmark_unit_id
-    LEFT JOIN schools_school s ON s.office_id = d.earmark_school_id
-    WHERE d.state = 'accepted'
+    WHERE d.state = 'accepted' AND ({whose})
       AND NOT EXISTS (SELECT 1 FROM allocation_allocation a WHERE a.device_id = d.id AND a.ended_at IS NULL)
-      AND (%(province)s::bigint IS NULL OR u.province_id = %(province)s OR s.province_id = %(province)s)
 """
 # A device promised to a place that no longer exists, or that no pass serves, must be looked at by a person first.
 LOST_EARMARK = """
@@ -88,9 +91,14 @@ LOST_EARMARK = """
     FROM donations_device d
     LEFT JOIN schools_administrativeunit u ON u.id = d.earmark_unit_id
     LEFT JOIN schools_office o ON o.id = d.earmark_school_id
-    WHERE d.state = 'accepted' AND (u.valid_to <= %(day)s OR o.valid_to <= %(day)s OR u.level = 'commune')
+    WHERE d.state = 'accepted' AND (
+        d.earmark_unit_id = ANY(ARRAY(
+            SELECT id FROM schools_administrativeunit WHERE (valid_to <= %(day)s OR level = 'commune')
+                AND (%(province)s::bigint IS NULL OR province_id = %(province)s)))
+        OR d.earmark_school_id = ANY(ARRAY(
+            SELECT id FROM schools_office JOIN schools_school s ON s.office_id = id WHERE valid_to <= %(day)s
+                AND (%(province)s::bigint IS NULL OR s.province_id = %(province)s))))
       AND NOT EXISTS (SELECT 1 FROM allocation_allocation a WHERE a.device_id = d.id AND a.ended_at IS NULL)
-      AND (%(province)s::bigint IS NULL OR u.province_id = %(province)s)
     ORDER BY d.code LIMIT 6
 """
 FREEZE_STUDENTS = """
@@ -111,7 +119,7 @@ FREEZE_SAME_STUDENTS = """
     SELECT %(run)s, e.id, was.code, e.school_id, e."group", e.is_first, e.household, e.held, e.grade
     FROM ({eligible}) AS e JOIN allocation_applicant was ON was.run_id = %(earlier)s AND was.student_id = e.id
 """
-STOCK_TABLE = f"CREATE TEMP TABLE allocation_stock ON COMMIT DROP AS {IN_STOCK}"
+STOCK_TABLE = "CREATE TEMP TABLE allocation_stock ON COMMIT DROP AS {stock}"
 # With where each device stands in the ledger, so that the commit looks only at what was recorded since.
 FREEZE_DEVICES = """
     INSERT INTO allocation_offer (run_id, device_id, code, level, area, position, step, is_laptop)
@@ -138,7 +146,7 @@ def current_inputs(*, day: dt.date, province_id: int | None, rules: Mapping[str,
         **APPLICANTS,
     )
     offers = read_columns(
-        f"(SELECT id AS device_id, level, area, position, is_laptop FROM ({IN_STOCK}) AS s) AS rows",
+        f"(SELECT id AS device_id, level, area, position, is_laptop FROM ({in_stock(province_id)}) AS s) AS rows",
         params,
         **OFFERS,
     )
@@ -148,6 +156,11 @@ def current_inputs(*, day: dt.date, province_id: int | None, rules: Mapping[str,
 def eligible(province_id: int | None) -> str:
     """The SELECT of who is eligible; its parameters are `parameters`."""
     return ELIGIBLE.format(held=HELD_BY_ONE if province_id else HELD_BY_ALL)
+
+
+def in_stock(province_id: int | None) -> str:
+    """The SELECT of the devices that a run may give; its parameter is `province`."""
+    return IN_STOCK.format(whose=OF_PROVINCE if province_id else "true")
 
 
 def parameters(*, day: dt.date, province_id: int | None, groups: Sequence[str]) -> dict:
@@ -164,7 +177,8 @@ def lost_earmarks(*, day: dt.date, province_id: int | None) -> list[tuple[str, s
 def count_free_stock(*, province_id: int | None) -> int:
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT count(*) FROM ({IN_STOCK}) AS s WHERE level = {FREE}", {"province": province_id}
+            f"SELECT count(*) FROM ({in_stock(province_id)}) AS s WHERE level = {FREE}",
+            {"province": province_id},
         )
         return cursor.fetchone()[0]
 
@@ -174,7 +188,8 @@ def count_inputs(*, day: dt.date, province_id: int | None, groups: Sequence[str]
     params = parameters(day=day, province_id=province_id, groups=groups)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT (SELECT count(*) FROM ({eligible(province_id)}) AS e), (SELECT count(*) FROM ({IN_STOCK}) AS s)",
+            f"SELECT (SELECT count(*) FROM ({eligible(province_id)}) AS e), "
+            f"(SELECT count(*) FROM ({in_stock(province_id)}) AS s)",
             params,
         )
         return cursor.fetchone()
@@ -213,7 +228,7 @@ def freeze_rows(
         cursor.execute(insert.format(eligible=eligible(province_id)), params)
         students = cursor.rowcount
         cursor.execute("DROP TABLE IF EXISTS pg_temp.allocation_stock")
-        cursor.execute(STOCK_TABLE, params)
+        cursor.execute(STOCK_TABLE.format(stock=in_stock(province_id)), params)
         stock = with_steps(event="device.allocated", select=OFFERED_STOCK, expected=cursor.rowcount)
         cursor.execute(FREEZE_DEVICES.format(stock=stock), params)
         return students, cursor.rowcount

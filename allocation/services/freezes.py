@@ -45,7 +45,8 @@ def freeze(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_p
     refuse_lost_earmarks(day, run.province_id)
     progress(0, 3, step="Đếm máy trong kho")
     # What was held back before is there for a top-up: late lists, appeals, devices that came back.
-    reserve = 0 if run.is_top_up else freezing.count_free_stock(**place) * policy.reserve_percent // 100
+    held_back = 0 if run.is_top_up else policy.reserve_percent
+    reserve = freezing.count_free_stock(**place) * held_back // 100 if held_back else 0
     progress(1, 3, step="Chốt danh sách học sinh và máy")
     eligible = {"day": day, "groups": policy.rules["groups"], **place}
     drawn = drawn_before(run, eligible)
