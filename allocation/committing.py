@@ -11,7 +11,7 @@ from django.db import connection
 from allocation.engine import FREE, NOBODY, Outcome
 from allocation.inputs import Inputs
 from allocation.models import AllocationRun
-from ledger.bulk import Seen, record_select
+from ledger.bulk import Seen, column_test, record_select
 from ledger.disclosure import CELL_MINIMUM, choose_areas, merge_small
 
 # What changed between the freeze and now, in words for the refusal.
@@ -35,18 +35,17 @@ SCHOOLS = """
     LEFT JOIN schools_administrativeunit d ON d.id = s.district_id
     JOIN schools_administrativeunit p ON p.id = s.province_id
 """
-AREA_TABLE = """
-    CREATE TEMP TABLE allocation_area (school_id bigint PRIMARY KEY, public_area varchar(24)) ON COMMIT DROP
+# The check is the ledger's own, made once per school instead of once per device.
+AREA_TABLE = f"""
+    CREATE TEMP TABLE allocation_area (
+        school_id bigint PRIMARY KEY, public_area varchar(24) NOT NULL CHECK ({column_test("public_area", "place")})
+    ) ON COMMIT DROP
 """
-# Only what still holds: a device or student who is out since the freeze leaves the count short, one allocated
-# meanwhile breaks a unique index.
 INSERT = """
     INSERT INTO {table} (run_id, device_id, student_id, tier, engine_pass, public_area, end_reason)
     SELECT p.run_id, p.device_id, p.student_id, p.locality || '.' || p."group" || '.' || p.place,
         (ARRAY['school', 'district', 'province', 'free'])[p.via + 1], area.public_area, ''
     FROM allocation_proposed p JOIN allocation_area area ON area.school_id = p.school_id
-    JOIN donations_device d ON d.id = p.device_id AND d.state = 'accepted'
-    JOIN schools_student s ON s.id = p.student_id AND s.state = 'approved' AND NOT s.has_device
     WHERE p.run_id = %s
 """
 ALLOCATED = """
@@ -106,6 +105,9 @@ def record_allocations(run: AllocationRun, *, on: dt.date) -> int:
         on=on,
         columns=["device", "area", "step"] if seen else ["device", "area"],
         seen=seen,
+        held=["device", "area"]
+        if seen
+        else ["area"],  # by the checks of `allocation_offer` and `allocation_area`
         constants={"run": run.code},
         select=ALLOCATED_AS_SEEN if seen else ALLOCATED,
         params=[run.pk],

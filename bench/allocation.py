@@ -571,6 +571,7 @@ def commit_without_entries(run: AllocationRun) -> float:
     """Seconds of a commit that records nothing: the same steps, one after the other, then taken back."""
 
     def steps() -> None:
+        services.commits.refuse_stale(run)
         committing.write_areas(committing.public_areas(run))
         swapping.load(committing.INSERT, [run.pk])
         swapping.swap()

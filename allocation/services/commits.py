@@ -6,7 +6,7 @@ import datetime as dt
 from hashlib import sha256
 
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from allocation import committing, proposing, swapping
@@ -58,11 +58,7 @@ def commit(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_p
     if not is_large(run):
         return _commit_live(by=by, run=run, at=at, progress=progress)
     with swapping.alone():
-        try:
-            return _commit_beside(by=by, run=run, at=at, progress=progress)
-        except (IntegrityError, NotAsApproved):
-            refuse_stale(run)  # in words, where they are known
-            raise
+        return _commit_beside(by=by, run=run, at=at, progress=progress)
 
 
 def is_large(run: AllocationRun) -> bool:
@@ -99,6 +95,7 @@ def _commit_beside(*, by, run: AllocationRun, at: dt.datetime, progress: Progres
     areas = committing.public_areas(run)
 
     def build() -> int:
+        refuse_stale(run)
         committing.write_areas(areas)
         return swapping.load(committing.INSERT, [run.pk])
 
@@ -115,13 +112,9 @@ def _commit_beside(*, by, run: AllocationRun, at: dt.datetime, progress: Progres
     return run
 
 
-class NotAsApproved(ValidationError):
-    """The rows that could be written are not those of the approved proposal."""
-
-
 def _refuse_other_counts(run: AllocationRun, written: int, recorded: int) -> None:
     if not written == recorded == run.summary["allocated"]:
-        raise NotAsApproved(
+        raise ValidationError(
             "Số dòng ghi được khác phương án đã phê duyệt; chưa ghi gì. Xin báo người quản trị."
         )
 

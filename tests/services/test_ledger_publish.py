@@ -10,7 +10,7 @@ from django.db import IntegrityError, connection, transaction
 
 from ledger import bulk
 from ledger.audit import audit, verify_log
-from ledger.bulk import BOUNDS, PATTERN, _column_test, record_many, record_select
+from ledger.bulk import BOUNDS, PATTERN, column_test, record_many, record_select
 from ledger.codes import new_device_codes
 from ledger.models import LedgerEntry, LedgerOutbox
 from ledger.publisher import publish_figures, seal_and_publish
@@ -271,7 +271,7 @@ def test_a_kind_s_length_and_letters_are_its_pattern():
         }
         with connection.cursor() as cursor:
             cursor.execute(
-                f"SELECT v FROM unnest(%s::text[]) AS v WHERE {_column_test('v', kind, optional=False)}",
+                f"SELECT v FROM unnest(%s::text[]) AS v WHERE {column_test('v', kind, optional=False)}",
                 [sorted(values)],
             )
             assert {row[0] for row in cursor} == {v for v in values if re.fullmatch(pattern, v)}, kind
