@@ -8,20 +8,43 @@ nothing is refused here, and what is accepted here is what it would accept, with
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from allocation.engine import NOBODY, Ints
+from allocation.engine import NOBODY, Flags, Ints
 
 PLAIN_BYTES = 1 << 30  # a larger file is not held in memory
 MANY = 1 << 15  # distinct values, from which on a second sort is faster than looking each one up
 COMMA, LINE_END = b",\n"
 WORD = 8
+BLOCK = 1 << 20  # bytes looked through at once
 # The first 0 to 8 bytes of a big-endian word.
 MASKS = np.array([(1 << 64) - (1 << (64 - 8 * size)) for size in range(WORD + 1)], dtype=np.uint64)
+
+
+class Cells(Sequence[str]):
+    """Cells of an ASCII file; the texts are cut out when one is first asked for, since mostly none is."""
+
+    def __init__(self, body: bytes, starts: Ints, ends: Ints) -> None:
+        self._cells = body, starts, ends
+        self.is_filled = ends > starts
+
+    @cached_property
+    def _texts(self) -> list[str]:
+        return texts(*self._cells)
+
+    def __len__(self) -> int:
+        return len(self.is_filled)
+
+    def __getitem__(self, number: Any) -> Any:
+        return self._texts[number]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._texts)
 
 
 class Column(NamedTuple):
@@ -29,6 +52,13 @@ class Column(NamedTuple):
 
     values: Sequence[str]
     number: Ints
+
+    def is_filled(self) -> Flags:
+        """For each row whether it has a value."""
+        if isinstance(self.values, Cells):
+            filled: Flags = self.values.is_filled[self.number]
+            return filled
+        return np.array([bool(value) for value in self.values], dtype=np.bool_)[self.number]
 
     def mapped(self, number_of: Callable[[str], int], dtype: type = np.int32) -> Ints:
         """The column with each distinct value replaced by `number_of` it."""
@@ -80,15 +110,22 @@ def read_plain(path: Path, names: Sequence[str]) -> dict[str, Column] | None:
 
 def split(body: bytes, width: int) -> tuple[Ints, Ints] | None:
     """Where each cell begins and ends, a row per line; None if a line does not have `width` cells."""
-    letters = np.frombuffer(body, dtype=np.uint8)
-    is_cut = letters == LINE_END
-    lines = np.count_nonzero(is_cut)
-    is_cut |= letters == COMMA
-    ends = np.flatnonzero(is_cut).astype(np.int32)
-    if len(ends) != lines * width or (letters[ends[width - 1 :: width]] != LINE_END).any():
+    lines = body.count(LINE_END)
+    if body.count(COMMA) != lines * (width - 1):
         return None
-    starts = np.zeros_like(ends)
-    starts[1:] = ends[:-1] + 1
+    letters = np.frombuffer(body, dtype=np.uint8)
+    ends = np.empty(lines * width, dtype=np.int32)
+    known = 0
+    for start in range(0, len(body), BLOCK):
+        block = letters[start : start + BLOCK]
+        cuts = np.flatnonzero((block == COMMA) | (block == LINE_END))
+        ends[known : known + len(cuts)] = cuts + start
+        known += len(cuts)
+    if (letters[ends[width - 1 :: width]] != LINE_END).any():
+        return None
+    starts = np.empty_like(ends)
+    starts[:1] = 0
+    np.add(ends[:-1], 1, out=starts[1:])
     if len(ends) and int((ends - starts).max()) > csv.field_size_limit():
         return None
     return starts.reshape(-1, width), ends.reshape(-1, width)
@@ -122,7 +159,8 @@ def distinct(body: bytes, starts: Ints, ends: Ints) -> Column:
         number = numbered(word) if offset == 0 else numbered(both(number, numbered(word)))
     first = np.zeros(int(number.max()) + 1, dtype=np.int64)
     first[number[::-1]] = np.arange(len(number) - 1, -1, -1)
-    return Column(texts(body, starts[first], ends[first]), number)
+    begin, end = starts[first], ends[first]
+    return Column(Cells(body, begin, end) if body.isascii() else texts(body, begin, end), number)
 
 
 def numbered(key: Ints) -> Ints:
