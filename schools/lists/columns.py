@@ -110,6 +110,8 @@ _LONGEST_HEADING = 300
 _IN_BRACKETS = re.compile(r"[(\[（].*?[)\]）]")
 # Where two columns claim to be one of these, only a person can say which is meant.
 _NEVER_CHOSEN = frozenset(["full_name", "born_on", "group", "school_code", "identity", "student_code"])
+# What only helps, where it is clear: the first of several is taken.
+_ASIDE = frozenset(["school_name", "grade", "tick_male", "tick_female"])
 _TICKS = ("tick_poor", "tick_near_poor", "tick_covid_orphan")
 # With any of these a birth date is known.
 BIRTH = frozenset(["born_on", "born_year", "born_male", "born_female"])
@@ -206,6 +208,8 @@ def _settle(found: dict[int, tuple[str, str]]) -> tuple[dict[str, int], dict[str
     theirs: dict[str, str] = {}
     repeated: dict[str, list[str]] = {}
     for index, (key, text) in found.items():
+        if key in places and key in _ASIDE:
+            continue
         if key in places:
             first = f"{theirs[key]} (cột {column_letters(places[key])})"
             repeated.setdefault(key, [first]).append(f"{text} (cột {column_letters(index)})")

@@ -46,6 +46,13 @@ _SECTION = re.compile(
     r"(?:khoi|lop) (?:lop )?\d|(?:con |hoc sinh |doi tuong )?(?:thuoc )?ho (?:can )?ngheo\b|(?:hoc sinh )?mo coi\b"
     r"|truong (?:th|thcs|thpt|tieu hoc|trung hoc|pho thong|pt|ptdt\w*)\b"
 )
+# Where a column has several parts in a file: the part → ours, of which is spoken.
+_SPOKEN_OF = {
+    **dict.fromkeys(["born_day", "born_month", "born_year", "born_male", "born_female"], "born_on"),
+    **dict.fromkeys(["tick_poor", "tick_near_poor", "tick_covid_orphan"], "group"),
+    **dict.fromkeys(["tick_male", "tick_female"], "sex"),
+    "household_head": "household_code",
+}
 _NO_TICK = frozenset(["khong", "0", "k", "ko", "chua", "n", "no"])
 
 
@@ -364,7 +371,7 @@ class RowChecker:
     def _refuse_formulas(self, number: int, findings: list[Finding]) -> None:
         for key, place in self.places.items():
             if (number, place) in self.formulas:
-                column = key if key in TITLES else "full_name"
+                column = key if key in TITLES else _SPOKEN_OF.get(key, "full_name")
                 # What its value looks like is beside the point.
                 findings[:] = [finding for finding in findings if finding.column != column]
                 where = f"công thức ở ô {column_letters(place)}{number}"

@@ -66,5 +66,5 @@ def decide_duplicate(
     case.decision, case.note = decision, note.strip()
     case.decided_at, case.decided_by = at, by
     case.save()
-    match_rows(student_list)
+    match_rows(student_list, [case.row_id])
     return case

@@ -164,6 +164,22 @@ def test_a_code_of_the_school_is_surer_than_its_name_and_a_class_than_a_grade(re
     assert rows[0][3] == "6"
 
 
+def test_what_only_helps_may_stand_twice(read):
+    cells = [
+        ["Mã trường", "Trường", "Đơn vị", "Khối", "Khối lớp", "Họ tên", "Ngày sinh", "Đối tượng"],
+        ["79000702", "THCS Đa Kao", "Phòng GD&ĐT Quận 1", 6, "6", "Lê Thị Lan", "03/04/2010", "Hộ nghèo"],
+    ]
+    rows, told = read(workbook(cells), options=OFFICE)
+    assert (rows[0][2], rows[0][3], told["errors"]) == ("79000702", "6", 0)
+
+
+def test_a_formula_in_a_column_to_tick_is_said_of_the_group(read):
+    cells = [["Họ tên", "Ngày sinh", "Hộ nghèo"], ["Lê Thị Lan", "03/04/2010", '=IF(1,"x","")']]
+    _, told = read(workbook(cells), options=AT_SCHOOL)
+    formula = next(finding for finding in told["findings"] if finding["code"] == "formula")
+    assert (formula["column"], formula["value"]) == ("Đối tượng", "công thức ở ô C2")
+
+
 def test_orphans_are_of_the_programme_only_where_covid_is_named(read):
     head = ["Họ tên", "Ngày sinh", "Hộ nghèo", "Mồ côi"]
     pupils = [["Lê Thị Lan", "03/04/2010", "", "x"], ["Lê Văn Nam", "05/06/2010", "x", "x"]]
