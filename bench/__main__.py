@@ -24,7 +24,7 @@ def main() -> int:
     os.environ.setdefault("LOG_LEVEL", "WARNING")
     django.setup()
     call_command("migrate", verbosity=0)
-    call_command("prepare_queue", verbosity=0)  # a run hands its steps to workers; here none takes them
+    call_command("prepare_queue", stdout=sys.stderr)  # a run hands its steps to workers; here none takes them
     call_command("collectstatic", interactive=False, verbosity=0)
     for module in pkgutil.iter_modules(bench.__path__):
         if module.name not in ("__main__", "urls"):

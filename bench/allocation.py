@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,13 @@ ROOT = Path(__file__).parents[1]
 NEED = {"poor": 570_051, "near_poor": 467_314, "covid_orphan": 1_178_498}
 SUPPLY = 1_000_000
 SCHOOLS = 28_000
+# By supply, who is served of each group when nothing else sets students apart: the rules page's real numbers.
+SERVED = {
+    1_000_000: (570_051, 429_949, 0),
+    555_056: (555_056, 0, 0),
+    1_037_365: (570_051, 467_314, 0),
+    1_037_366: (570_051, 467_314, 1),
+}
 # 63 provinces, 705 districts: a district's province is its number mod 63, a school's district its number mod 705.
 NOW = dt.datetime(2021, 9, 15, 9, 0, tzinfo=dt.timezone(dt.timedelta(hours=7)))
 
@@ -98,6 +106,37 @@ def engine_alone(quick: bool) -> Iterator[dict]:
         "rows": len(students.code),
         "peak_mb": peak_mb(),
     }
+    if not quick:
+        yield from real_numbers()
+
+
+def real_numbers() -> Iterator[dict]:
+    """The need that 56 provinces reported in 2021, served from the supplies of the rules page. Raises where it isn't."""
+    students, _ = national(1)
+    students = replace(
+        students,
+        priority_locality=np.zeros(len(students.code), dtype=bool),
+        household=np.full(len(students.code), NOBODY),
+    )
+    floor = bare_hashing(students.code)
+    for supply, expected in SERVED.items():
+        nowhere = np.full(supply, NOBODY, dtype=np.int32)
+        devices = Devices(level=np.full(supply, FREE, dtype=np.int8), area=nowhere, order=np.arange(supply))
+        start = time.perf_counter()
+        outcome = engine.allocate(students=students, devices=devices, policy=Policy(), seed=bytes(32))
+        seconds = time.perf_counter() - start
+        served = np.bincount(outcome.group[outcome.student], minlength=4)[1:].tolist()
+        if tuple(served) != expected:
+            raise RuntimeError(f"{supply} devices went to {served} of the three groups, not to {expected}")
+        yield {
+            "name": f"allocation.engine real numbers, {supply} devices: {' + '.join(map(str, served))}",
+            "seconds": seconds,
+            "floor": "the bare SHA-256 of the same codes",
+            "floor_seconds": floor,
+            "ratio": seconds / floor,
+            "rows": len(students.code),
+            "peak_mb": peak_mb(),
+        }
 
 
 def bare_hashing(codes: list[str]) -> float:
@@ -174,6 +213,8 @@ def simulate_files(quick: bool) -> Iterator[dict]:
         seconds = time.perf_counter() - start
         summary, peak = done.stdout.strip().split("\n")
         floor = bare_files(folder)
+        line = 12_345 if quick else 1_234_567
+        refusal = timed(lambda: refuse_line(line, folder / "S.csv", command))
     yield {
         "name": "allocation.simulate",
         "seconds": seconds,
@@ -184,6 +225,26 @@ def simulate_files(quick: bool) -> Iterator[dict]:
         "rows": json.loads(summary)["students"],
         "peak_mb": int(peak) / 1024,
     }
+    yield {
+        "name": f"allocation.simulate refusing a wrong value in line {line}",
+        "seconds": refusal,
+        "floor": "bare csv reading and writing of the same files",
+        "floor_seconds": floor,
+        "ratio": refusal / floor,
+        "rows": json.loads(summary)["students"],
+    }
+
+
+def refuse_line(line: int, path: Path, command: list[str]) -> None:
+    """Spoil the group in that line and simulate. Raises unless it is refused by line and column."""
+    rows = path.read_text().split("\n")
+    values = rows[line - 1].split(",")
+    values[4] = "rich"
+    rows[line - 1] = ",".join(values)
+    path.write_text("\n".join(rows))
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode != 2 or f"line {line}, column group" not in done.stderr:
+        raise RuntimeError(f"a wrong value in line {line} was answered by {done.returncode}: {done.stderr}")
 
 
 # What getrusage calls the largest memory of a process counts its parent's from before the exec.
