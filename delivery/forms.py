@@ -111,6 +111,8 @@ class RecordForm(forms.Form):
     def __init__(self, *args, classes: list[str], **kwargs):
         super().__init__(*args, **kwargs)
         self.fields["class_name"].choices = [("", "Cả trường"), *((name, name) for name in classes if name)]
+        for name in ("class_name", "operator"):
+            self.fields[name].has_default = True  # what stands there first is an answer, too
 
 
 class SignForm(forms.Form):
