@@ -1,12 +1,16 @@
 """What happens to accounts, and the record of who read personal data."""
 
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models.functions import Lower
 
 from accounts.models import PersonalDataAccess, User
+from common.erasure import ERASED, images_of
 
 MIN_REASON_LENGTH = 10
+ERASED_DOMAIN = "may-tinh-cho-em.invalid"
 
 
 @transaction.atomic
@@ -19,6 +23,22 @@ def find_or_create_user(*, email: str, full_name: str) -> User:
             raise ValidationError("Tài khoản với địa chỉ thư này đã bị khoá. Hãy liên hệ quản trị hệ thống.")
         return known
     return User.objects.create_user(email, password=None, full_name=full_name.strip())
+
+
+@transaction.atomic
+def erase_account(*, user: User) -> None:
+    """Forget the person of an account, also in its images; it stays by number, for what it did, and opens no more."""
+    user.email, user.full_name, user.phone = f"da-xoa-{user.pk}@{ERASED_DOMAIN}", ERASED, ""
+    user.is_active = False
+    user.set_unusable_password()
+    user.save()
+    EmailAddress.objects.filter(user=user).delete()
+    Authenticator.objects.filter(user=user).delete()
+    with images_of(User), connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE accounts_userevent SET email = %s, full_name = %s, phone = '' WHERE pgh_obj_id = %s",
+            [user.email, ERASED, user.pk],
+        )
 
 
 def record_reading(

@@ -299,6 +299,8 @@ class Audit:
 
     def _erasure(self, index: int, body: dict) -> None:
         found = self.named.get(body["erases"])
+        if body["field"] == "contact" and found is not None and found.body["t"] == "pledge.made":
+            return  # in no entry ever: the entry is what a restored backup is erased from again
         if found is None or body["field"] not in found.commits:
             self.wrong(index, f"erases {body['field']} of {body['erases']}, which has no such commitment")
         else:

@@ -362,6 +362,7 @@ EVENTS: dict[str, Event] = {
                 "guardian",
                 "report",
                 "evidence",
+                "contact",  # of a pledge: whom to call was never committed to, only that it was erased is said
             ),
             "reason": ERASURE,
         },

@@ -185,6 +185,20 @@ def erase_donor_openings(*, subjects: Sequence[str], on: datetime.date) -> int:
 
 
 @transaction.atomic
+def owe_contact(*, pledge: str, on: datetime.date) -> None:
+    """Have the log say, once, that the contact of this pledge was erased: no entry held it, yet a backup does."""
+    made = {"subject": pledge, "event": "pledge.made"}
+    entry = LedgerEntry.objects.filter(**made).first() or LedgerOutbox.objects.filter(**made).first()
+    if entry is None:
+        return
+    said = {"subject": entry.eid.hex, "event": "commitment.erased", "body__contains": '"field":"contact"'}
+    if LedgerEntry.objects.filter(**said).exists() or LedgerOutbox.objects.filter(**said).exists():
+        return
+    ErasureOwed.objects.get_or_create(eid=entry.eid, field="contact", defaults={"reason": "donor_request"})
+    record_owed(on=on)
+
+
+@transaction.atomic
 def record_owed(*, on: datetime.date) -> int:
     """Record the `commitment.erased` entries of erased commitments whose event is in the log by now; how many."""
     with connection.cursor() as cursor:

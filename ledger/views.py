@@ -99,7 +99,16 @@ def _latest_entries(last) -> list:
     if last is None:
         return []
     found = trace.latest_other(10)
-    return [{"index": entry.index, "event": entry.body["t"], "d": entry.body["d"]} for entry in found]
+    names = trace.names_of(words.codes_in(found))
+    return [
+        {
+            "index": entry.index,
+            "text": words.sentence(entry.body, names),
+            "event": entry.body["t"],
+            "d": entry.body["d"],
+        }
+        for entry in found
+    ]
 
 
 @public

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from common.templatetags.vi import format_number, format_vnd
+from common.templatetags.vi import format_date, format_number, format_vnd
 from ledger.codes import LENGTH, LOOKALIKE, VALUE, check_symbol, spell
 from ledger.custody import EVENT_LABEL
 from ledger.trace import PublicEntry
@@ -101,6 +101,26 @@ TEXT = {
     "pledge.made": gettext_lazy("Ghi nhận cam kết ủng hộ%(amount)s"),
     "pledge.changed": gettext_lazy("Cam kết thay đổi%(amount)s: %(reason)s"),
     "pledge.cancelled": gettext_lazy("Cam kết được rút lại: %(reason)s"),
+    "money.received": gettext_lazy("Nhận tiền ủng hộ, phiếu thu %(ref)s%(amount)s"),
+    "money.transferred": gettext_lazy("Chuyển tiền, phiếu chi %(ref)s%(amount)s"),
+    "purchase.ordered": gettext_lazy("Đặt mua máy, đơn %(order)s%(amount)s"),
+    "purchase.delivered": gettext_lazy("Nhà cung cấp giao máy, đơn %(order)s%(amount)s"),
+    "lot.dispatched": gettext_lazy("Chuyến %(lot)s rời %(from)s, nơi nhận: %(to)s%(amount)s"),
+    "lot.arrived": gettext_lazy("Chuyến %(lot)s đã đến %(to)s%(amount)s"),
+    "lot.recalled": gettext_lazy("Thu hồi lô %(lot)s (%(reason)s)%(amount)s"),
+    "run.frozen": gettext_lazy("Đợt phân bổ %(run)s: chốt danh sách và nguồn máy"),
+    "run.seeded": gettext_lazy("Đợt phân bổ %(run)s: đã có số ngẫu nhiên công khai để bốc thăm"),
+    "run.approved": gettext_lazy("Đợt phân bổ %(run)s: được phê duyệt"),
+    "run.rejected": gettext_lazy("Đợt phân bổ %(run)s: không được phê duyệt"),
+    "run.committed": gettext_lazy("Đợt phân bổ %(run)s: công bố kết quả và tệp bốc thăm"),
+    "policy.published": gettext_lazy("Công bố quy tắc phân bổ %(policy)s"),
+    "criteria.published": gettext_lazy("Công bố tiêu chí máy %(criteria)s"),
+    "figures.published": gettext_lazy("Công bố số liệu ngày %(figures)s"),
+    "point.covered": gettext_lazy("Điểm lõm %(point)s đã có sóng"),
+    "unit.registered": gettext_lazy("Ghi tên địa bàn hoặc cơ quan: %(name)s"),
+    "unit.renamed": gettext_lazy("Đổi tên địa bàn hoặc cơ quan: %(name)s"),
+    "unit.merged": gettext_lazy("Sáp nhập %(unit)s vào %(into)s"),
+    "key.rotated": gettext_lazy("Thay khóa ký của sổ cái"),
     "device.repaired": gettext_lazy("Đã sửa xong"),
     "device.allocated": gettext_lazy("Phân bổ theo đúng thứ tự ưu tiên cho một học sinh ở %(area)s"),
     "device.allocation_revoked": gettext_lazy("Huỷ phân bổ: %(reason)s"),
@@ -131,6 +151,7 @@ FIELD = {
     "photo": gettext_lazy("bản chụp biên bản"),
     "report": gettext_lazy("nội dung báo"),
     "donor": gettext_lazy("nhà tài trợ"),
+    "contact": gettext_lazy("người liên hệ"),
     "serial": gettext_lazy("số sê-ri"),
     "imei": gettext_lazy("IMEI"),
     "evidence": gettext_lazy("chứng từ"),
@@ -163,9 +184,12 @@ PROBLEM_EVENTS = (
 )
 
 
+PLACES = ("from", "to", "at", "area", "unit", "into")
+
+
 def codes_in(way: list[PublicEntry]) -> set[str]:
     """Codes of offices and areas that a device's entries name."""
-    return {entry.body[key] for entry in way for key in ("from", "to", "at", "area") if key in entry.body}
+    return {entry.body[key] for entry in way for key in PLACES if key in entry.body}
 
 
 def place(code: str, names: Mapping[str, str]) -> str:
@@ -180,7 +204,10 @@ def place(code: str, names: Mapping[str, str]) -> str:
 def sentence(body: Mapping, names: Mapping[str, str], area: str | None = None) -> str:
     """One entry in one sentence; `area` is where the device was allocated to."""
     kind = body["t"]
-    where = {key: place(body[key], names) for key in ("from", "to", "at", "area") if key in body}
+    where = {key: str(value) for key, value in body.items()}
+    where |= {key: place(body[key], names) for key in PLACES if key in body}
+    if kind == "figures.published":
+        where["figures"] = format_date(datetime.date.fromisoformat(body["figures"]))
     if kind == "device.received":
         return _("%(to)s tiếp nhận một %(kind)s") % (where | {"kind": KIND[body["kind"]]})
     where["reason"] = str(REASON.get(body.get("reason", ""), ""))
@@ -196,7 +223,7 @@ def sentence(body: Mapping, names: Mapping[str, str], area: str | None = None) -
 
 def kind_of(body: Mapping) -> str:
     """What kind of entry this is, without saying of which device."""
-    return _(EVENT_LABEL.get(body["t"], body["t"]))
+    return _(EVENT_LABEL[body["t"]]) if body["t"] in EVENT_LABEL else sentence(body, {})
 
 
 def _amount(body: Mapping) -> str:

@@ -1,7 +1,7 @@
 """A family's request to erase, and the end of retention, carried out across the house: every app erases what it holds."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from django.conf import settings
@@ -11,15 +11,17 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.services import erase_account
 from allocation.erasure import erase_notices
 from common.erasure import ERASED, erasing, images_of
 from coverage.erasure import erase_data_plans
+from coverage.models import OperatorMember
 from delivery.models import Handover, HandoverRecord
 from donations.erasure import erase_donor, erase_donors_again
-from donations.models import Pledge
+from donations.models import DonorMember, Pledge
 from ledger import privacy
 from ledger.models import PrivacyRequest
-from schools.models import Student, StudentList
+from schools.models import StaffRole, Student, StudentList
 from schools.services.erasure import erase_children as erase_children_of_schools
 from schools.services.erasure import erase_student, traces_of
 
@@ -90,7 +92,19 @@ def _erase_giver(*, by: User, code: str, at: dt.datetime) -> int:
     pledge = Pledge.objects.filter(code=code).select_related("donor").first()
     if pledge is None:
         raise ValidationError(f"Không có cam kết {code}. Hãy gọi lại cho người gửi để hỏi đúng mã cam kết.")
-    return erase_donor(by=by, pledge=pledge, at=at)
+    done = erase_donor(by=by, pledge=pledge, at=at)
+    _erase_accounts(users=done.users)
+    return done.openings
+
+
+def _erase_accounts(*, users: Collection[int]) -> None:
+    """Erase the accounts of givers who are erased; who also works for an office, an operator or another donor stays."""
+    still_used = [
+        model.objects.filter(user__in=users, ended_at=None).values_list("user_id", flat=True)
+        for model in (StaffRole, OperatorMember, DonorMember)
+    ]
+    for user in User.objects.filter(pk__in=set(users).difference(*still_used), is_staff=False):
+        erase_account(user=user)
 
 
 @transaction.atomic
@@ -142,8 +156,9 @@ def erase_again(*, by: User, at: dt.datetime) -> int:
     found = list(students.distinct())
     for student in found:
         erase_family(by=by, student=student, at=at)
-    givers = privacy.forget_returned(reason="donor_request")
-    return len(found) + erase_donors_again(by=by, events=givers, at=at)
+    givers = erase_donors_again(by=by, events=privacy.forget_returned(reason="donor_request"), at=at)
+    _erase_accounts(users=givers.users)
+    return len(found) + givers.givers
 
 
 def _erase_deliveries(*, by: User, reason: str, on: dt.date) -> tuple[int, list[str]]:

@@ -18,10 +18,11 @@ from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 
-from ledger import trace
+from ledger import trace, words
 from ledger.audit import verify_log
 from ledger.codes import new_code, new_device_codes
 from ledger.draw import draw_file
+from ledger.events import EVENTS
 from ledger.models import LedgerEntry
 from ledger.notes import SigningKey
 from ledger.publisher import put_draw_file
@@ -78,6 +79,13 @@ def test_a_device_page_tells_the_way_and_no_child(client: Client, handed):
     assert page["X-Robots-Tag"] == "noindex, nofollow"
     assert not page.cookies
     assert client.get(f"/en/thiet-bi/{code}/").status_code == 200
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_every_kind_of_entry_is_said_in_words(name):
+    said = words.sentence({"t": name, "d": "2021-10-05", **EVENTS[name].example}, {})
+    assert name not in said
+    assert "%(" not in said
 
 
 def test_unknown_codes_are_refused_kindly(client: Client, handed):

@@ -173,33 +173,47 @@ def test_rule_4_counts_in_two_parts_stay_open_when_the_totals_of_both_ways_are_k
         )
 
 
-def test_rule_4_two_releases_together_leave_three_values():
-    """The attacker tries every pair of lines that look like two published ones, by the code that chose what to hide."""
+@pytest.mark.parametrize(("releases", "sequences", "sizes"), [(2, 40, (2, 2, 3)), (3, 6, (2,))])
+def test_rule_4_releases_in_a_row_leave_three_values(releases, sequences, sizes):
+    """The attacker tries every row of lines that look like the published ones, by the code that chose what to hide."""
 
-    def shown(counts: Sequence[int], release: Release) -> tuple:
-        return tuple(as_shown(dict(zip("abc", counts, strict=False)), release.hidden).values())
+    def shown(release: Release) -> tuple:
+        return tuple(as_shown(release.values, release.hidden).values())
 
-    def release(counts: Sequence[int], earlier: list[Release]) -> Release:
-        return released(dict(zip("abc", counts, strict=False)), earlier)
+    def release(counts: Sequence[int], earlier: Sequence[Release]) -> Release:
+        return released(dict(zip("abc", counts, strict=False)), list(earlier))
 
     chance = random.Random(7)
-    for _ in range(40):
-        size = chance.choice((2, 2, 3))
-        first = [chance.choice((chance.randint(0, 9), chance.randint(0, 20))) for _ in range(size)]
-        later = [count + chance.choice((0, 0, 1, 3, 12)) for count in first]
-        before = release(first, [])
-        seen = shown(first, before), shown(later, release(later, [before]))
-        possible = [
-            (one, other)
-            for one in splits(sum(first), [sum(first)] * size)
-            if shown(one, known := release(one, [])) == seen[0]
-            for other in splits(sum(later), [sum(later)] * size)
-            if shown(other, release(other, [known])) == seen[1]
+    for _ in range(sequences):
+        line = [
+            chance.choice((chance.randint(0, 9), chance.randint(0, 20))) for _ in range(chance.choice(sizes))
         ]
-        for which, counts in enumerate((first, later)):
-            for at, count in enumerate(counts):
+        lines, known = [], ()
+        for _ in range(releases):
+            lines.append(line)
+            known += (release(line, known),)
+            line = [count + chance.choice((0, 0, 1, 3, 12)) for count in line]
+        possible: list[tuple[Release, ...]] = [()]
+        for at, counts in enumerate(lines):
+            seen = shown(known[at])
+            guesses = [
+                guess
+                for guess in splits(sum(counts), [sum(counts)] * len(counts))
+                if all(
+                    isinstance(text, str) or text == count for text, count in zip(seen, guess, strict=True)
+                )
+            ]
+            possible = [
+                (*before, now)
+                for before in possible
+                for guess in guesses
+                if shown(now := release(guess, before)) == seen
+            ]
+        for at, counts in enumerate(lines):
+            for cell, count in zip("abc", counts, strict=False):
                 if 0 < count < 10:
-                    assert len({pair[which][at] for pair in possible}) >= min(3, sum(counts) + 1), seen
+                    values = {row[at].values[cell] for row in possible}
+                    assert len(values) >= min(3, sum(counts) + 1), [shown(release) for release in known]
 
 
 def test_rule_4_releases_do_not_differ_to_a_small_number():

@@ -1,13 +1,15 @@
 """A giver asks to be forgotten: a person leaves every table, an organisation stays and its contact leaves."""
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.db import transaction
 
+from accounts.models import User
 from common.audit import acting
 from common.erasure import ERASED
 from delivery.services import carry_out_erasure, erase_again
 from donations import services
-from donations.models import Donor, Pledge
+from donations.models import Donor, DonorMember, Pledge
 from ledger.audit import audit
 from ledger.models import LedgerEntry, Opening
 from ledger.privacy import answer_request, file_request
@@ -47,6 +49,15 @@ def give(supply: World, kind: str) -> Pledge:
     return first
 
 
+def give_account(supply: World, pledge: Pledge) -> User:
+    """Who pledged has signed in since, under name, address and number."""
+    with transaction.atomic(), acting(supply.clerk, via="test"):
+        user = User.objects.create_user(MAIL, full_name=CONTACT, phone=PHONE)
+        EmailAddress.objects.create(user=user, email=MAIL, primary=True, verified=True)
+        DonorMember.objects.create(user=user, donor=pledge.donor, granted_at=AT)
+    return user
+
+
 def erase(supply: World, pledge: Pledge) -> int:
     row = file_request(kind="erase", pledge=pledge.code, contact=PHONE, detail=f"Xin xoá {NAME}", at=AT)
     answer_request(by=supply.clerk, request=row, answer="accepted", at=AT)
@@ -56,11 +67,13 @@ def erase(supply: World, pledge: Pledge) -> int:
 
 def test_a_person_who_gave_leaves_every_table(supply, log, tmp_path):
     pledge = give(supply, "individual")
+    account = give_account(supply, pledge)
     log.turn()
     known = {hit.partition(":")[0] for hit in found_in_tables(NEEDLES)}
     assert {
         "donations_donor.name", "donations_donor.search_key", "donations_donorevent.name", "donations_pledge.description",
-        "donations_pledgeevent.description", "donations_pledge.contact_name", "ledger_opening.value",
+        "donations_pledgeevent.description", "donations_pledge.contact_name", "ledger_opening.value", "accounts_user.email", "accounts_userevent.full_name",
+        "account_emailaddress.email",
     } <= known, "the test must plant what it looks for"  # fmt: skip
     assert erase(supply, pledge) == 3  # two pledges made, money once
     assert found_in_tables(NEEDLES) == []
@@ -73,6 +86,20 @@ def test_a_person_who_gave_leaves_every_table(supply, log, tmp_path):
     assert audit(log.disk.fetch, log.verifiers)["problems"] == []
     pledge.refresh_from_db()
     assert (pledge.amount_vnd, pledge.donor.kind) == (30_000_000, "individual")
+    account.refresh_from_db()
+    assert not account.is_active
+
+
+def test_an_account_that_is_for_something_else_too_stays(supply, log):
+    pledge = give(supply, "individual")
+    account = give_account(supply, pledge)
+    with transaction.atomic():
+        other = services.register_donor(by=None, kind="enterprise", name="Công ty Sao Mai", at=AT)
+        DonorMember.objects.create(user=account, donor=other, granted_at=AT)
+    erase(supply, pledge)
+    account.refresh_from_db()
+    assert (account.email, account.is_active) == (MAIL, True)
+    assert not DonorMember.objects.filter(donor=pledge.donor, ended_at=None).exists()
 
 
 def test_an_organisation_stays_and_who_answered_for_it_leaves(supply, log):
@@ -82,6 +109,30 @@ def test_an_organisation_stays_and_who_answered_for_it_leaves(supply, log):
     assert (pledge.contact_name, pledge.contact_email, pledge.contact_phone) == ("", "", "")
     assert pledge.donor.name == NAME
     assert Pledge.objects.exclude(pk=pledge.pk).get(donor=pledge.donor).contact_name == CONTACT
+
+
+def test_a_contact_is_forgotten_with_the_account_and_again_after_a_restore(supply, log):
+    pledge = give(supply, "enterprise")
+    account = give_account(supply, pledge)
+    last = Pledge.objects.exclude(pk=pledge.pk).get(donor=pledge.donor)
+    log.turn()
+    erase(supply, pledge)
+    account.refresh_from_db()
+    assert account.email == MAIL, "the other pledge still names this contact"
+    erase(supply, last)
+    Donor.objects.filter(pk=pledge.donor_id).update(tax_code="", email="", phone="")
+    assert [hit for hit in found_in_tables([MAIL, PHONE, CONTACT]) if "taxcode" not in hit] == []
+    log.turn()
+    assert {
+        '"field":"contact"' in row.body for row in LedgerEntry.objects.filter(event="commitment.erased")
+    } == {True}
+    assert audit(log.disk.fetch, log.verifiers)["problems"] == []
+    Pledge.objects.filter(pk=last.pk).update(contact_name=CONTACT, contact_email=MAIL)
+    User.objects.filter(pk=account.pk).update(email=MAIL, full_name=CONTACT, is_active=True)
+    assert erase_again(by=supply.clerk, at=AT) == 1
+    assert found_in_tables([MAIL, CONTACT]) == []
+    assert erase_again(by=supply.clerk, at=AT) == 0
+    assert log.turn() is None or LedgerEntry.objects.filter(event="commitment.erased").count() == 2
 
 
 def test_a_restored_backup_forgets_a_giver_again(supply, log):
