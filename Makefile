@@ -45,8 +45,10 @@ $(READY): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Cần Python 3.11 trở lên (PYTHON=/đường/dẫn/python3 make …)."; exit 1; }
 	@echo "Chuẩn bị môi trường Python trong $(VENV) (lần đầu tải khoảng 300 MB)…"
 	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV) 2>/dev/null || { \
-	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get install -y -q python3-venv >/dev/null && $(PYTHON) -m venv --clear $(VENV); \
-	  else echo "Python trên máy này thiếu mô-đun venv. Trên Debian, Ubuntu: sudo apt install python3-venv"; exit 1; fi; }
+	  [ "$$(id -u)" != 0 ] || { apt-get install -y -q python3-venv || { apt-get update -q && apt-get install -y -q python3-venv; }; } >/dev/null 2>&1; \
+	  $(PYTHON) -m venv --clear $(VENV) >/dev/null 2>&1; } || { \
+	  echo "Không tạo được môi trường Python trong $(VENV). Thường là thiếu mô-đun venv (Debian, Ubuntu: sudo apt install python3-venv)"; \
+	  echo "hoặc hết chỗ trên đĩa; lệnh này nói rõ: $(PYTHON) -m venv $(VENV)"; exit 1; }
 	@awk '/^uv==/{on=1} /^[a-z]/&&!/^uv==/{on=0} on' requirements.lock > $(VENV)/uv.txt
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r $(VENV)/uv.txt
 	@$(BIN)/uv pip sync -q --python $(BIN)/python --require-hashes requirements.lock

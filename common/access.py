@@ -19,7 +19,6 @@ from django.core.exceptions import ImproperlyConfigured
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import resolve_url
 from django.urls import Resolver404, resolve
-from django.utils.http import urlencode
 from django_htmx.http import HttpResponseClientRedirect
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -210,8 +209,3 @@ def answer(request: HttpRequest, outcome: Outcome) -> HttpResponse | None:
         page = resolve_url("mfa_reauthenticate" if enrolled else settings.SECOND_FACTOR_ENROL_URL)
         response = redirect_to_login(back, login_url=page)
     return HttpResponseClientRedirect(response.url) if request.htmx else response
-
-
-def sign_in_link(path: str) -> str:
-    """Address of the sign-in page that comes back to `path`."""
-    return f"{resolve_url(settings.LOGIN_URL)}?{urlencode({'next': path})}"

@@ -118,10 +118,6 @@ class DeviceQuerySet(models.QuerySet):
             (here & Q(returned_to=None)) | reach(user, "inspector", through="returned_to__")
         )
 
-    def of_lot(self, code: str):
-        """Every device of a lot, wherever it is now: what a recall begins with (feature 18)."""
-        return self.filter(lot__code=code)
-
     def of_pledge(self, pledge):
         """Devices that a pledge brought, by itself or by its members."""
         return self.filter(Q(lot__pledge=pledge) | Q(lot__pledge__umbrella=pledge))

@@ -18,7 +18,7 @@ from ledger import custody
 from ledger.canon import CanonError, dumps
 from ledger.commitments import commitment, new_salt
 from ledger.events import BATCHED, VERSION, EventError, encode
-from ledger.models import ClosedHold, LedgerEntry, LedgerOutbox, Opening
+from ledger.models import ClosedHold, LedgerOutbox, Opening
 
 UNITS_LOCK = 3667_2022
 LATEST = """
@@ -236,8 +236,3 @@ def register_units(*, on: datetime.date, names: Mapping[str, str]) -> int:
 def openings_of(*, eid: uuid.UUID) -> list[Opening]:
     """What opens the commitments of one entry; empty once erased."""
     return list(Opening.objects.filter(eid=eid).order_by("field"))
-
-
-def find_entry(*, eid: uuid.UUID) -> LedgerEntry | None:
-    """The sequenced entry with this event id; None while it waits for its batch."""
-    return LedgerEntry.objects.filter(eid=eid).first()

@@ -110,8 +110,3 @@ def can_change_status(user, student) -> bool:
 def can_reveal_identity(user, office: Office) -> bool:
     """Who checks papers: a clerk or approver whose reach has the student's school."""
     return holds(user, Role.CLERK, Role.APPROVER, office=office)
-
-
-def can_report_need(user, office: Office) -> bool:
-    """A clerk of the office or above types its survey figures."""
-    return office.kind in _SENDING_KINDS and holds(user, Role.CLERK, office=office)

@@ -28,7 +28,6 @@ FOLDER = settings.BASE_DIR / "reference"
 VINTAGE_STARTS_ON = {"2021": dt.date(2021, 1, 1), "2025": dt.date(2025, 7, 1)}
 # Resolution 202/2025/QH15: 63 provinces became 34, and districts ended.
 MERGER_ON = VINTAGE_STARTS_ON["2025"]
-PROGRAMME_STARTS_ON = dt.date(2021, 9, 12)
 DIRECTIVE = "16/CT-TTg"
 TYPES = {
     "tinh": "Tỉnh",

@@ -19,10 +19,6 @@ VINTAGE = "2021"
 LARGEST_VND = 10_000_000_000_000
 
 
-def _choices(enum) -> list[tuple[str, str]]:
-    return [(value, _now(str(label))) for value, label in enum.choices]
-
-
 class _Translated(forms.Form):
     """Choices in the language of the page; the models' labels are the Vietnamese msgids."""
 

@@ -169,9 +169,6 @@ class InspectionForm(forms.Form):
     def common_fields(self):
         return [self[name] for name in self.fields if not name.startswith("f_")]
 
-    def device_fields(self):
-        return [(code, self[f"f_{code}"]) for code in self.codes]
-
 
 class WriteOffForm(forms.Form):
     reason = forms.ChoiceField(label="Lý do loại máy", choices=list(WRITE_OFF_REASONS.items()))

@@ -6,10 +6,8 @@ from typing import NamedTuple
 from schools.lists.columns import ALL_TITLES
 
 CORRECTION, WARNING, DUPLICATE, ERROR = "correction", "warning", "duplicate", "error"
-OK, CORRECTED = "ok", "corrected"
+# The gravest finding of a row decides its outcome; a row without any is right as it is (0).
 GRAVITY = {CORRECTION: 1, WARNING: 2, DUPLICATE: 3, ERROR: 4}
-# The outcome of a row, by the gravity of its gravest finding.
-OUTCOMES = (OK, CORRECTED, WARNING, DUPLICATE, ERROR)
 # Identity numbers have 9 or 12 digits (11 when a zero was eaten); they may stand in a wrong column too.
 _IDENTITY_LIKE = re.compile(r"\d(?:[ .-]?\d){10,}|(?<!\d)\d{9}(?!\d)")
 
@@ -42,8 +40,3 @@ def mask(text: str) -> str:
 def mask_identity(text: str) -> str:
     """Mask the text of an identity cell whatever was typed there."""
     return "•" * max(len(text) - 3, 0) + text[-3:] if len(text) > 3 else "•" * len(text)
-
-
-def outcome_of(findings: list[Finding]) -> str:
-    """The one outcome of a row: the gravest finding decides."""
-    return OUTCOMES[max((GRAVITY[finding.kind] for finding in findings), default=0)]

@@ -14,7 +14,6 @@ MAX_RATIO = 200
 MAX_MEMBERS = 2000
 MAX_ROWS = 300_000
 MAX_AREA = 12_000_000
-MAX_COLUMNS = 702
 _CHUNK = 1 << 20
 _OLE = bytes.fromhex("d0cf11e0a1b11ae1")
 # A column beyond ZZ, and a row beyond any list, as programs write them and however XML lets them be written.

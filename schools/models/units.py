@@ -110,11 +110,6 @@ class AdministrativeUnit(models.Model):
         return self.full_name
 
 
-class DirectivePeriodQuerySet(models.QuerySet):
-    def in_force_on(self, day: dt.date):
-        return self.filter(starts_on__lte=day).filter(Q(ends_on__isnull=True) | Q(ends_on__gte=day))
-
-
 @audited()
 class DirectivePeriod(models.Model):
     """That a locality was under Directive 16 from one day to another, and whether it taught online (Plan I.2a)."""
@@ -134,8 +129,6 @@ class DirectivePeriod(models.Model):
     source = models.CharField("nguồn", max_length=300)
     # What `load_reference` brought it may take back; what an official wrote or corrected stays, and goes before the file.
     is_from_file = models.BooleanField("theo tệp tham chiếu", default=False, editable=False)
-
-    objects = DirectivePeriodQuerySet.as_manager()
 
     class Meta:
         verbose_name = "thời gian thực hiện Chỉ thị 16"

@@ -10,8 +10,6 @@ from sms_program.demo import offices, staff
 from sms_program.demo.plan import moment
 from sms_program.demo.points import make_points
 
-LISTED_ON = dt.date(2021, 9, 13)
-
 
 def load_points(build) -> None:
     """The 1,910 points of the plan, as the ministry's list."""

@@ -1,5 +1,6 @@
 """A class is handed over on a phone without signal and sent when signal is back, at 390 px, on the real processes."""
 
+import datetime as dt
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -160,6 +161,37 @@ def test_a_class_is_handed_over_without_signal(live, screens, signed_in_as, chec
     session_ended(live, context, page, signed_in_as)
     sent_though_closed(live, context, page)
     signed_out(context, signed_in_as(context.new_page(), TEACHER), address)
+
+
+def test_what_stays_on_a_phone_too_long_leaves_it(live, screens, signed_in_as):
+    """A list after a week, what waited for signal after thirty days; the phone's own clock moves."""
+    page = signed_in_as(screens(PHONE, has_touch=True), TEACHER)
+    page.goto(f"/ban-giao/dien-thoai/#{live.record}")
+    page.locator("[data-ready]").wait_for()
+    waiting = page.locator("[data-waiting-rows] tr")
+    name = waiting.first.locator("th").inner_text()
+    page.context.set_offline(True)
+    (device,) = tick(page, 0)
+    started = dt.datetime.now(dt.UTC)
+
+    def after(days: int) -> None:
+        page.clock.set_fixed_time(started + dt.timedelta(days=days))
+        page.reload()  # nothing is under way: there is no network
+        expect(page.locator("[data-state]")).to_contain_text("không có mạng")
+
+    after(days=6)
+    counted(page, "Chưa gửi: 1")
+    expect(waiting.first).to_be_visible()
+    expect(page.locator("[data-until]")).to_contain_text("hãy nối mạng trước ngày đó")
+    after(days=8)
+    counted(page, "Chưa gửi: 1")
+    expect(waiting).to_have_count(0)
+    expect(page.locator("[data-late]")).to_be_visible()
+    assert name in page.evaluate(KEPT)
+    after(days=31)
+    expect(page.locator("[data-review-rows]")).to_contain_text(device)
+    expect(page.locator("[data-review-rows]")).to_contain_text("quá 30 ngày")
+    assert name not in page.evaluate(KEPT)
 
 
 def changed_meanwhile(live, context, page, check_page):

@@ -1,15 +1,10 @@
 """A family opens its receipt in a real browser: the salt stays behind the #, in no request that leaves the browser."""
 
 import base64
-import contextlib
-import contextvars
 import hashlib
 import itertools
-from urllib.parse import urlsplit
 
 import pytest
-from django.contrib.staticfiles import finders
-from django.test import Client
 
 from ledger import trace
 from ledger.canon import dumps
@@ -17,6 +12,7 @@ from ledger.draw import draw_file
 from ledger.publisher import put_draw_file
 from ledger.receipts import check_receipt
 from ledger.services import openings_of, record
+from tests.browser.answering import answered
 from tests.ledger_log import DAY, make_log, receive
 
 NAME = "Giàng Thị Mỷ"
@@ -49,31 +45,6 @@ def page(browser):
     """A phone's page whose every request the application itself answers, and is written down."""
     with answered(browser, viewport={"width": 390, "height": 844}, accept_downloads=True) as opened:
         yield opened
-
-
-@contextlib.contextmanager
-def answered(browser, **options):
-    context = browser.new_context(**options)
-    # The browser's callbacks run in a context of their own: the test's database connection lives in this one.
-    opened, client, ours = context.new_page(), Client(), contextvars.copy_context()
-    opened.requests_made = []
-
-    def answer(route):
-        request = route.request
-        opened.requests_made.append(f"{request.method} {request.url} {request.headers} {request.post_data}")
-        split = urlsplit(request.url)
-        if split.path.startswith("/static/"):
-            return route.fulfill(path=finders.find(split.path.removeprefix("/static/")))
-        response = ours.run(client.get, split.path + (f"?{split.query}" if split.query else ""))
-        body = b"".join(response.streaming_content) if response.streaming else response.content
-        headers = dict(response.headers.items())
-        # The pages are answered over http here; the browser need not go looking for https.
-        headers.pop("Content-Security-Policy", None)
-        return route.fulfill(status=response.status_code, headers=headers, body=body)
-
-    context.route("**/*", answer)
-    yield opened
-    context.close()
 
 
 def result(page) -> str:
