@@ -315,7 +315,7 @@ def _launch(target: Server, binaries: Path, *, durable: bool, with_parent: bool)
         "listen_addresses": "127.0.0.1",
         "unix_socket_directories": "",
         "max_connections": MAX_CONNECTIONS,
-        "shared_buffers": "256MB",
+        "shared_buffers": f"{shared_buffers_mb()}MB",
         "work_mem": "32MB",
         "maintenance_work_mem": "256MB",
         "max_wal_size": "2GB",
@@ -360,6 +360,12 @@ def _launch(target: Server, binaries: Path, *, durable: bool, with_parent: bool)
         time.sleep(0.03)
     process.send_signal(signal.SIGQUIT)
     raise PgError(f"PostgreSQL không trả lời sau {START_TIMEOUT_S} giây. Xem {target.log}")
+
+
+def shared_buffers_mb() -> int:
+    """A sixteenth of the machine's memory, at least 128 MB, at most the 1 GB of docker-compose.yml."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(128, min(1024, memory // 16 // 2**20))
 
 
 def _create_database(target: Server) -> None:
