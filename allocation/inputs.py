@@ -2,7 +2,7 @@
 
 The rows that a run is frozen with (`Applicant`, `Offer`) are what pages and auditors read. The engine wants them
 all at once, as columns, and reading millions of rows costs more than deciding over them: so the freeze, which reads
-them for its root anyway, keeps the columns too (`FrozenColumn`, docs/adr/0029), until the run is over.
+them for its root anyway, keeps the columns too (`FrozenColumn`, docs/adr/0030), until the run is over.
 """
 
 from __future__ import annotations

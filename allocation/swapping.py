@@ -5,7 +5,7 @@ every reader out. So the rows go into a table beside it, indexes, constraints an
 one's definitions and checked, and only then do the names change hands, in milliseconds. Writers wait from the first
 statement on; readers only for the swap.
 
-The table beside is built on a connection of its own while the caller's transaction writes the ledger (docs/adr/0030):
+The table beside is built on a connection of its own while the caller's transaction writes the ledger (docs/adr/0031):
 nobody reads it before the swap, which is in the caller's transaction, so that all of it or none takes place. What a
 caller leaves behind when it fails is dropped, by itself or, if it was killed, by whoever comes next.
 """
