@@ -2,7 +2,6 @@
 
 import pytest
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Min
 
 from allocation import explaining, services
 from allocation.models import Applicant, Proposed, Ranking
@@ -83,16 +82,21 @@ def test_the_next_is_the_first_by_rank_in_the_area_who_still_may(ranked, world):
     first, second = waiting.order_by("position")[:2]
     services.approve(by=world.approver, run=ranked, at=AT)
     services.commit(by=world.approver, run=ranked, at=AT)
-    assert next_in_line(run=ranked, area=area, leaver_id=0).student_id == first.student_id
-    assert next_in_line(run=ranked, area=area, leaver_id=first.student_id).student_id == second.student_id
+
+    def following(*leavers: int, area: str = area, count: int = 1) -> list[int]:
+        found = next_in_line(run=ranked, area=area, leaver_ids=leavers, count=count)
+        return [one.student_id for one in found]
+
+    assert following() == [first.student_id]
+    assert following(count=2) == [first.student_id, second.student_id]
+    assert following(first.student_id) == [second.student_id]
     Student.objects.filter(pk=first.student_id).update(has_device=True)
-    found = next_in_line(run=ranked, area=area, leaver_id=0)
+    (found,) = next_in_line(run=ranked, area=area, leaver_ids=[], count=1)
     assert (found.student_id, found.tier) == (second.student_id, second.tier)
-    assert next_in_line(run=ranked, area="VN2021-99", leaver_id=0) is None
+    assert following(area="VN2021-99") == []
     whole = Ranking.objects.filter(run=ranked, queue__gt=0).exclude(student=first.student_id)
-    assert next_in_line(run=ranked, area="VN", leaver_id=0).student_id == (
-        whole.get(position=whole.aggregate(first=Min("position"))["first"]).student_id
-    )
+    in_order = list(whole.order_by("position").values_list("student_id", flat=True))
+    assert following(area="VN", count=len(in_order) + 5) == in_order
 
 
 def test_it_is_written_once_and_stays(ranked, world):
