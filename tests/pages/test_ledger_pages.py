@@ -5,11 +5,13 @@ import html
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import uuid
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import ClassVar
 
@@ -24,7 +26,7 @@ from ledger.codes import new_code, new_device_codes
 from ledger.draw import draw_file
 from ledger.events import EVENTS
 from ledger.models import LedgerEntry
-from ledger.notes import SigningKey
+from ledger.notes import COSIGNATURE, SigningKey
 from ledger.publisher import put_draw_file
 from ledger.receipts import check_receipt
 from ledger.sequencer import seal
@@ -321,6 +323,55 @@ def test_the_command_for_a_run_works_as_it_stands(client: Client, settings, tmp_
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         server.shutdown()
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
+
+
+def test_a_witness_started_by_the_pages_line_cosigns(client: Client, log, settings, tmp_path):
+    """As a body that wants to be a witness: the program's one file, the page's line (at any free port), then the
+    page's option of whoever asks for its signature."""
+    page = html.unescape(client.get("/so-cai/tu-kiem-tra/").content.decode())
+    (line,) = re.findall(r"<code>kiem-tra/bin/python (mtce_witness.py [^<]+)</code>", page)
+    (asking,) = re.findall(r"<code>(--witness [^<]+)</code>", page)
+    folder = tmp_path / "nhan-chung"
+    folder.mkdir()
+    shutil.copy("verifier/mtce_witness.py", folder)
+    command = [sys.executable, *shlex.split(line.replace("--port 8200", "--port 0"))]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as witness:
+        try:
+            said = json.loads(witness.stdout.readline())
+            settings.LEDGER_WITNESSES = [{"url": f"http://127.0.0.1:{said['port']}", "key": said["key"]}]
+            receive(3)
+            log.turn()
+        finally:
+            witness.terminate()
+    options = shlex.split(asking.replace("KHÓA-CỦA-NHÂN-CHỨNG", said["key"]))
+    check = [
+        sys.executable,
+        "verifier/mtce_verify.py",
+        "verify-log",
+        str(log.folder),
+        "--key",
+        str(log.verifiers[0]),
+    ]
+    done = subprocess.run([*check, *options], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert "ten-cua-ban" in done.stdout
+    other = SigningKey("ai-khac.example", bytes(range(32)), COSIGNATURE).verifier
+    done = subprocess.run(
+        [*check, "--witness", str(other), "--witnesses-needed", "1"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stdout
+
+
+def test_the_lines_for_a_mirror_are_those_that_the_drill_tries(client: Client, log):
+    """`make drill ARGS=ledger.rsync_mirror` runs those of docs/operations.md under a growing log; not every machine
+    that runs the tests has rsync."""
+    page = html.unescape(client.get("/so-cai/tu-kiem-tra/").content.decode())
+    (lines,) = re.findall(r"<code>(mkdir -p dich &&[^<]+)</code>", page)
+    there = Path("docs/operations.md").read_text()
+    assert lines.replace("nguon/", "HOST:ledger/").replace("dich", "mirror") in there
 
 
 def test_the_log_page_before_the_first_entry(client: Client, log):
