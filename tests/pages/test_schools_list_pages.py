@@ -342,6 +342,13 @@ def test_namesakes_are_shown_side_by_side_one_after_another_until_all_are_judged
     assert sorted(beside) == sorted(Student.objects.values_list("pk", flat=True))
 
 
+def test_nothing_to_write_yet_has_no_button_but_says_what_to_do(world, sign_in, send):
+    student_list = send([student_row(1, identity=""), student_row(2, identity="")])
+    page = sign_in(world.people["lap"]).get(reverse("schools:list", args=[student_list.pk])).content.decode()
+    assert "Chưa có hàng nào ghi được: chấp nhận các lưu ý ở trên, hoặc sửa" in page
+    assert reverse("schools:commit_list", args=[student_list.pk]) not in page
+
+
 def test_two_people_on_one_list_at_once_lose_nothing(world, sign_in, send, run_jobs):
     student_list = send([student_row(1), student_row(2, born_on="31/02/2010"), student_row(3, born_on="x")])
     first, second = sign_in(world.people["lap"]), sign_in(world.people["lap2"])
