@@ -169,7 +169,8 @@ def test_undo_and_the_same_file_again(world, sign_in, send, run_jobs):
     answer = client.post(reverse("schools:commit_list", args=[again.pk]), follow=True)
     assert ("giống hệt" in answer.content.decode()) == (again.file_sha256 == student_list.file_sha256)
     assert "không có gì mới" in answer.content.decode()
-    client.post(reverse("schools:undo_list", args=[student_list.pk]))
+    after = client.post(reverse("schools:undo_list", args=[student_list.pk]), follow=True)
+    assert "Muốn ghi thì gửi lại tệp" in after.content.decode()
     assert not Student.objects.exists()
 
 
