@@ -105,9 +105,8 @@ def record_allocations(run: AllocationRun, *, on: dt.date) -> int:
         on=on,
         columns=["device", "area", "step"] if seen else ["device", "area"],
         seen=seen,
-        held=["device", "area"]
-        if seen
-        else ["area"],  # by the checks of `allocation_offer` and `allocation_area`
+        # By the checks of `allocation_area` and, where the device is read from it, `allocation_offer`.
+        held=["area", "device"] if seen else ["area"],
         constants={"run": run.code},
         select=ALLOCATED_AS_SEEN if seen else ALLOCATED,
         params=[run.pk],

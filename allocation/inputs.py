@@ -142,9 +142,8 @@ def texts(codes: np.ndarray) -> list[str]:
 
 def frozen_rows(run: AllocationRun) -> tuple[Columns, Columns]:
     """The columns of the applicants and offers that a run was frozen with, from their rows."""
-    return read_columns(FROZEN_APPLICANTS, [run.pk], **APPLICANTS), read_columns(
-        FROZEN_OFFERS, [run.pk], **OFFERS
-    )
+    applicants = read_columns(FROZEN_APPLICANTS, [run.pk], **APPLICANTS)
+    return applicants, read_columns(FROZEN_OFFERS, [run.pk], **OFFERS)
 
 
 def keep_columns(run: AllocationRun, *tables: Columns) -> None:

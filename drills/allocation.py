@@ -15,7 +15,7 @@ from django.db import connection
 from allocation import services
 from allocation.engine import GROUPS
 from allocation.models import Allocation, AllocationRun, Proposed
-from bench.allocation import NOW, build_nation, own_database
+from bench.nation import NOW, build_nation, own_database
 from drills import drill
 from ledger.models import LedgerOutbox
 

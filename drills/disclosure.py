@@ -6,7 +6,7 @@ from pathlib import Path
 from django.test import override_settings
 from django.test.utils import setup_test_environment, teardown_test_environment
 
-from bench.allocation import own_database
+from bench.nation import own_database
 from drills import drill
 from tests.attacker import attack
 from tests.ledger_log import make_log

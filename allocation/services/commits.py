@@ -18,7 +18,7 @@ from ledger.draw import draw_file
 from ledger.publisher import put_draw_file
 from ledger.services import record
 
-# Above this many rows a shadow table, loaded and then indexed, is quicker than live indexes (docs/adr).
+# Above this many rows a shadow table, loaded and then indexed, is quicker than live indexes (docs/adr/0020).
 SWAP_FROM_ROWS = 50_000
 
 
@@ -62,6 +62,7 @@ def commit(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_p
 
 
 def is_large(run: AllocationRun) -> bool:
+    """Whether a run gives out so many devices that its commit builds a table beside the old one."""
     summary = AllocationRun.objects.values_list("summary", flat=True).get(pk=run.pk)
     return summary.get("allocated", 0) >= SWAP_FROM_ROWS
 

@@ -6,9 +6,10 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
 
-from allocation import committing, services, swapping
+from allocation import committing, services, swapping, tasks
 from allocation.inputs import frozen_rows, inputs_of, kept_columns
 from allocation.models import Allocation, FrozenColumn
+from common.models import Job
 from ledger.models import LedgerOutbox
 from ledger.services import LedgerRefusedError, record
 from schools.models import Student
@@ -30,6 +31,7 @@ STRUCTURE = """
 @pytest.fixture
 def world(settings, tmp_path, monkeypatch):
     settings.LEDGER_DIR = tmp_path
+    # The bound alone is another; every part is the real one.
     monkeypatch.setattr(services.commits, "SWAP_FROM_ROWS", 3)
     return AllocationWorld()
 
@@ -77,6 +79,17 @@ def test_it_leaves_the_same_table_behind(world):
         Allocation.objects.create(
             run=run, device=newest.device, student=newest.student, tier="2.1.1", engine_pass="free", public_area="VN"
         )  # fmt: skip
+
+
+def test_the_workers_task_delivered_three_times_has_one_effect(world):
+    run = approved(world)
+    job = Job.objects.get(kind="allocation.tasks.commit", subject_id=str(run.pk))
+    for _ in range(3):
+        tasks.commit(job_id=str(job.pk))
+    job.refresh_from_db()
+    assert (job.state, job.message) == ("done", "")
+    assert Allocation.objects.live().count() == len(recorded("device.allocated")) == 4
+    assert Job.objects.filter(kind="allocation.tasks.publish", subject_id=str(run.pk)).count() == 1
 
 
 def refused(world, run, error, match: str) -> None:
