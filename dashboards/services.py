@@ -1,7 +1,6 @@
 """What the dashboards write for themselves: the figures of a day, a revision of one, a story."""
 
 import datetime as dt
-import json
 
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
@@ -12,9 +11,6 @@ from common import clock
 from dashboards import figures
 from dashboards.models import DailyFigure, FigureRelease, Story
 from dashboards.protection import PROTECTED, protect_day
-from ledger.disclosure import Tally
-from ledger.models import LedgerEntry, LedgerOutbox
-from ledger.services import record
 from schools.models import AdministrativeUnit
 
 # One computation at a time, whichever process asks.
@@ -65,29 +61,6 @@ def store_figures(*, by, at: dt.datetime) -> FigureRelease:
         },
     )
     return release
-
-
-@transaction.atomic
-def publish_figures(*, by, at: dt.datetime) -> bool:
-    """Say in the log itself what its figures are after so many entries, once a day; returns whether it did now.
-
-    The hash is that of `ledger.disclosure.Tally`, which the stand-alone verifier carries: an auditor counts the entries
-    again and gets the same. Streams the log once, flat in memory.
-    """
-    del by  # the entry names nobody
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
-    day = timezone.localdate(at)
-    name = day.isoformat()
-    mine = {"event": "figures.published", "subject": name}
-    if LedgerEntry.objects.filter(**mine).exists() or LedgerOutbox.objects.filter(**mine).exists():
-        return False
-    size, tally = figures.log_size(), Tally()
-    bodies = LedgerEntry.objects.filter(index__lt=size).order_by("index").values_list("body", flat=True)
-    for body in bodies.iterator(chunk_size=5_000):
-        tally.add(json.loads(body))
-    record(event="figures.published", on=day, figures=name, hash=tally.digest(), size=size)
-    return True
 
 
 def figures_are_behind() -> bool:

@@ -16,8 +16,7 @@ def refresh_figures(**_ignored) -> None:
 
 @shared_task
 def close_the_day(**_ignored) -> None:
-    """Nightly: store the day's figures whatever changed, claim them in the log, write the day's open-data files."""
-    at, by = clock.now(), User.objects.system()
-    services.store_figures(by=by, at=at)
-    services.publish_figures(by=by, at=at)
+    """Nightly: store the day's figures whatever changed, write the day's open-data files."""
+    at = clock.now()
+    services.store_figures(by=User.objects.system(), at=at)
     opendata.write_dump(at=at)

@@ -5,7 +5,6 @@ checkpoint says how much of them counts.
 """
 
 import datetime
-import hashlib
 import itertools
 import json
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ from ledger.disk import Disk
 from ledger.draw import DRAW_CELL_MINIMUM, HEADER
 from ledger.events import EVENTS, VERSION
 from ledger.keys import read_seed
-from ledger.models import LedgerEntry
+from ledger.models import LedgerEntry, LedgerOutbox
 from ledger.notes import ED25519, Note, NoteError, SigningKey, TreeHead, VerifierKey, open_checkpoint
 from ledger.receipts import ReceiptError, check_receipt, make_receipt
 from ledger.sequencer import AREA_MINIMUM, as_sequencer, log_size, seal, sequencer_lock
@@ -36,6 +35,7 @@ from ledger.witnesses import cosign
 
 CHECKPOINT, VKEY, POLICY = "checkpoint", "vkey", "policy.json"
 BATCH = 64 * WIDTH
+FIGURES_LOCK = 3667_2023
 RESIGN_AFTER = datetime.timedelta(hours=23)
 
 
@@ -247,14 +247,25 @@ def put_draw_file(*, run: str, data: bytes) -> None:
     Disk(settings.LEDGER_DIR).put(f"runs/{run}.csv", data)
 
 
+@transaction.atomic
 def publish_figures(*, on: datetime.date, disk: Disk | None = None) -> dict | None:
-    """Publish what the entries say in numbers, as a file, and its hash as an entry; None before the first checkpoint.
+    """Publish what the entries say in numbers, as a file, and its hash as an entry.
 
-    The figures are `disclosure.Tally` over the published entries, which the verifier's `audit` recomputes.
+    The figures are `disclosure.Tally` over the published entries, which the verifier's `audit` counts again. None, and
+    nothing done, before the first checkpoint, while an earlier claim still waits to be published, and when this day
+    has its claim.
     """
     disk = disk or Disk(settings.LEDGER_DIR)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [FIGURES_LOCK])
+    claims, name = {"event": "figures.published"}, on.isoformat()
     last = published(disk)
-    if last is None or last.head.size == 0:
+    if (
+        last is None
+        or last.head.size == 0
+        or LedgerOutbox.objects.filter(**claims).exists()
+        or LedgerEntry.objects.filter(**claims, subject=name).exists()
+    ):
         return None
     tally = Tally()
     for bodies, _ in read_table(0, last.head.size):
@@ -262,16 +273,8 @@ def publish_figures(*, on: datetime.date, disk: Disk | None = None) -> dict | No
             tally.add(json.loads(body))
     figures = tally.figures()
     check_public(figures, "figures")
-    text = dumps(figures)
-    disk.put(f"figures/{on.isoformat()}.json", text)
-    with transaction.atomic():
-        record(
-            event="figures.published",
-            on=on,
-            figures=on.isoformat(),
-            hash=hashlib.sha256(text).hexdigest(),
-            size=last.head.size,
-        )
+    disk.put(f"figures/{name}.json", dumps(figures))
+    record(event="figures.published", on=on, figures=name, hash=tally.digest(), size=last.head.size)
     return figures
 
 
