@@ -20,9 +20,9 @@ from django.utils import timezone
 
 from bench import bench, peak_mb
 from ledger import trace
-from ledger.audit import verify_log
 from ledger.codes import new_device_codes
 from ledger.disk import Disk
+from ledger.log import verify_log
 from ledger.notes import SigningKey
 from ledger.publisher import publish, read_table, write_public_files
 from ledger.sequencer import seal, sequencer_lock

@@ -18,9 +18,10 @@ from django.utils import timezone
 
 from bench.ledger import a_log, queue, turn
 from drills import drill
-from ledger.audit import LogError, audit, verify_log
+from ledger.audit import audit
 from ledger.checks import verify_database
 from ledger.codes import new_device_code
+from ledger.log import LogError, verify_log
 from ledger.models import LedgerEntry, LedgerOutbox
 from ledger.notes import Note, TreeHead, encode64
 from ledger.services import record

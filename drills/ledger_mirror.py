@@ -14,7 +14,7 @@ from django.db import connection
 
 from bench.ledger import a_log, queue, turn
 from drills import drill
-from ledger.audit import LogError, verify_log
+from ledger.log import LogError, verify_log
 
 ROUNDS, AT_FIRST, ADDED = 25, 6_000, 300
 GUIDE = Path(settings.BASE_DIR) / "docs" / "operations.md"

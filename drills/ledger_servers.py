@@ -16,8 +16,9 @@ import redis
 
 from common import pg
 from drills import drill
-from ledger.audit import audit, verify_log
+from ledger.audit import audit
 from ledger.disk import Disk
+from ledger.log import verify_log
 from ledger.publisher import public_keys
 from tests.ledger_fuzz import fuzz
 from tests.live import Platform, redis_server, wait_until

@@ -1,148 +1,28 @@
-"""Checking a whole log from its files: that it is what was signed, and that what it tells obeys the rules.
+"""Every rule of the programme over a whole log: one way per device, no handover without an allocation, the draw of each
+run, the published figures.
 
-`verify_log` is about bytes (every tile, bundle and the signature); `audit` is about the programme (one way per
-device, no handover without an allocation, the draw of each run, the published figures).
+That the log is what was signed is `ledger.log`; the rules of a run are `ledger.runs`.
 No Django here: the stand-alone verifier carries this very file.
 """
 
 import datetime
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from hashlib import sha256
 
 from ledger.canon import CanonError, parse
-from ledger.commitments import draw_seed
 from ledger.custody import NEW, IllegalMoveError, is_undo, next_state
 from ledger.disclosure import Tally
 from ledger.draw import DrawError, check_draw
 from ledger.events import EventError, check_entry
-from ledger.notes import ED25519, Note, NoteError, TreeHead, VerifierKey, open_checkpoint, witnesses_of
-from ledger.receipts import ReceiptError, check_receipt, read_receipt
-from ledger.tiles import Edge, Fetch, TileError, fetch_tile, leaf_hashes, read_entries
-from ledger.tree import HASH_BYTES
+from ledger.log import LogError, checked_entries, read_checkpoint
+from ledger.notes import TreeHead, VerifierKey
+from ledger.runs import Run
+from ledger.tiles import Fetch, TileError, read_entries
 
 SHOWN = 20
-# More changes of key than this are not followed.
-MAX_CHANGES = 64
-RUN_STEPS = ("frozen", "seeded", "approved", "committed")
-
-
-class LogError(Exception):
-    """The log doesn't hold what it promises; the message says what and where."""
-
-
-class NoLogError(LogError):
-    """There is no log here: no checkpoint to start from."""
-
-
-def endorsed_keys(fetch: Fetch, keys: list[VerifierKey]) -> list[VerifierKey]:
-    """The trusted keys and those that followed them, each by a `key.rotated` entry under the older key's signature.
-
-    The receipt of that entry lies beside the log as `keys/<id of the new key>.tlog-proof`; so whoever holds the first
-    key can check a log that is signed by the fifth.
-    """
-    trusted = list(keys)
-    try:
-        beside = [VerifierKey.parse(line) for line in fetch("vkey").decode().splitlines() if line.strip()]
-    except (FileNotFoundError, UnicodeDecodeError, NoteError):
-        return trusted
-    for new in beside:
-        chain = _chain_to(fetch, new, trusted)
-        trusted += [key for key in chain if key not in trusted]
-    return trusted
-
-
-def _chain_to(fetch: Fetch, new: VerifierKey, trusted: list[VerifierKey]) -> list[VerifierKey]:
-    """The keys from a trusted one to `new`, each named under the signature of the one before; empty if there is none."""
-    chain: list[VerifierKey] = []
-    key = new
-    while key not in trusted and key not in chain and len(chain) < MAX_CHANGES:
-        try:
-            raw = fetch(f"keys/{key.key_id.hex()}.tlog-proof")
-            body = read_receipt(raw).body
-            if body["t"] != "key.rotated" or (body["key"], body["new"]) != (key.name, key.public.hex()):
-                return []
-            old = VerifierKey(key.name, ED25519, bytes.fromhex(body["old"]))
-            check_receipt(raw, old)
-        except (FileNotFoundError, ReceiptError):
-            return []
-        chain.insert(0, key)
-        key = old
-    return chain if key in trusted else []
-
-
-def read_checkpoint(
-    fetch: Fetch, keys: list[VerifierKey], *, witnesses: list[VerifierKey] | None = None, needed: int = 0
-) -> tuple[TreeHead, Note]:
-    """The signed tree head, by any of the trusted keys and `needed` of the `witnesses`; raises LogError."""
-    try:
-        raw = fetch("checkpoint")
-    except FileNotFoundError:
-        raise NoLogError("checkpoint: missing; there is no log here") from None
-    trouble = "no key to check it with"
-    for key in keys:
-        try:
-            head, note = open_checkpoint(raw, key)
-        except NoteError as error:
-            trouble = str(error)
-            continue
-        check_witnesses(note, witnesses or [], needed, "checkpoint")
-        return head, note
-    raise LogError(f"checkpoint: {trouble}")
-
-
-def check_witnesses(note: Note, witnesses: list[VerifierKey], needed: int, where: str) -> list[str]:
-    """Names of the trusted witnesses that cosigned; raises LogError when they are fewer than `needed`."""
-    try:
-        seen = witnesses_of(note, witnesses)
-    except NoteError as error:
-        raise LogError(f"{where}: {error}") from error
-    if len(seen) < needed:
-        raise LogError(f"{where}: {len(seen)} of the {needed} needed witnesses cosigned")
-    return [name for name, _ in seen]
-
-
-def verify_log(
-    fetch: Fetch, keys: list[VerifierKey], *, witnesses: list[VerifierKey] | None = None, needed: int = 0
-) -> dict:
-    """Recompute every hash of the log and compare with every tile and the signed root.
-
-    Returns {"size", "root", "signed_at", "witnesses"}. Raises LogError naming the file. `needed` of the `witnesses`
-    must have cosigned.
-    """
-    head, note = read_checkpoint(fetch, keys, witnesses=witnesses, needed=needed)
-    for _ in checked_entries(fetch, head):
-        pass
-    return {
-        "origin": head.origin,
-        "size": head.size,
-        "root": head.root.hex(),
-        "signed_at": head.signed_at,
-        "witnesses": check_witnesses(note, witnesses or [], needed, "checkpoint"),
-    }
-
-
-def checked_entries(fetch: Fetch, head: TreeHead) -> Iterator[list[bytes]]:
-    """Bundles of entries, each compared with the tiles; after the last one the root. Raises LogError."""
-    edge = Edge(hashes_only=True)
-    try:
-        for bodies in read_entries(fetch, head.size):
-            for path, data in edge.add(bodies, leaf_hashes(bodies)):
-                if fetch(path) != data:
-                    raise LogError(f"{path}: not the hashes of the entries")
-            yield bodies
-        for path, data in edge.partials():
-            level = int(path.split("/")[1])
-            number = edge.size >> 8 * (level + 1)
-            if fetch_tile(fetch, level, number, len(data) // HASH_BYTES) != data:
-                raise LogError(f"{path}: not the hashes of the entries")
-    except TileError as error:
-        raise LogError(str(error)) from error
-    except FileNotFoundError as error:
-        raise LogError(f"{error.filename or error}: missing") from None
-    if edge.root() != head.root:
-        raise LogError("the entries don't lead to the signed root")
+# What ends an allocation: it is revoked, or the student gets another device.
+RELEASES = ("device.allocation_revoked", "device.replaced")
 
 
 @dataclass
@@ -170,20 +50,6 @@ def read_claims(fetch: Fetch, head: TreeHead) -> Claims:
 
 
 @dataclass
-class Run:
-    """What the log says about one allocation run."""
-
-    frozen: dict | None = None
-    seeded: dict | None = None
-    approved: dict | None = None
-    committed: dict | None = None
-    rejected: dict | None = None
-    allocated: int = 0
-    revoked: int = 0
-    early: int = 0
-
-
-@dataclass
 class Named:
     """An entry that a later one names: what it is, and which of its commitments can still be opened."""
 
@@ -198,12 +64,14 @@ class Audit:
     claims: Claims = field(default_factory=Claims)
     problems: list[str] = field(default_factory=list)
     events: Counter = field(default_factory=Counter)
-    # Device → its last two states, the index and event of its last entry, the run it is allocated in.
+    # Device → its last two states, the index and event of its last entry, the run it was last allocated in; `live` are
+    # those whose allocation has not ended.
     ways: dict[str, tuple[str, ...]] = field(default_factory=dict)
     last: dict[str, int] = field(default_factory=dict)
     latest: dict[str, str] = field(default_factory=dict)
     run_of: dict[str, str] = field(default_factory=dict)
-    runs: dict[str, Run] = field(default_factory=dict)
+    live: set[str] = field(default_factory=set)
+    runs: dict[str, Run] = field(default_factory=lambda: defaultdict(Run))
     seen: set[bytes] = field(default_factory=set)
     named: dict[str, Named] = field(default_factory=dict)
     pledges: set[str] = field(default_factory=set)
@@ -269,19 +137,16 @@ class Audit:
         self.last[device], self.latest[device] = index, body["eid"]
         if kind == "device.allocated":
             self.run_of[device] = body["run"]
-            run = self.runs.setdefault(body["run"], Run())
+            run = self.runs[body["run"]]
             run.allocated += 1
-            run.early += run.approved is None
-        elif kind == "device.allocation_revoked":
-            self.runs.setdefault(body["run"], Run()).revoked += 1
-            if self.run_of.get(device) != body["run"]:
-                self.wrong(
-                    index, f"revoked in run {body['run']}, allocated in {self.run_of.get(device) or 'none'}"
-                )
-        elif kind == "device.handed_over" and self.run_of.get(device) != body["run"]:
-            self.wrong(
-                index, f"handed over in run {body['run']}, allocated in {self.run_of.get(device) or 'none'}"
-            )
+            run.early += "approved" not in run.steps
+            self.live.add(device)
+        elif kind in RELEASES:
+            self.live.discard(device)
+        if "run" in body and self.run_of.get(device) != body["run"]:
+            allocated = self.run_of.get(device) or "none"
+            what = kind.removeprefix("device.").replace("_", " ")
+            self.wrong(index, f"{what} in run {body['run']}, allocated in {allocated}")
 
     def _correction(self, index: int, body: dict) -> None:
         found = self.named.get(body["corrects"])
@@ -292,10 +157,11 @@ class Audit:
         elif is_undo(body):
             if self.latest.get(body["dev"]) != body["corrects"]:
                 self.wrong(index, f"takes back an entry of device {body['dev']} that isn't its latest")
+            # What is taken back never was: an allocation, or the end of one.
             if found.body["t"] == "device.allocated":
-                self.runs[found.body["run"]].revoked += 1
-            elif found.body["t"] == "device.allocation_revoked":
-                self.runs[found.body["run"]].revoked -= 1
+                self.live.discard(body["dev"])
+            elif found.body["t"] in RELEASES:
+                self.live.add(body["dev"])
 
     def _erasure(self, index: int, body: dict) -> None:
         found = self.named.get(body["erases"])
@@ -321,54 +187,8 @@ class Audit:
         self.keys[role] = body["new"]
 
     def _run(self, index: int, body: dict) -> None:
-        run, step = self.runs.setdefault(body["run"], Run()), body["t"].removeprefix("run.")
-        needs = {
-            "seeded": run.frozen,
-            "approved": run.seeded,
-            "committed": run.approved,
-            "rejected": run.frozen,
-        }
-        if step in needs and needs[step] is None:
-            self.wrong(index, f"run {body['run']}: {step} before its time")
-        if getattr(run, step) is not None:
-            self.wrong(index, f"run {body['run']}: {step} twice")
-        if run.rejected is not None or (step == "rejected" and run.committed is not None):
-            self.wrong(index, f"run {body['run']}: {step} after it had ended")
-        setattr(run, step, body)
-        # Inputs that were drawn before, in a run that was rejected, keep their seed: nobody chose it at this freeze.
-        if step == "frozen" and body["draw_on"] < body["d"] and body["root"] not in self.seeds:
-            self.wrong(
-                index, f"run {body['run']}: the randomness of {body['draw_on']} was known at the freeze"
-            )
-        if step == "seeded" and run.frozen is not None:
-            self._seed(index, body, run.frozen)
-        if step == "committed" and run.approved is not None and run.frozen is not None:
-            self._commit(index, body, run.frozen, run.approved)
-
-    def _commit(self, index: int, body: dict, frozen: dict, approved: dict) -> None:
-        if (body["served"], body["result"]) != (approved["served"], approved["proposal"]):
-            self.wrong(index, f"run {body['run']}: what was committed is not what was approved")
-        if body["served"] + body["unserved"] != frozen["applicants"] or body["served"] > frozen["supply"]:
-            self.wrong(
-                index,
-                f"run {body['run']}: {body['served']} served and {body['unserved']} not, of {frozen['applicants']}"
-                f" applicants and {frozen['supply']} devices",
-            )
-
-    def _seed(self, index: int, body: dict, frozen: dict) -> None:
-        randomness = bytes.fromhex(body["randomness"])
-        if draw_seed(bytes.fromhex(frozen["root"]), randomness).hex() != body["seed"]:
-            self.wrong(
-                index, f"run {body['run']}: the seed doesn't follow from the freeze and the randomness"
-            )
-        if self.seeds.setdefault(frozen["root"], body["seed"]) != body["seed"]:
-            self.wrong(index, f"run {body['run']}: the same inputs were drawn again with another seed")
-        if frozen["source"] == "three_parties":
-            promised = [frozen.get(f"party{number}") for number in (1, 2, 3)]
-            if [sha256(part).hexdigest() for part in randomness.split(b"\n")] != promised:
-                self.wrong(index, f"run {body['run']}: a party revealed another value than it promised")
-        elif body["d"] < frozen["draw_on"]:
-            self.wrong(index, f"run {body['run']}: seeded before the draw of {frozen['draw_on']}")
+        for what in self.runs[body["run"]].add(body, self.seeds):
+            self.wrong(index, f"run {body['run']}: {what}")
 
     def _figures(self, index: int, body: dict) -> None:
         expected = self.figures.get(body["size"])
@@ -382,10 +202,13 @@ class Audit:
         """The draw of each committed run and the file of each release, from beside the log; the draws by run."""
         draws = {}
         for name, run in self.runs.items():
-            if run.frozen is None or run.seeded is None or run.committed is None:
+            if not {"frozen", "seeded", "committed"} <= run.steps.keys():
                 continue
             try:
-                draws[name] = check_draw(fetch(f"runs/{name}.csv"), run.frozen, run.seeded, run.committed)
+                data = fetch(f"runs/{name}.csv")
+                draws[name] = check_draw(
+                    data, run.steps["frozen"], run.steps["seeded"], run.steps["committed"]
+                )
             except FileNotFoundError:
                 self.problems.append(f"run {name}: its draw file runs/{name}.csv is missing")
             except (DrawError, ValueError) as error:
@@ -400,18 +223,13 @@ class Audit:
 
     def finish(self, head: TreeHead) -> list[str]:
         """The rules about the whole; all problems."""
+        devices: dict[str, Counter] = defaultdict(Counter)
+        live: Counter = Counter()
+        for device, name in self.run_of.items():
+            devices[name][self.ways[device][-1]] += 1
+            live[name] += device in self.live
         for name, run in self.runs.items():
-            if run.committed is None:
-                if run.allocated:
-                    self.problems.append(f"run {name}: {run.allocated} devices allocated, never committed")
-                continue
-            if run.early:
-                self.problems.append(f"run {name}: {run.early} devices allocated before it was approved")
-            served = run.committed["served"]
-            if run.allocated < served or run.allocated - run.revoked > served:
-                self.problems.append(
-                    f"run {name}: says {served} served, has {run.allocated} allocations and {run.revoked} revocations"
-                )
+            self.problems += [f"run {name}: {what}" for what in run.whole(devices[name], live[name])]
         # East of Greenwich it is tomorrow already.
         if head.signed_at and self.latest_day > day_after(head.signed_at):
             self.problems.append(
@@ -447,44 +265,24 @@ def audit(
         "events": dict(sorted(state.events.items())),
         "devices": len(state.ways),
         "states": dict(sorted(Counter(way[-1] for way in state.ways.values()).items())),
-        "runs": {
-            name: {
-                "applicants": run.frozen["applicants"] if run.frozen else None,
-                "allocated": run.allocated,
-                "revoked": run.revoked,
-                "served": run.committed["served"] if run.committed else None,
-                "rejected": run.rejected["reason"] if run.rejected else None,
-                "seed_checked": run.seeded is not None and run.frozen is not None,
-                "draw_checked": name in draws,
-            }
-            for name, run in sorted(state.runs.items())
-        },
+        "runs": {name: run_report(run, name in draws) for name, run in sorted(state.runs.items())},
         "figures": sorted(state.releases),
         "problem_count": len(problems),
         "problems": problems[:SHOWN],
     }
 
 
-def run_entries(
-    fetch: Fetch,
-    keys: list[VerifierKey],
-    run: str,
-    *,
-    witnesses: list[VerifierKey] | None = None,
-    needed: int = 0,
-) -> dict[str, dict]:
-    """The run's entries by their step (frozen, seeded, approved, committed, rejected), from the checked log."""
-    head, _ = read_checkpoint(fetch, keys, witnesses=witnesses, needed=needed)
-    found: dict[str, dict] = {}
-    needle = f'"run":"{run}"'.encode()
-    for bodies in checked_entries(fetch, head):
-        for data in bodies:
-            if needle in data and b'"t":"run.' in data:
-                body = parse(data)
-                check_entry(body)
-                if found.setdefault(body["t"].removeprefix("run."), body) is not body:
-                    raise LogError(f"run {run}: {body['t']} twice in the log")
-    return found
+def run_report(run: Run, is_drawn: bool) -> dict:
+    """One run for the audit's report; `is_drawn` says that its draw file was checked. None where it isn't that far."""
+    steps = run.steps
+    return {
+        "applicants": steps["frozen"]["applicants"] if "frozen" in steps else None,
+        "allocated": run.allocated,
+        "served": steps["committed"]["served"] if "committed" in steps else None,
+        "rejected": steps["rejected"]["reason"] if "rejected" in steps else None,
+        "seed_checked": {"frozen", "seeded"} <= steps.keys(),
+        "draw_checked": is_drawn,
+    }
 
 
 def device_entries(

@@ -6,8 +6,8 @@ from django.conf import settings
 from django.db import connection
 
 from ledger import custody
-from ledger.audit import LogError, verify_log
 from ledger.disk import Disk
+from ledger.log import LogError, verify_log
 from ledger.publisher import read_table
 from ledger.tiles import WIDTH, read_entries
 

@@ -20,7 +20,8 @@ ED25519, COSIGNATURE = 1, 4
 MARK = "— "
 DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}")
 KEY_NAME = re.compile(r"[^\s+]+")
-MAX_NOTE_BYTES = 64 * 1024
+# At least sixteen signatures, of other kinds too (signed-note): a post-quantum one is up to 5 kB, 7 in base64.
+MAX_NOTE_BYTES = 256 * 1024
 
 
 class NoteError(ValueError):
@@ -189,11 +190,16 @@ def open_checkpoint(raw: bytes, key: VerifierKey) -> tuple[TreeHead, Note]:
     return head, note
 
 
+def distinct(keys: list[VerifierKey]) -> list[VerifierKey]:
+    """The keys of different bodies. A cosignature doesn't commit to its signer's name (tlog-cosignature), so one key under
+    two names is one witness."""
+    return list({key.public: key for key in reversed(keys)}.values())[::-1]
+
+
 def witnesses_of(note: Note, keys: list[VerifierKey]) -> list[tuple[str, int]]:
     """(name, Unix time) of each trusted witness with a valid cosignature; a wrong one raises NoteError."""
     found = []
-    # A key that is given twice is one witness.
-    for key in dict.fromkeys(keys):
+    for key in distinct(keys):
         if key.kind != COSIGNATURE:
             raise NoteError(f"{key.name}: not the key of a witness")
         if any((name, key_id) == (key.name, key.key_id) for name, key_id, _ in note.signatures):

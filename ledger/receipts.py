@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ledger.canon import CanonError, canonical, dumps, parse, refuse_duplicates
 from ledger.commitments import SALT_BYTES, commitment
-from ledger.events import EventError, check_entry
+from ledger.events import check_entry
 from ledger.notes import DECIMAL, Note, NoteError, TreeHead, VerifierKey, decode64, encode64, open_checkpoint
 from ledger.tree import HASH_BYTES, ProofError, check_inclusion, leaf_hash
 
@@ -67,7 +67,9 @@ def read_receipt(raw: bytes) -> Receipt:
     """Read a .tlog-proof file; raises ReceiptError."""
     try:
         return _read(raw)
-    except (NoteError, CanonError, EventError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except ReceiptError:
+        raise
+    except (ValueError, RecursionError) as error:  # whatever reading a note, an entry, JSON or UTF-8 raises
         raise ReceiptError(f"receipt: {error}") from error
 
 
@@ -127,6 +129,8 @@ def check_receipt(raw: bytes, key: VerifierKey) -> tuple[Receipt, TreeHead, Note
 def check_openings(body: dict, openings: Iterable[tuple[str, str, str]]) -> None:
     """Raise ReceiptError unless each (field, value, salt in hex) opens a commitment of the entry."""
     for field, value, salt in openings:
+        if not isinstance(salt, str) or not HEX_SALT.fullmatch(salt):
+            raise ReceiptError(f"receipt: the salt of «{field}» is malformed")
         committed = body.get("c", {}).get(field)
         if committed is None or commitment(field, value, bytes.fromhex(salt)).hex() != committed:
             raise ReceiptError(f"receipt: the opening of «{field}» doesn't fit the entry's commitment")
@@ -172,10 +176,9 @@ def read_family(packed: str) -> tuple[str, str, tuple[tuple[str, str, str], ...]
                 raise ReceiptError(f"receipt: cut in {field}")
             found.append((field, data[at + 2 : end].decode(), salt.hex()))
             at = end
-        return data[1:13].decode(), data[13:29].hex(), tuple(found)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise (
-            error
-            if isinstance(error, ReceiptError)
-            else ReceiptError("receipt: not the code of a family's receipt")
-        ) from error
+        eid = data[1 + DEVICE_BYTES : 1 + DEVICE_BYTES + EID_BYTES].hex()
+        return data[1 : 1 + DEVICE_BYTES].decode(), eid, tuple(found)
+    except ReceiptError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        raise ReceiptError("receipt: not the code of a family's receipt") from error

@@ -97,10 +97,17 @@ def consistency_proof(node: NodeReader, old: int, new: int) -> list[bytes]:
     return path[::-1]
 
 
+def _check_steps(path: Sequence[bytes]) -> None:
+    """Raise ProofError unless every step is a hash: of other lengths, two trees could have the same node."""
+    if any(len(step) != HASH_BYTES for step in path):
+        raise ProofError(f"a step of the proof is not {HASH_BYTES} bytes")
+
+
 def root_from_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes:
     """Root that the audit path leads to (RFC 9162 section 2.1.3.2); raises ProofError on a wrong length."""
     if not 0 <= index < size:
         raise ProofError(f"entry {index} is not in a tree of {size}")
+    _check_steps(path)
     at, last, root = index, size - 1, leaf
     for step in path:
         if last == 0:
@@ -127,13 +134,16 @@ def check_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes], r
 
 def check_consistency(old: int, new: int, path: Sequence[bytes], old_root: bytes, new_root: bytes) -> None:
     """Raise ProofError unless `path` shows that the old tree is a prefix of the new one (RFC 9162 2.1.4.2)."""
-    if old > new:
-        raise ProofError("the new tree is smaller than the old one")
+    if not 0 <= old <= new:
+        raise ProofError("the new tree is smaller than the old one" if old > new else f"{old} is not a size")
+    _check_steps(path)
     if old in (0, new):
-        if path or (old == new and old_root != new_root) or (old == 0 and old_root != EMPTY_ROOT):
-            raise ProofError(
-                "trees of the same size differ" if old == new else "proof from an empty tree isn't empty"
-            )
+        if path:
+            raise ProofError("consistency proof is too long")
+        if old == new and old_root != new_root:
+            raise ProofError("trees of the same size differ")
+        if old == 0 and old_root != EMPTY_ROOT:
+            raise ProofError("not the root of the empty tree")
         return
     steps = list(path)
     if not steps:

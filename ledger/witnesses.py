@@ -21,6 +21,7 @@ from ledger.keys import read_key, write_key
 from ledger.notes import (
     COSIGNATURE,
     DECIMAL,
+    MAX_NOTE_BYTES,
     Note,
     NoteError,
     SigningKey,
@@ -33,7 +34,7 @@ from ledger.tiles import Tiles
 from ledger.tree import EMPTY_ROOT, ProofError, check_consistency, consistency_proof
 
 TIMEOUT_S = 5
-MAX_REQUEST = 64 * 1024
+MAX_REQUEST = MAX_NOTE_BYTES + 4 * 1024
 MAX_PROOF = 63
 
 
@@ -177,7 +178,7 @@ def witness_server(witness: Witness, host: str, port: int) -> http.server.Thread
 
         def do_POST(self) -> None:
             length = self.headers.get("Content-Length", "")
-            if self.path != "/add-checkpoint" or not length.isdigit() or int(length) > MAX_REQUEST:
+            if self.path != "/add-checkpoint" or not DECIMAL.fullmatch(length) or int(length) > MAX_REQUEST:
                 self.close_connection = True
                 answer = (404 if self.path != "/add-checkpoint" else 413, "text/plain", "")
             else:

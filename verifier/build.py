@@ -14,8 +14,8 @@ TARGET, WITNESS = FOLDER / "mtce_verify.py", FOLDER / "mtce_witness.py"
 # Each file: the modules of ledger/ in the order of their needs, then its command line.
 PARTS = {
     TARGET: (
-        ["canon", "codes", "events", "custody", "commitments", "tree", "tiles", "notes", "receipts", "disclosure",
-         "draw", "audit"],
+        ["canon", "codes", "events", "custody", "commitments", "tree", "tiles", "notes", "receipts", "log", "disclosure",
+         "draw", "runs", "audit"],
         "cli",
     ),
     WITNESS: (["tree", "tiles", "notes", "disk", "keys", "witnesses"], "witness"),
@@ -27,7 +27,7 @@ TOP = """#!/usr/bin/env python3
 
 
 def build(target: Path = TARGET) -> str:
-    """Text of one of the files; raises ValueError if two modules use the same name."""
+    """Text of one of the files; raises ValueError if two modules use the same name, or one needs a later or none of them."""
     modules, start = PARTS[target]
     sources = [BASE / "ledger" / f"{name}.py" for name in modules] + [FOLDER / f"{start}.py"]
     doc, imports, bodies = "", set[str](), list[str]()
@@ -41,6 +41,9 @@ def build(target: Path = TARGET) -> str:
             if isinstance(node, ast.Import | ast.ImportFrom):
                 drop |= span
                 module = getattr(node, "module", None) or ""
+                before = [f"ledger.{name}" for name in modules[: sources.index(path)]]
+                if module.startswith("ledger") and module not in before:
+                    raise ValueError(f"{path.name} needs {module}, which doesn't stand before it")
                 if not module.startswith("ledger"):
                     imports.add("\n".join(lines[at] for at in sorted(span)))
             elif isinstance(node, ast.Expr) and node is tree.body[0]:

@@ -24,29 +24,28 @@ import sys
 import urllib.error
 import urllib.parse
 import urllib.request
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from ledger.audit import (
-    RUN_STEPS,
-    LogError,
-    NoLogError,
-    audit,
-    check_witnesses,
-    device_entries,
-    endorsed_keys,
-    read_checkpoint,
-    run_entries,
-    verify_log,
-)
+from ledger.audit import SHOWN, audit, device_entries
 from ledger.canon import CanonError
 from ledger.codes import normalise_code
 from ledger.custody import EVENT_LABEL, LABEL
 from ledger.disclosure import DisclosureError
 from ledger.draw import DrawError, check_draw
 from ledger.events import CODE, EventError
-from ledger.notes import COSIGNATURE, ED25519, NoteError, TreeHead, VerifierKey
+from ledger.log import (
+    LogError,
+    NoLogError,
+    check_witnesses,
+    endorsed_keys,
+    read_checkpoint,
+    verify_log,
+)
+from ledger.notes import COSIGNATURE, ED25519, NoteError, TreeHead, VerifierKey, distinct
 from ledger.receipts import ReceiptError, check_openings, check_receipt, read_family
+from ledger.runs import RUN_STEPS, run_entries
 from ledger.tiles import Fetch, TileError
 from ledger.tree import ProofError
 
@@ -86,6 +85,14 @@ def read_file(path: Path, limit: int) -> bytes:
     return path.read_bytes()
 
 
+def exists(name: str) -> bool:
+    """Whether a file has this name; a key or the text of a QR may be too long to be one."""
+    try:
+        return Path(name).exists()
+    except (OSError, ValueError):
+        return False
+
+
 def opener(where: str) -> Fetch:
     """Reads files of the log under a folder or a web address."""
     if not where.startswith(("http://", "https://")):
@@ -98,13 +105,17 @@ def opener(where: str) -> Fetch:
     def fetch(path: str) -> bytes:
         address, limit = base + urllib.parse.quote(path), limit_of(path)
         try:
-            with urllib.request.urlopen(address, timeout=30) as answer:
+            # tlog-tiles: a server may compress, asked or not.
+            request = urllib.request.Request(address, headers={"Accept-Encoding": "gzip, identity"})
+            with urllib.request.urlopen(request, timeout=30) as answer:
                 data, missing = answer.read(limit + 1), answer.length
+                if answer.headers.get("Content-Encoding", "").lower() == "gzip" and not missing:
+                    data = zlib.decompressobj(wbits=31).decompress(data, limit + 1)
         except urllib.error.HTTPError as error:
             if error.code in (404, 410):
                 raise FileNotFoundError(path) from error
             raise UnreadableError(f"{address}: {error}") from error
-        except (OSError, ValueError, http.client.HTTPException) as error:
+        except (OSError, ValueError, http.client.HTTPException, zlib.error) as error:
             raise UnreadableError(f"{address}: {error}") from error
         if len(data) > limit:
             raise UnreadableError(f"{address}: more than {limit} bytes")
@@ -131,7 +142,7 @@ def read_keys(given: str | None, fetch: Fetch | None) -> list[VerifierKey]:
             raise UnreadableError("vkey beside the log: not UTF-8") from error
     else:
         text = given
-        if "+" not in given:
+        if "+" not in given or exists(given):
             try:
                 text = read_file(Path(given), MAX_FILE).decode()
             except (OSError, ValueError) as error:
@@ -153,13 +164,13 @@ def read_keys(given: str | None, fetch: Fetch | None) -> list[VerifierKey]:
 def read_witnesses(given: list[str], needed: int) -> list[VerifierKey]:
     """The witnesses' keys; raises UnreadableError for a malformed one, UsageError for an impossible policy."""
     try:
-        keys = list(dict.fromkeys(VerifierKey.parse(text) for text in given))
+        keys = distinct([VerifierKey.parse(text) for text in given])
     except NoteError as error:
         raise UnreadableError(f"--witness: {error}") from error
     if any(key.kind != COSIGNATURE for key in keys):
         raise UnreadableError("--witness: the key of a log, not of a witness")
     if not 0 <= needed <= len(keys):
-        raise UsageError(f"--witnesses-needed {needed}: {len(keys)} different --witness are given")
+        raise UsageError(f"--witnesses-needed {needed}: {len(keys)} different keys are given by --witness")
     return keys
 
 
@@ -173,7 +184,9 @@ def do_verify_device(options, fetch: Fetch, keys: list[VerifierKey]) -> dict:
         raise UsageError(f"{options.what}: not a device code (12 letters and digits; check what was typed)")
     way = device_entries(fetch, keys, code, **options.policy)
     if not way:
-        raise LogError(f"device {code} is not in the log")
+        raise LogError(
+            f"device {code} is not in the log: mistyped, of another programme, or its receipt isn't published yet"
+        )
     return {
         "device": code,
         "entries": [{"index": index, "date": body["d"], "event": body["t"]} for index, body, _ in way],
@@ -214,7 +227,7 @@ def receipt_report(body: dict, index: int, head: TreeHead, openings, witnesses: 
 
 
 def do_verify_receipt(options, fetch: Fetch | None, keys: list[VerifierKey]) -> dict:
-    if "#" in options.what and not Path(options.what).exists():
+    if "#" in options.what and not exists(options.what):
         return verify_family(options, fetch, keys)
     raw = read_file(Path(options.what), MAX_FILE)
     trouble: Exception = ReceiptError("no key")
@@ -247,7 +260,7 @@ def do_verify_run(options, fetch: Fetch, keys: list[VerifierKey]) -> dict:
     try:
         data = fetch(name)
     except FileNotFoundError as error:
-        raise UnreadableError(f"{name}: missing beside the log") from error
+        raise LogError(f"{name}: missing beside the log, which names its hash") from error
     return {"run": options.what} | check_draw(data, steps["frozen"], steps["seeded"], steps["committed"])
 
 
@@ -324,19 +337,34 @@ SPLIT_VI = {
 
 
 def plain_run(report: dict, vi: bool) -> str:
-    margin = report["margin"]
+    margin, shown = report["margin"], report["ordered_cells"]
+    merged = len(report["cells"]) - shown
     if vi:
+        ordered = (
+            f"trong cả {shown} ô, máy được trao theo đúng thứ tự bốc thăm; không bậc nào được nhận trước một bậc ưu "
+            "tiên hơn"
+            if shown
+            else "mọi ô đều nhỏ nên phải gộp, thứ tự bốc thăm không kiểm được từ tệp công khai"
+        )
+        if shown and merged:
+            ordered += f" ({merged} ô gộp từ các ô dưới mười em chỉ kiểm được tổng số)"
         last = f" Ở bậc cuối ({margin['tier']}), máy được chia {SPLIT_VI[margin['split']]}." if margin else ""
         return (
             f"Đợt {report['run']} đúng: {report['served']} trong {report['applicants']} em được nhận máy; số bốc thăm "
-            f"sinh ra từ dữ liệu đã chốt và số ngẫu nhiên công khai; trong cả {report['ordered_cells']} ô, máy được "
-            f"trao theo đúng thứ tự bốc thăm; không bậc nào được nhận trước một bậc ưu tiên hơn.{last}"
+            f"sinh ra từ dữ liệu đã chốt và số ngẫu nhiên công khai; {ordered}.{last}"
         )
+    ordered = (
+        f"in each of {shown} cells the devices went in the order of the draw; no tier was served before one that comes "
+        "first"
+        if shown
+        else "every cell was small and is merged, so that the public file doesn't show the order of the draw"
+    )
+    if shown and merged:
+        ordered += f" (of {merged} cells merged from ones under ten, only the totals)"
     last = f" In the last tier ({margin['tier']}) the devices were split {margin['split']}." if margin else ""
     return (
         f"Run {report['run']} is true: {report['served']} of {report['applicants']} applicants were served; the seed "
-        f"follows from the freeze and the public randomness; in each of {report['ordered_cells']} cells the devices "
-        f"went in the order of the draw; no tier was served before one that comes first.{last}"
+        f"follows from the freeze and the public randomness; {ordered}.{last}"
     )
 
 
@@ -359,7 +387,7 @@ def plain_audit(report: dict, vi: bool) -> str:
             if run["rejected"] is not None
         ]
         lines.append(
-            f"Có {count} chỗ trái quy tắc:"
+            f"Có {count} chỗ trái quy tắc{f', đây là {SHOWN} chỗ đầu' if count > SHOWN else ''}:"
             if count
             else "Mọi quy tắc đều được giữ: mỗi máy chỉ có một đường đi và một nơi giữ, không máy nào được bàn giao mà "
             "không qua phân bổ, "
@@ -383,7 +411,7 @@ def plain_audit(report: dict, vi: bool) -> str:
             if run["rejected"] is not None
         ]
         lines.append(
-            f"{count} rules are broken:"
+            f"{count} rules are broken{f', the first {SHOWN}' if count > SHOWN else ''}:"
             if count
             else "Every rule holds: one way and one holder per device, no handover without an allocation, "
             f"{sum(run['draw_checked'] for run in runs.values())} draws in order, "

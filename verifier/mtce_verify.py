@@ -19,6 +19,7 @@ be read (no such folder, file, address or checkpoint, no key or a malformed one,
 """
 
 from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Iterable
 from collections.abc import Iterable, Sequence
 from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -52,6 +54,7 @@ import unicodedata
 import urllib.error
 import urllib.parse
 import urllib.request
+import zlib
 
 
 # --- ledger/canon.py ---
@@ -985,10 +988,17 @@ def consistency_proof(node: NodeReader, old: int, new: int) -> list[bytes]:
     return path[::-1]
 
 
+def _check_steps(path: Sequence[bytes]) -> None:
+    """Raise ProofError unless every step is a hash: of other lengths, two trees could have the same node."""
+    if any(len(step) != HASH_BYTES for step in path):
+        raise ProofError(f"a step of the proof is not {HASH_BYTES} bytes")
+
+
 def root_from_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes:
     """Root that the audit path leads to (RFC 9162 section 2.1.3.2); raises ProofError on a wrong length."""
     if not 0 <= index < size:
         raise ProofError(f"entry {index} is not in a tree of {size}")
+    _check_steps(path)
     at, last, root = index, size - 1, leaf
     for step in path:
         if last == 0:
@@ -1015,13 +1025,16 @@ def check_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes], r
 
 def check_consistency(old: int, new: int, path: Sequence[bytes], old_root: bytes, new_root: bytes) -> None:
     """Raise ProofError unless `path` shows that the old tree is a prefix of the new one (RFC 9162 2.1.4.2)."""
-    if old > new:
-        raise ProofError("the new tree is smaller than the old one")
+    if not 0 <= old <= new:
+        raise ProofError("the new tree is smaller than the old one" if old > new else f"{old} is not a size")
+    _check_steps(path)
     if old in (0, new):
-        if path or (old == new and old_root != new_root) or (old == 0 and old_root != EMPTY_ROOT):
-            raise ProofError(
-                "trees of the same size differ" if old == new else "proof from an empty tree isn't empty"
-            )
+        if path:
+            raise ProofError("consistency proof is too long")
+        if old == new and old_root != new_root:
+            raise ProofError("trees of the same size differ")
+        if old == 0 and old_root != EMPTY_ROOT:
+            raise ProofError("not the root of the empty tree")
         return
     steps = list(path)
     if not steps:
@@ -1334,7 +1347,8 @@ ED25519, COSIGNATURE = 1, 4
 MARK = "— "
 DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}")
 KEY_NAME = re.compile(r"[^\s+]+")
-MAX_NOTE_BYTES = 64 * 1024
+# At least sixteen signatures, of other kinds too (signed-note): a post-quantum one is up to 5 kB, 7 in base64.
+MAX_NOTE_BYTES = 256 * 1024
 
 
 class NoteError(ValueError):
@@ -1503,11 +1517,16 @@ def open_checkpoint(raw: bytes, key: VerifierKey) -> tuple[TreeHead, Note]:
     return head, note
 
 
+def distinct(keys: list[VerifierKey]) -> list[VerifierKey]:
+    """The keys of different bodies. A cosignature doesn't commit to its signer's name (tlog-cosignature), so one key under
+    two names is one witness."""
+    return list({key.public: key for key in reversed(keys)}.values())[::-1]
+
+
 def witnesses_of(note: Note, keys: list[VerifierKey]) -> list[tuple[str, int]]:
     """(name, Unix time) of each trusted witness with a valid cosignature; a wrong one raises NoteError."""
     found = []
-    # A key that is given twice is one witness.
-    for key in dict.fromkeys(keys):
+    for key in distinct(keys):
         if key.kind != COSIGNATURE:
             raise NoteError(f"{key.name}: not the key of a witness")
         if any((name, key_id) == (key.name, key.key_id) for name, key_id, _ in note.signatures):
@@ -1567,7 +1586,9 @@ def read_receipt(raw: bytes) -> Receipt:
     """Read a .tlog-proof file; raises ReceiptError."""
     try:
         return _read(raw)
-    except (NoteError, CanonError, EventError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except ReceiptError:
+        raise
+    except (ValueError, RecursionError) as error:  # whatever reading a note, an entry, JSON or UTF-8 raises
         raise ReceiptError(f"receipt: {error}") from error
 
 
@@ -1627,6 +1648,8 @@ def check_receipt(raw: bytes, key: VerifierKey) -> tuple[Receipt, TreeHead, Note
 def check_openings(body: dict, openings: Iterable[tuple[str, str, str]]) -> None:
     """Raise ReceiptError unless each (field, value, salt in hex) opens a commitment of the entry."""
     for field, value, salt in openings:
+        if not isinstance(salt, str) or not HEX_SALT.fullmatch(salt):
+            raise ReceiptError(f"receipt: the salt of «{field}» is malformed")
         committed = body.get("c", {}).get(field)
         if committed is None or commitment(field, value, bytes.fromhex(salt)).hex() != committed:
             raise ReceiptError(f"receipt: the opening of «{field}» doesn't fit the entry's commitment")
@@ -1672,13 +1695,135 @@ def read_family(packed: str) -> tuple[str, str, tuple[tuple[str, str, str], ...]
                 raise ReceiptError(f"receipt: cut in {field}")
             found.append((field, data[at + 2 : end].decode(), salt.hex()))
             at = end
-        return data[1:13].decode(), data[13:29].hex(), tuple(found)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise (
-            error
-            if isinstance(error, ReceiptError)
-            else ReceiptError("receipt: not the code of a family's receipt")
-        ) from error
+        eid = data[1 + DEVICE_BYTES : 1 + DEVICE_BYTES + EID_BYTES].hex()
+        return data[1 : 1 + DEVICE_BYTES].decode(), eid, tuple(found)
+    except ReceiptError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        raise ReceiptError("receipt: not the code of a family's receipt") from error
+
+
+# --- ledger/log.py ---
+
+# More changes of key than this are not followed.
+MAX_CHANGES = 64
+
+
+class LogError(Exception):
+    """The log doesn't hold what it promises; the message says what and where."""
+
+
+class NoLogError(LogError):
+    """There is no log here: no checkpoint to start from."""
+
+
+def endorsed_keys(fetch: Fetch, keys: list[VerifierKey]) -> list[VerifierKey]:
+    """The trusted keys and those that followed them, each by a `key.rotated` entry under the older key's signature.
+
+    The receipt of that entry lies beside the log as `keys/<id of the new key>.tlog-proof`; so whoever holds the first
+    key can check a log that is signed by the fifth.
+    """
+    trusted = list(keys)
+    try:
+        beside = [VerifierKey.parse(line) for line in fetch("vkey").decode().splitlines() if line.strip()]
+    except (FileNotFoundError, UnicodeDecodeError, NoteError):
+        return trusted
+    for new in beside:
+        chain = _chain_to(fetch, new, trusted)
+        trusted += [key for key in chain if key not in trusted]
+    return trusted
+
+
+def _chain_to(fetch: Fetch, new: VerifierKey, trusted: list[VerifierKey]) -> list[VerifierKey]:
+    """The keys from a trusted one to `new`, each named under the signature of the one before; empty if there is none."""
+    chain: list[VerifierKey] = []
+    key = new
+    while key not in trusted and key not in chain and len(chain) < MAX_CHANGES:
+        try:
+            raw = fetch(f"keys/{key.key_id.hex()}.tlog-proof")
+            body = read_receipt(raw).body
+            if body["t"] != "key.rotated" or (body["key"], body["new"]) != (key.name, key.public.hex()):
+                return []
+            old = VerifierKey(key.name, ED25519, bytes.fromhex(body["old"]))
+            check_receipt(raw, old)
+        except (FileNotFoundError, ReceiptError):
+            return []
+        chain.insert(0, key)
+        key = old
+    return chain if key in trusted else []
+
+
+def read_checkpoint(
+    fetch: Fetch, keys: list[VerifierKey], *, witnesses: list[VerifierKey] | None = None, needed: int = 0
+) -> tuple[TreeHead, Note]:
+    """The signed tree head, by any of the trusted keys and `needed` of the `witnesses`; raises LogError."""
+    try:
+        raw = fetch("checkpoint")
+    except FileNotFoundError:
+        raise NoLogError("checkpoint: missing; there is no log here") from None
+    trouble = "no key to check it with"
+    for key in keys:
+        try:
+            head, note = open_checkpoint(raw, key)
+        except NoteError as error:
+            trouble = str(error)
+            continue
+        check_witnesses(note, witnesses or [], needed, "checkpoint")
+        return head, note
+    raise LogError(f"checkpoint: {trouble}")
+
+
+def check_witnesses(note: Note, witnesses: list[VerifierKey], needed: int, where: str) -> list[str]:
+    """Names of the trusted witnesses that cosigned; raises LogError when they are fewer than `needed`."""
+    try:
+        seen = witnesses_of(note, witnesses)
+    except NoteError as error:
+        raise LogError(f"{where}: {error}") from error
+    if len(seen) < needed:
+        raise LogError(f"{where}: {len(seen)} of the {needed} needed witnesses cosigned")
+    return [name for name, _ in seen]
+
+
+def verify_log(
+    fetch: Fetch, keys: list[VerifierKey], *, witnesses: list[VerifierKey] | None = None, needed: int = 0
+) -> dict:
+    """Recompute every hash of the log and compare with every tile and the signed root.
+
+    Returns {"size", "root", "signed_at", "witnesses"}. Raises LogError naming the file. `needed` of the `witnesses`
+    must have cosigned.
+    """
+    head, note = read_checkpoint(fetch, keys, witnesses=witnesses, needed=needed)
+    for _ in checked_entries(fetch, head):
+        pass
+    return {
+        "origin": head.origin,
+        "size": head.size,
+        "root": head.root.hex(),
+        "signed_at": head.signed_at,
+        "witnesses": check_witnesses(note, witnesses or [], needed, "checkpoint"),
+    }
+
+
+def checked_entries(fetch: Fetch, head: TreeHead) -> Iterator[list[bytes]]:
+    """Bundles of entries, each compared with the tiles; after the last one the root. Raises LogError."""
+    edge = Edge(hashes_only=True)
+    try:
+        for bodies in read_entries(fetch, head.size):
+            for path, data in edge.add(bodies, leaf_hashes(bodies)):
+                if fetch(path) != data:
+                    raise LogError(f"{path}: not the hashes of the entries")
+            yield bodies
+        for path, data in edge.partials():
+            level = int(path.split("/")[1])
+            number = edge.size >> 8 * (level + 1)
+            if fetch_tile(fetch, level, number, len(data) // HASH_BYTES) != data:
+                raise LogError(f"{path}: not the hashes of the entries")
+    except TileError as error:
+        raise LogError(str(error)) from error
+    except FileNotFoundError as error:
+        raise LogError(f"{error.filename or error}: missing") from None
+    if edge.root() != head.root:
+        raise LogError("the entries don't lead to the signed root")
 
 
 # --- ledger/disclosure.py ---
@@ -2294,129 +2439,136 @@ def check_draw(data: bytes, frozen: dict, seeded: dict, committed: dict) -> dict
     } | check_margin(cells)
 
 
+# --- ledger/runs.py ---
+
+RUN_STEPS = ("frozen", "seeded", "approved", "committed")
+# What must have come before a step.
+STEP_BEFORE = {"seeded": "frozen", "approved": "seeded", "committed": "approved", "rejected": "frozen"}
+# A device that stands here in public may have been handed over, confirmed or replaced since: that is held for its batch.
+MAY_BE_FURTHER = ("allocated", "arrived", "handed_over")
+
+
+@dataclass
+class Run:
+    """What the log says about one run: its entries by their step, and how many devices were allocated in it.
+
+    `early` are allocations before the approval.
+    """
+
+    steps: dict[str, dict] = field(default_factory=dict)
+    allocated: int = 0
+    early: int = 0
+
+    def add(self, body: Mapping, seeds: dict[str, str]) -> list[str]:
+        """Take in the run's next entry; what is wrong with it. `seeds` are those of all runs, by their frozen root."""
+        step, wrong = body["t"].removeprefix("run."), []
+        if step in STEP_BEFORE and STEP_BEFORE[step] not in self.steps:
+            wrong.append(f"{step} before its time")
+        if step in self.steps:
+            wrong.append(f"{step} twice")
+        if "rejected" in self.steps or (step == "rejected" and "committed" in self.steps):
+            wrong.append(f"{step} after it had ended")
+        self.steps[step] = dict(body)
+        frozen, approved = self.steps.get("frozen"), self.steps.get("approved")
+        # Inputs that were drawn before, in a run that was rejected, keep their seed: nobody chose it at this freeze.
+        if step == "frozen" and body["draw_on"] < body["d"] and body["root"] not in seeds:
+            wrong.append(f"the randomness of {body['draw_on']} was known at the freeze")
+        if step == "seeded" and frozen is not None:
+            wrong += seed_problems(body, frozen, seeds)
+        if step == "committed" and frozen is not None and approved is not None:
+            wrong += commit_problems(body, frozen, approved)
+        return wrong
+
+    def whole(self, devices: Mapping[str, int], live: int) -> list[str]:
+        """What is wrong once the whole log was read.
+
+        `devices` counts those last allocated in this run by their state, `live` are those whose allocation was neither
+        revoked nor ended by a replacement. At most as many students have a device as were served. More allocations than
+        that live on only while a device was replaced whose own last steps are held for the batch of its handover.
+        """
+        committed = self.steps.get("committed")
+        if committed is None:
+            return [f"{self.allocated} devices allocated, never committed"] if self.allocated else []
+        wrong = [f"{self.early} devices allocated before it was approved"] if self.early else []
+        served = committed["served"]
+        in_hands, held = (
+            sum(devices.get(state, 0) for state in states) for states in (WITH_STUDENT, MAY_BE_FURTHER)
+        )
+        if self.allocated < served or live > served + held or in_hands > served:
+            wrong.append(
+                f"says {served} served, has {self.allocated} allocations, {live} of them live, and {in_hands} devices in "
+                "students' hands"
+            )
+        return wrong
+
+
+def seed_problems(body: Mapping, frozen: Mapping, seeds: dict[str, str]) -> list[str]:
+    """What is wrong with a seed: it follows from the freeze and from randomness that nobody here could choose."""
+    wrong, randomness = [], bytes.fromhex(body["randomness"])
+    if draw_seed(bytes.fromhex(frozen["root"]), randomness).hex() != body["seed"]:
+        wrong.append("the seed doesn't follow from the freeze and the randomness")
+    if seeds.setdefault(frozen["root"], body["seed"]) != body["seed"]:
+        wrong.append("the same inputs were drawn again with another seed")
+    if frozen["source"] == "three_parties":
+        promised = [frozen.get(f"party{number}") for number in (1, 2, 3)]
+        if [sha256(part).hexdigest() for part in randomness.split(b"\n")] != promised:
+            wrong.append("a party revealed another value than it promised")
+    elif body["d"] < frozen["draw_on"]:
+        wrong.append(f"seeded before the draw of {frozen['draw_on']}")
+    return wrong
+
+
+def commit_problems(body: Mapping, frozen: Mapping, approved: Mapping) -> list[str]:
+    """What is wrong with a commit: it is what was approved, over the applicants and devices that were frozen."""
+    wrong = []
+    if (body["served"], body["result"]) != (approved["served"], approved["proposal"]):
+        wrong.append("what was committed is not what was approved")
+    if body["served"] + body["unserved"] != frozen["applicants"] or body["served"] > frozen["supply"]:
+        wrong.append(
+            f"{body['served']} served and {body['unserved']} not, of {frozen['applicants']} applicants and "
+            f"{frozen['supply']} devices"
+        )
+    return wrong
+
+
+def run_entries(
+    fetch: Fetch,
+    keys: list[VerifierKey],
+    run: str,
+    *,
+    witnesses: list[VerifierKey] | None = None,
+    needed: int = 0,
+) -> dict[str, dict]:
+    """The run's entries by their step (frozen, seeded, approved, committed, rejected), from the checked log.
+
+    Raises LogError when the log doesn't hold or one of them breaks a rule.
+    """
+    head, _ = read_checkpoint(fetch, keys, witnesses=witnesses, needed=needed)
+    runs: dict[str, Run] = {run: Run()}
+    seeds: dict[str, str] = {}
+    for index, body in _of_runs(checked_entries(fetch, head)):
+        wrong = runs.setdefault(body["run"], Run()).add(body, seeds)
+        if wrong and body["run"] == run:
+            raise LogError(f"entry {index}: run {run}: {wrong[0]}")
+    return runs[run].steps
+
+
+def _of_runs(bundles: Iterator[list[bytes]]) -> Iterator[tuple[int, dict]]:
+    index = 0
+    for bodies in bundles:
+        for data in bodies:
+            if b'"t":"run.' in data:
+                body = parse(data)
+                check_entry(body)
+                yield index, body
+            index += 1
+
+
 # --- ledger/audit.py ---
 
 SHOWN = 20
-# More changes of key than this are not followed.
-MAX_CHANGES = 64
-RUN_STEPS = ("frozen", "seeded", "approved", "committed")
-
-
-class LogError(Exception):
-    """The log doesn't hold what it promises; the message says what and where."""
-
-
-class NoLogError(LogError):
-    """There is no log here: no checkpoint to start from."""
-
-
-def endorsed_keys(fetch: Fetch, keys: list[VerifierKey]) -> list[VerifierKey]:
-    """The trusted keys and those that followed them, each by a `key.rotated` entry under the older key's signature.
-
-    The receipt of that entry lies beside the log as `keys/<id of the new key>.tlog-proof`; so whoever holds the first
-    key can check a log that is signed by the fifth.
-    """
-    trusted = list(keys)
-    try:
-        beside = [VerifierKey.parse(line) for line in fetch("vkey").decode().splitlines() if line.strip()]
-    except (FileNotFoundError, UnicodeDecodeError, NoteError):
-        return trusted
-    for new in beside:
-        chain = _chain_to(fetch, new, trusted)
-        trusted += [key for key in chain if key not in trusted]
-    return trusted
-
-
-def _chain_to(fetch: Fetch, new: VerifierKey, trusted: list[VerifierKey]) -> list[VerifierKey]:
-    """The keys from a trusted one to `new`, each named under the signature of the one before; empty if there is none."""
-    chain: list[VerifierKey] = []
-    key = new
-    while key not in trusted and key not in chain and len(chain) < MAX_CHANGES:
-        try:
-            raw = fetch(f"keys/{key.key_id.hex()}.tlog-proof")
-            body = read_receipt(raw).body
-            if body["t"] != "key.rotated" or (body["key"], body["new"]) != (key.name, key.public.hex()):
-                return []
-            old = VerifierKey(key.name, ED25519, bytes.fromhex(body["old"]))
-            check_receipt(raw, old)
-        except (FileNotFoundError, ReceiptError):
-            return []
-        chain.insert(0, key)
-        key = old
-    return chain if key in trusted else []
-
-
-def read_checkpoint(
-    fetch: Fetch, keys: list[VerifierKey], *, witnesses: list[VerifierKey] | None = None, needed: int = 0
-) -> tuple[TreeHead, Note]:
-    """The signed tree head, by any of the trusted keys and `needed` of the `witnesses`; raises LogError."""
-    try:
-        raw = fetch("checkpoint")
-    except FileNotFoundError:
-        raise NoLogError("checkpoint: missing; there is no log here") from None
-    trouble = "no key to check it with"
-    for key in keys:
-        try:
-            head, note = open_checkpoint(raw, key)
-        except NoteError as error:
-            trouble = str(error)
-            continue
-        check_witnesses(note, witnesses or [], needed, "checkpoint")
-        return head, note
-    raise LogError(f"checkpoint: {trouble}")
-
-
-def check_witnesses(note: Note, witnesses: list[VerifierKey], needed: int, where: str) -> list[str]:
-    """Names of the trusted witnesses that cosigned; raises LogError when they are fewer than `needed`."""
-    try:
-        seen = witnesses_of(note, witnesses)
-    except NoteError as error:
-        raise LogError(f"{where}: {error}") from error
-    if len(seen) < needed:
-        raise LogError(f"{where}: {len(seen)} of the {needed} needed witnesses cosigned")
-    return [name for name, _ in seen]
-
-
-def verify_log(
-    fetch: Fetch, keys: list[VerifierKey], *, witnesses: list[VerifierKey] | None = None, needed: int = 0
-) -> dict:
-    """Recompute every hash of the log and compare with every tile and the signed root.
-
-    Returns {"size", "root", "signed_at", "witnesses"}. Raises LogError naming the file. `needed` of the `witnesses`
-    must have cosigned.
-    """
-    head, note = read_checkpoint(fetch, keys, witnesses=witnesses, needed=needed)
-    for _ in checked_entries(fetch, head):
-        pass
-    return {
-        "origin": head.origin,
-        "size": head.size,
-        "root": head.root.hex(),
-        "signed_at": head.signed_at,
-        "witnesses": check_witnesses(note, witnesses or [], needed, "checkpoint"),
-    }
-
-
-def checked_entries(fetch: Fetch, head: TreeHead) -> Iterator[list[bytes]]:
-    """Bundles of entries, each compared with the tiles; after the last one the root. Raises LogError."""
-    edge = Edge(hashes_only=True)
-    try:
-        for bodies in read_entries(fetch, head.size):
-            for path, data in edge.add(bodies, leaf_hashes(bodies)):
-                if fetch(path) != data:
-                    raise LogError(f"{path}: not the hashes of the entries")
-            yield bodies
-        for path, data in edge.partials():
-            level = int(path.split("/")[1])
-            number = edge.size >> 8 * (level + 1)
-            if fetch_tile(fetch, level, number, len(data) // HASH_BYTES) != data:
-                raise LogError(f"{path}: not the hashes of the entries")
-    except TileError as error:
-        raise LogError(str(error)) from error
-    except FileNotFoundError as error:
-        raise LogError(f"{error.filename or error}: missing") from None
-    if edge.root() != head.root:
-        raise LogError("the entries don't lead to the signed root")
+# What ends an allocation: it is revoked, or the student gets another device.
+RELEASES = ("device.allocation_revoked", "device.replaced")
 
 
 @dataclass
@@ -2444,20 +2596,6 @@ def read_claims(fetch: Fetch, head: TreeHead) -> Claims:
 
 
 @dataclass
-class Run:
-    """What the log says about one allocation run."""
-
-    frozen: dict | None = None
-    seeded: dict | None = None
-    approved: dict | None = None
-    committed: dict | None = None
-    rejected: dict | None = None
-    allocated: int = 0
-    revoked: int = 0
-    early: int = 0
-
-
-@dataclass
 class Named:
     """An entry that a later one names: what it is, and which of its commitments can still be opened."""
 
@@ -2472,12 +2610,14 @@ class Audit:
     claims: Claims = field(default_factory=Claims)
     problems: list[str] = field(default_factory=list)
     events: Counter = field(default_factory=Counter)
-    # Device → its last two states, the index and event of its last entry, the run it is allocated in.
+    # Device → its last two states, the index and event of its last entry, the run it was last allocated in; `live` are
+    # those whose allocation has not ended.
     ways: dict[str, tuple[str, ...]] = field(default_factory=dict)
     last: dict[str, int] = field(default_factory=dict)
     latest: dict[str, str] = field(default_factory=dict)
     run_of: dict[str, str] = field(default_factory=dict)
-    runs: dict[str, Run] = field(default_factory=dict)
+    live: set[str] = field(default_factory=set)
+    runs: dict[str, Run] = field(default_factory=lambda: defaultdict(Run))
     seen: set[bytes] = field(default_factory=set)
     named: dict[str, Named] = field(default_factory=dict)
     pledges: set[str] = field(default_factory=set)
@@ -2543,19 +2683,16 @@ class Audit:
         self.last[device], self.latest[device] = index, body["eid"]
         if kind == "device.allocated":
             self.run_of[device] = body["run"]
-            run = self.runs.setdefault(body["run"], Run())
+            run = self.runs[body["run"]]
             run.allocated += 1
-            run.early += run.approved is None
-        elif kind == "device.allocation_revoked":
-            self.runs.setdefault(body["run"], Run()).revoked += 1
-            if self.run_of.get(device) != body["run"]:
-                self.wrong(
-                    index, f"revoked in run {body['run']}, allocated in {self.run_of.get(device) or 'none'}"
-                )
-        elif kind == "device.handed_over" and self.run_of.get(device) != body["run"]:
-            self.wrong(
-                index, f"handed over in run {body['run']}, allocated in {self.run_of.get(device) or 'none'}"
-            )
+            run.early += "approved" not in run.steps
+            self.live.add(device)
+        elif kind in RELEASES:
+            self.live.discard(device)
+        if "run" in body and self.run_of.get(device) != body["run"]:
+            allocated = self.run_of.get(device) or "none"
+            what = kind.removeprefix("device.").replace("_", " ")
+            self.wrong(index, f"{what} in run {body['run']}, allocated in {allocated}")
 
     def _correction(self, index: int, body: dict) -> None:
         found = self.named.get(body["corrects"])
@@ -2566,10 +2703,11 @@ class Audit:
         elif is_undo(body):
             if self.latest.get(body["dev"]) != body["corrects"]:
                 self.wrong(index, f"takes back an entry of device {body['dev']} that isn't its latest")
+            # What is taken back never was: an allocation, or the end of one.
             if found.body["t"] == "device.allocated":
-                self.runs[found.body["run"]].revoked += 1
-            elif found.body["t"] == "device.allocation_revoked":
-                self.runs[found.body["run"]].revoked -= 1
+                self.live.discard(body["dev"])
+            elif found.body["t"] in RELEASES:
+                self.live.add(body["dev"])
 
     def _erasure(self, index: int, body: dict) -> None:
         found = self.named.get(body["erases"])
@@ -2595,54 +2733,8 @@ class Audit:
         self.keys[role] = body["new"]
 
     def _run(self, index: int, body: dict) -> None:
-        run, step = self.runs.setdefault(body["run"], Run()), body["t"].removeprefix("run.")
-        needs = {
-            "seeded": run.frozen,
-            "approved": run.seeded,
-            "committed": run.approved,
-            "rejected": run.frozen,
-        }
-        if step in needs and needs[step] is None:
-            self.wrong(index, f"run {body['run']}: {step} before its time")
-        if getattr(run, step) is not None:
-            self.wrong(index, f"run {body['run']}: {step} twice")
-        if run.rejected is not None or (step == "rejected" and run.committed is not None):
-            self.wrong(index, f"run {body['run']}: {step} after it had ended")
-        setattr(run, step, body)
-        # Inputs that were drawn before, in a run that was rejected, keep their seed: nobody chose it at this freeze.
-        if step == "frozen" and body["draw_on"] < body["d"] and body["root"] not in self.seeds:
-            self.wrong(
-                index, f"run {body['run']}: the randomness of {body['draw_on']} was known at the freeze"
-            )
-        if step == "seeded" and run.frozen is not None:
-            self._seed(index, body, run.frozen)
-        if step == "committed" and run.approved is not None and run.frozen is not None:
-            self._commit(index, body, run.frozen, run.approved)
-
-    def _commit(self, index: int, body: dict, frozen: dict, approved: dict) -> None:
-        if (body["served"], body["result"]) != (approved["served"], approved["proposal"]):
-            self.wrong(index, f"run {body['run']}: what was committed is not what was approved")
-        if body["served"] + body["unserved"] != frozen["applicants"] or body["served"] > frozen["supply"]:
-            self.wrong(
-                index,
-                f"run {body['run']}: {body['served']} served and {body['unserved']} not, of {frozen['applicants']}"
-                f" applicants and {frozen['supply']} devices",
-            )
-
-    def _seed(self, index: int, body: dict, frozen: dict) -> None:
-        randomness = bytes.fromhex(body["randomness"])
-        if draw_seed(bytes.fromhex(frozen["root"]), randomness).hex() != body["seed"]:
-            self.wrong(
-                index, f"run {body['run']}: the seed doesn't follow from the freeze and the randomness"
-            )
-        if self.seeds.setdefault(frozen["root"], body["seed"]) != body["seed"]:
-            self.wrong(index, f"run {body['run']}: the same inputs were drawn again with another seed")
-        if frozen["source"] == "three_parties":
-            promised = [frozen.get(f"party{number}") for number in (1, 2, 3)]
-            if [sha256(part).hexdigest() for part in randomness.split(b"\n")] != promised:
-                self.wrong(index, f"run {body['run']}: a party revealed another value than it promised")
-        elif body["d"] < frozen["draw_on"]:
-            self.wrong(index, f"run {body['run']}: seeded before the draw of {frozen['draw_on']}")
+        for what in self.runs[body["run"]].add(body, self.seeds):
+            self.wrong(index, f"run {body['run']}: {what}")
 
     def _figures(self, index: int, body: dict) -> None:
         expected = self.figures.get(body["size"])
@@ -2656,10 +2748,13 @@ class Audit:
         """The draw of each committed run and the file of each release, from beside the log; the draws by run."""
         draws = {}
         for name, run in self.runs.items():
-            if run.frozen is None or run.seeded is None or run.committed is None:
+            if not {"frozen", "seeded", "committed"} <= run.steps.keys():
                 continue
             try:
-                draws[name] = check_draw(fetch(f"runs/{name}.csv"), run.frozen, run.seeded, run.committed)
+                data = fetch(f"runs/{name}.csv")
+                draws[name] = check_draw(
+                    data, run.steps["frozen"], run.steps["seeded"], run.steps["committed"]
+                )
             except FileNotFoundError:
                 self.problems.append(f"run {name}: its draw file runs/{name}.csv is missing")
             except (DrawError, ValueError) as error:
@@ -2674,18 +2769,13 @@ class Audit:
 
     def finish(self, head: TreeHead) -> list[str]:
         """The rules about the whole; all problems."""
+        devices: dict[str, Counter] = defaultdict(Counter)
+        live: Counter = Counter()
+        for device, name in self.run_of.items():
+            devices[name][self.ways[device][-1]] += 1
+            live[name] += device in self.live
         for name, run in self.runs.items():
-            if run.committed is None:
-                if run.allocated:
-                    self.problems.append(f"run {name}: {run.allocated} devices allocated, never committed")
-                continue
-            if run.early:
-                self.problems.append(f"run {name}: {run.early} devices allocated before it was approved")
-            served = run.committed["served"]
-            if run.allocated < served or run.allocated - run.revoked > served:
-                self.problems.append(
-                    f"run {name}: says {served} served, has {run.allocated} allocations and {run.revoked} revocations"
-                )
+            self.problems += [f"run {name}: {what}" for what in run.whole(devices[name], live[name])]
         # East of Greenwich it is tomorrow already.
         if head.signed_at and self.latest_day > day_after(head.signed_at):
             self.problems.append(
@@ -2721,44 +2811,24 @@ def audit(
         "events": dict(sorted(state.events.items())),
         "devices": len(state.ways),
         "states": dict(sorted(Counter(way[-1] for way in state.ways.values()).items())),
-        "runs": {
-            name: {
-                "applicants": run.frozen["applicants"] if run.frozen else None,
-                "allocated": run.allocated,
-                "revoked": run.revoked,
-                "served": run.committed["served"] if run.committed else None,
-                "rejected": run.rejected["reason"] if run.rejected else None,
-                "seed_checked": run.seeded is not None and run.frozen is not None,
-                "draw_checked": name in draws,
-            }
-            for name, run in sorted(state.runs.items())
-        },
+        "runs": {name: run_report(run, name in draws) for name, run in sorted(state.runs.items())},
         "figures": sorted(state.releases),
         "problem_count": len(problems),
         "problems": problems[:SHOWN],
     }
 
 
-def run_entries(
-    fetch: Fetch,
-    keys: list[VerifierKey],
-    run: str,
-    *,
-    witnesses: list[VerifierKey] | None = None,
-    needed: int = 0,
-) -> dict[str, dict]:
-    """The run's entries by their step (frozen, seeded, approved, committed, rejected), from the checked log."""
-    head, _ = read_checkpoint(fetch, keys, witnesses=witnesses, needed=needed)
-    found: dict[str, dict] = {}
-    needle = f'"run":"{run}"'.encode()
-    for bodies in checked_entries(fetch, head):
-        for data in bodies:
-            if needle in data and b'"t":"run.' in data:
-                body = parse(data)
-                check_entry(body)
-                if found.setdefault(body["t"].removeprefix("run."), body) is not body:
-                    raise LogError(f"run {run}: {body['t']} twice in the log")
-    return found
+def run_report(run: Run, is_drawn: bool) -> dict:
+    """One run for the audit's report; `is_drawn` says that its draw file was checked. None where it isn't that far."""
+    steps = run.steps
+    return {
+        "applicants": steps["frozen"]["applicants"] if "frozen" in steps else None,
+        "allocated": run.allocated,
+        "served": steps["committed"]["served"] if "committed" in steps else None,
+        "rejected": steps["rejected"]["reason"] if "rejected" in steps else None,
+        "seed_checked": {"frozen", "seeded"} <= steps.keys(),
+        "draw_checked": is_drawn,
+    }
 
 
 def device_entries(
@@ -2834,6 +2904,14 @@ def read_file(path: Path, limit: int) -> bytes:
     return path.read_bytes()
 
 
+def exists(name: str) -> bool:
+    """Whether a file has this name; a key or the text of a QR may be too long to be one."""
+    try:
+        return Path(name).exists()
+    except (OSError, ValueError):
+        return False
+
+
 def opener(where: str) -> Fetch:
     """Reads files of the log under a folder or a web address."""
     if not where.startswith(("http://", "https://")):
@@ -2846,13 +2924,17 @@ def opener(where: str) -> Fetch:
     def fetch(path: str) -> bytes:
         address, limit = base + urllib.parse.quote(path), limit_of(path)
         try:
-            with urllib.request.urlopen(address, timeout=30) as answer:
+            # tlog-tiles: a server may compress, asked or not.
+            request = urllib.request.Request(address, headers={"Accept-Encoding": "gzip, identity"})
+            with urllib.request.urlopen(request, timeout=30) as answer:
                 data, missing = answer.read(limit + 1), answer.length
+                if answer.headers.get("Content-Encoding", "").lower() == "gzip" and not missing:
+                    data = zlib.decompressobj(wbits=31).decompress(data, limit + 1)
         except urllib.error.HTTPError as error:
             if error.code in (404, 410):
                 raise FileNotFoundError(path) from error
             raise UnreadableError(f"{address}: {error}") from error
-        except (OSError, ValueError, http.client.HTTPException) as error:
+        except (OSError, ValueError, http.client.HTTPException, zlib.error) as error:
             raise UnreadableError(f"{address}: {error}") from error
         if len(data) > limit:
             raise UnreadableError(f"{address}: more than {limit} bytes")
@@ -2879,7 +2961,7 @@ def read_keys(given: str | None, fetch: Fetch | None) -> list[VerifierKey]:
             raise UnreadableError("vkey beside the log: not UTF-8") from error
     else:
         text = given
-        if "+" not in given:
+        if "+" not in given or exists(given):
             try:
                 text = read_file(Path(given), MAX_FILE).decode()
             except (OSError, ValueError) as error:
@@ -2901,13 +2983,13 @@ def read_keys(given: str | None, fetch: Fetch | None) -> list[VerifierKey]:
 def read_witnesses(given: list[str], needed: int) -> list[VerifierKey]:
     """The witnesses' keys; raises UnreadableError for a malformed one, UsageError for an impossible policy."""
     try:
-        keys = list(dict.fromkeys(VerifierKey.parse(text) for text in given))
+        keys = distinct([VerifierKey.parse(text) for text in given])
     except NoteError as error:
         raise UnreadableError(f"--witness: {error}") from error
     if any(key.kind != COSIGNATURE for key in keys):
         raise UnreadableError("--witness: the key of a log, not of a witness")
     if not 0 <= needed <= len(keys):
-        raise UsageError(f"--witnesses-needed {needed}: {len(keys)} different --witness are given")
+        raise UsageError(f"--witnesses-needed {needed}: {len(keys)} different keys are given by --witness")
     return keys
 
 
@@ -2921,7 +3003,9 @@ def do_verify_device(options, fetch: Fetch, keys: list[VerifierKey]) -> dict:
         raise UsageError(f"{options.what}: not a device code (12 letters and digits; check what was typed)")
     way = device_entries(fetch, keys, code, **options.policy)
     if not way:
-        raise LogError(f"device {code} is not in the log")
+        raise LogError(
+            f"device {code} is not in the log: mistyped, of another programme, or its receipt isn't published yet"
+        )
     return {
         "device": code,
         "entries": [{"index": index, "date": body["d"], "event": body["t"]} for index, body, _ in way],
@@ -2962,7 +3046,7 @@ def receipt_report(body: dict, index: int, head: TreeHead, openings, witnesses: 
 
 
 def do_verify_receipt(options, fetch: Fetch | None, keys: list[VerifierKey]) -> dict:
-    if "#" in options.what and not Path(options.what).exists():
+    if "#" in options.what and not exists(options.what):
         return verify_family(options, fetch, keys)
     raw = read_file(Path(options.what), MAX_FILE)
     trouble: Exception = ReceiptError("no key")
@@ -2995,7 +3079,7 @@ def do_verify_run(options, fetch: Fetch, keys: list[VerifierKey]) -> dict:
     try:
         data = fetch(name)
     except FileNotFoundError as error:
-        raise UnreadableError(f"{name}: missing beside the log") from error
+        raise LogError(f"{name}: missing beside the log, which names its hash") from error
     return {"run": options.what} | check_draw(data, steps["frozen"], steps["seeded"], steps["committed"])
 
 
@@ -3072,19 +3156,34 @@ SPLIT_VI = {
 
 
 def plain_run(report: dict, vi: bool) -> str:
-    margin = report["margin"]
+    margin, shown = report["margin"], report["ordered_cells"]
+    merged = len(report["cells"]) - shown
     if vi:
+        ordered = (
+            f"trong cả {shown} ô, máy được trao theo đúng thứ tự bốc thăm; không bậc nào được nhận trước một bậc ưu "
+            "tiên hơn"
+            if shown
+            else "mọi ô đều nhỏ nên phải gộp, thứ tự bốc thăm không kiểm được từ tệp công khai"
+        )
+        if shown and merged:
+            ordered += f" ({merged} ô gộp từ các ô dưới mười em chỉ kiểm được tổng số)"
         last = f" Ở bậc cuối ({margin['tier']}), máy được chia {SPLIT_VI[margin['split']]}." if margin else ""
         return (
             f"Đợt {report['run']} đúng: {report['served']} trong {report['applicants']} em được nhận máy; số bốc thăm "
-            f"sinh ra từ dữ liệu đã chốt và số ngẫu nhiên công khai; trong cả {report['ordered_cells']} ô, máy được "
-            f"trao theo đúng thứ tự bốc thăm; không bậc nào được nhận trước một bậc ưu tiên hơn.{last}"
+            f"sinh ra từ dữ liệu đã chốt và số ngẫu nhiên công khai; {ordered}.{last}"
         )
+    ordered = (
+        f"in each of {shown} cells the devices went in the order of the draw; no tier was served before one that comes "
+        "first"
+        if shown
+        else "every cell was small and is merged, so that the public file doesn't show the order of the draw"
+    )
+    if shown and merged:
+        ordered += f" (of {merged} cells merged from ones under ten, only the totals)"
     last = f" In the last tier ({margin['tier']}) the devices were split {margin['split']}." if margin else ""
     return (
         f"Run {report['run']} is true: {report['served']} of {report['applicants']} applicants were served; the seed "
-        f"follows from the freeze and the public randomness; in each of {report['ordered_cells']} cells the devices "
-        f"went in the order of the draw; no tier was served before one that comes first.{last}"
+        f"follows from the freeze and the public randomness; {ordered}.{last}"
     )
 
 
@@ -3107,7 +3206,7 @@ def plain_audit(report: dict, vi: bool) -> str:
             if run["rejected"] is not None
         ]
         lines.append(
-            f"Có {count} chỗ trái quy tắc:"
+            f"Có {count} chỗ trái quy tắc{f', đây là {SHOWN} chỗ đầu' if count > SHOWN else ''}:"
             if count
             else "Mọi quy tắc đều được giữ: mỗi máy chỉ có một đường đi và một nơi giữ, không máy nào được bàn giao mà "
             "không qua phân bổ, "
@@ -3131,7 +3230,7 @@ def plain_audit(report: dict, vi: bool) -> str:
             if run["rejected"] is not None
         ]
         lines.append(
-            f"{count} rules are broken:"
+            f"{count} rules are broken{f', the first {SHOWN}' if count > SHOWN else ''}:"
             if count
             else "Every rule holds: one way and one holder per device, no handover without an allocation, "
             f"{sum(run['draw_checked'] for run in runs.values())} draws in order, "

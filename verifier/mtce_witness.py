@@ -126,10 +126,17 @@ def consistency_proof(node: NodeReader, old: int, new: int) -> list[bytes]:
     return path[::-1]
 
 
+def _check_steps(path: Sequence[bytes]) -> None:
+    """Raise ProofError unless every step is a hash: of other lengths, two trees could have the same node."""
+    if any(len(step) != HASH_BYTES for step in path):
+        raise ProofError(f"a step of the proof is not {HASH_BYTES} bytes")
+
+
 def root_from_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes:
     """Root that the audit path leads to (RFC 9162 section 2.1.3.2); raises ProofError on a wrong length."""
     if not 0 <= index < size:
         raise ProofError(f"entry {index} is not in a tree of {size}")
+    _check_steps(path)
     at, last, root = index, size - 1, leaf
     for step in path:
         if last == 0:
@@ -156,13 +163,16 @@ def check_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes], r
 
 def check_consistency(old: int, new: int, path: Sequence[bytes], old_root: bytes, new_root: bytes) -> None:
     """Raise ProofError unless `path` shows that the old tree is a prefix of the new one (RFC 9162 2.1.4.2)."""
-    if old > new:
-        raise ProofError("the new tree is smaller than the old one")
+    if not 0 <= old <= new:
+        raise ProofError("the new tree is smaller than the old one" if old > new else f"{old} is not a size")
+    _check_steps(path)
     if old in (0, new):
-        if path or (old == new and old_root != new_root) or (old == 0 and old_root != EMPTY_ROOT):
-            raise ProofError(
-                "trees of the same size differ" if old == new else "proof from an empty tree isn't empty"
-            )
+        if path:
+            raise ProofError("consistency proof is too long")
+        if old == new and old_root != new_root:
+            raise ProofError("trees of the same size differ")
+        if old == 0 and old_root != EMPTY_ROOT:
+            raise ProofError("not the root of the empty tree")
         return
     steps = list(path)
     if not steps:
@@ -475,7 +485,8 @@ ED25519, COSIGNATURE = 1, 4
 MARK = "— "
 DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}")
 KEY_NAME = re.compile(r"[^\s+]+")
-MAX_NOTE_BYTES = 64 * 1024
+# At least sixteen signatures, of other kinds too (signed-note): a post-quantum one is up to 5 kB, 7 in base64.
+MAX_NOTE_BYTES = 256 * 1024
 
 
 class NoteError(ValueError):
@@ -644,11 +655,16 @@ def open_checkpoint(raw: bytes, key: VerifierKey) -> tuple[TreeHead, Note]:
     return head, note
 
 
+def distinct(keys: list[VerifierKey]) -> list[VerifierKey]:
+    """The keys of different bodies. A cosignature doesn't commit to its signer's name (tlog-cosignature), so one key under
+    two names is one witness."""
+    return list({key.public: key for key in reversed(keys)}.values())[::-1]
+
+
 def witnesses_of(note: Note, keys: list[VerifierKey]) -> list[tuple[str, int]]:
     """(name, Unix time) of each trusted witness with a valid cosignature; a wrong one raises NoteError."""
     found = []
-    # A key that is given twice is one witness.
-    for key in dict.fromkeys(keys):
+    for key in distinct(keys):
         if key.kind != COSIGNATURE:
             raise NoteError(f"{key.name}: not the key of a witness")
         if any((name, key_id) == (key.name, key.key_id) for name, key_id, _ in note.signatures):
@@ -760,7 +776,7 @@ def read_key(path: Path) -> bytes:
 # --- ledger/witnesses.py ---
 
 TIMEOUT_S = 5
-MAX_REQUEST = 64 * 1024
+MAX_REQUEST = MAX_NOTE_BYTES + 4 * 1024
 MAX_PROOF = 63
 
 
@@ -904,7 +920,7 @@ def witness_server(witness: Witness, host: str, port: int) -> http.server.Thread
 
         def do_POST(self) -> None:
             length = self.headers.get("Content-Length", "")
-            if self.path != "/add-checkpoint" or not length.isdigit() or int(length) > MAX_REQUEST:
+            if self.path != "/add-checkpoint" or not DECIMAL.fullmatch(length) or int(length) > MAX_REQUEST:
                 self.close_connection = True
                 answer = (404 if self.path != "/add-checkpoint" else 413, "text/plain", "")
             else:

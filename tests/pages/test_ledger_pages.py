@@ -21,10 +21,10 @@ from django.test import Client
 from django.urls import reverse
 
 from ledger import trace, words
-from ledger.audit import verify_log
 from ledger.codes import new_code, new_device_codes
 from ledger.draw import draw_file
 from ledger.events import EVENTS
+from ledger.log import verify_log
 from ledger.models import LedgerEntry
 from ledger.notes import COSIGNATURE, SigningKey
 from ledger.publisher import put_draw_file

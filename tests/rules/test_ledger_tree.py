@@ -18,7 +18,7 @@ from ledger.custody import TRANSITIONS
 from ledger.draw import DrawError, check_draw, draw_file
 from ledger.events import EVENTS, EventError, check_entry, encode
 from ledger.notes import COSIGNATURE, Note, NoteError, SigningKey, TreeHead, VerifierKey, open_checkpoint
-from ledger.receipts import ReceiptError, check_receipt, make_receipt
+from ledger.receipts import ReceiptError, check_openings, check_receipt, make_receipt, read_receipt
 from ledger.tiles import Edge, Tiles, leaf_hashes, open_edge, read_entries, tile_path
 from ledger.tree import (
     EMPTY_ROOT,
@@ -27,8 +27,10 @@ from ledger.tree import (
     check_inclusion,
     consistency_proof,
     inclusion_proof,
+    node_hash,
     root_of,
 )
+from ledger.witnesses import MAX_REQUEST, read_request
 
 # The eight inputs and the roots of the reference implementation of RFC 6962.
 INPUTS = [bytes.fromhex(text) for text in (
@@ -223,6 +225,77 @@ def test_ten_thousand_mutated_receipts_are_refused(capsys):
     with capsys.disabled():
         sys.stdout.write(f"\n10,000 mutated receipts: {accepted} accepted\n")
     assert accepted == 0
+
+
+def receipt_of(extra: bytes) -> bytes:
+    return b"c2sp.org/tlog-proof@v1\nextra " + base64.b64encode(extra) + b"\nindex 0\n\n"
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        b'{"entry":{"a":"\\ud800"}}',
+        b'{"entry":{},"open":{"recipient":{"salt":"x","value":"\\ud800"}}}',
+        b'{"entry":' + b"9" * 5000 + b"}",
+        b'{"entry":' + b'{"a":' * 20_000,
+        b"[" * 20_000,
+    ],
+    ids=[
+        "half a character",
+        "half a character in an opening",
+        "endless number",
+        "endless entry",
+        "endless list",
+    ],
+)
+def test_whatever_a_receipt_holds_it_is_refused_as_a_receipt(extra):
+    with pytest.raises(ReceiptError):
+        read_receipt(receipt_of(extra))
+
+
+@pytest.mark.parametrize("salt", ["", "xyz", "00", "0" * 63 + "g", "0" * 66, 7, None])
+def test_a_salt_that_is_none_opens_nothing(salt):
+    body = {"c": {"recipient": commitment("recipient", "An", bytes(32)).hex()}}
+    check_openings(body, [("recipient", "An", "00" * 32)])
+    with pytest.raises(ReceiptError, match="recipient"):
+        check_openings(body, [("recipient", "An", salt)])
+
+
+def test_a_proof_is_of_hashes_and_says_what_is_wrong_with_it():
+    """A step of another length would let two trees have the same node: the parts of one run together."""
+    leaves = leaf_hashes([b"a", b"b", b"c"])
+    root = root_of(leaves)
+    right = node_hash(leaves[0], leaves[1])
+    with pytest.raises(ProofError, match="32 bytes"):
+        # SHA-256(1 ‖ x ‖ y) doesn't say where x ends: a "leaf" of the last byte of one and the first 31 of the other.
+        check_inclusion(right[:31], 0, 2, [right[31:] + leaves[2]], root)
+    for old, new, path, roots, expected in (
+        (-1, 3, [], (EMPTY_ROOT, root), "not a size"),
+        (4, 3, [], (root, root), "smaller"),
+        (0, 3, [root], (EMPTY_ROOT, root), "too long"),
+        (0, 3, [], (root, root), "not the root of the empty tree"),
+        (3, 3, [root], (root, root), "too long"),
+        (3, 3, [], (leaves[0], root), "same size differ"),
+        (2, 3, [], (right, root), "is empty"),
+        (2, 3, [leaves[2][:31]], (right, root), "32 bytes"),
+        (2, 3, [leaves[1]], (right, root), "other roots"),
+    ):
+        with pytest.raises(ProofError, match=expected):
+            check_consistency(old, new, path, *roots)
+    check_consistency(2, 3, [leaves[2]], right, root)
+
+
+def test_a_note_may_have_sixteen_signatures_of_any_kind():
+    """signed-note: verifiers must accept at least sixteen, and a post-quantum one is nearly 5 kB."""
+    key = SigningKey("so-cai.example", bytes(32))
+    head = TreeHead(key.name, 0, EMPTY_ROOT)
+    others = "".join(
+        f"— nhan-chung-{number}.example {base64.b64encode(bytes(5000)).decode()}\n" for number in range(15)
+    )
+    note = f"{head.text}\n{others}{key.signature_line(head.text)}".encode()
+    assert open_checkpoint(note, key.verifier)[0] == head
+    assert read_request(b"old 0\n\n" + note)[2] == note
+    assert len(note) < MAX_REQUEST
 
 
 def test_notes_and_keys_are_read_strictly():

@@ -1,10 +1,12 @@
 """The stand-alone verifier as an outsider calls it, and every rule that its audit checks."""
 
 import base64
+import gzip
 import hashlib
 import http.server
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -12,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from ledger.audit import LogError, audit, endorsed_keys, read_checkpoint, verify_log
+from ledger.audit import audit
 from ledger.codes import new_device_code, new_device_codes
 from ledger.draw import DrawError, check_margin, draw_file
+from ledger.log import LogError, endorsed_keys, read_checkpoint, verify_log
 from ledger.notes import COSIGNATURE, SigningKey
 from ledger.receipts import ReceiptError, pack_family, read_family
 from tests.ledger_fuzz import call, fuzz
@@ -33,7 +36,7 @@ from tests.ledger_story import (
     whole_story,
     write_files,
 )
-from verifier.build import TARGET, WITNESS, build
+from verifier.build import BASE, PARTS, TARGET, WITNESS, build
 
 WITNESSES = [
     SigningKey(f"nhan-chung-{number}.example", bytes([number]) * 32, COSIGNATURE) for number in (1, 2, 3)
@@ -153,6 +156,10 @@ def test_exit_codes(log, story, tmp_path):
     with (tmp_path / "huge.tlog-proof").open("wb") as file:
         file.truncate(2**40)
     os.mkfifo(tmp_path / "pipe")
+    write_files(
+        tmp_path / "no-draw", {name: data for name, data in story.files().items() if "runs/" not in name}
+    )
+    (tmp_path / "a+b.vkey").write_text(f"{key}\n")
     stranger = str(SigningKey(KEY.name, bytes(32)).verifier)
     witness = str(WITNESSES[0].verifier)
     at = str(tmp_path)
@@ -169,6 +176,9 @@ def test_exit_codes(log, story, tmp_path):
         (1, "verify-receipt", f"{at}/cut.tlog-proof", "--key", key),
         (1, "verify-device", new_device_code(), "--log", str(log)),
         (1, "verify-run", "DPB-9", "--log", str(log)),
+        (1, "verify-run", RUN, "--log", f"{at}/no-draw"),
+        (1, "audit", f"{at}/no-draw"),
+        (0, "verify-log", str(log), "--key", f"{at}/a+b.vkey"),
         (1, "verify-log", str(log), "--witness", witness, "--witnesses-needed", "1"),
         (1, "verify-receipt", f"{at}/r.tlog-proof", "--key", key, "--witness", witness, "--witnesses-needed", "1"),
         (2, "nonsense"),
@@ -241,6 +251,54 @@ def test_what_a_wrong_address_answers_is_said_and_no_fault_of_the_log():
         server.server_close()
 
 
+def test_a_log_behind_a_server_that_compresses_is_read(log):
+    """tlog-tiles: a log may be served with gzip, asked or not; a bomb in it is no fault of the log."""
+
+    class Compressing(http.server.SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path = log / self.path.removeprefix("/")
+            data = gzip.compress(path.read_bytes() if self.path != "/vkey" or not bombs else bytes(2**26))
+            self.send_response(200)
+            self.send_header("Content-Encoding", "gzip")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Quiet."""
+
+    bombs: list[bool] = []
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Compressing)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_address[1]}"
+    try:
+        assert call("audit", address)[0] == 0
+        bombs.append(True)
+        code, _, err = call("audit", address)
+        assert (code, "more than" in err) == (3, True), err
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_the_table_for_a_port_counts_the_lines_that_there_are():
+    table = (TARGET.parent / "README.md").read_text().partition("## To write your own")[2]
+    rows = re.findall(r"^\| [^|]*`verify-[^|]+ \| ([^|]+) \| ([0-9,]+)[^|]*\|$", table, re.M)
+    parts = [re.findall(r"`(?:ledger/)?(\w+)\.py`", names) for names, _ in rows]
+    assert {name for names in parts for name in names} == set(PARTS[TARGET][0])
+    for names, (_, said) in zip(parts, rows, strict=True):
+        lines = sum(len((BASE / "ledger" / f"{name}.py").read_text().splitlines()) for name in names)
+        assert int(said.replace(",", "")) == lines, names
+
+
+def test_a_module_that_the_file_lacks_is_missed_when_it_is_made(monkeypatch):
+    modules, start = PARTS[TARGET]
+    for wrong in ([name for name in modules if name != "canon"], modules[::-1]):
+        monkeypatch.setitem(PARTS, TARGET, (wrong, start))
+        with pytest.raises(ValueError, match="doesn't stand before it"):
+            build(TARGET)
+
+
 def test_every_report_is_json_too(log, story):
     code, out, _ = call("audit", str(log), "--json")
     report = json.loads(out)
@@ -304,6 +362,15 @@ def test_witnesses_are_counted_by_key(story):
         audit(cosigned.__getitem__, keys, witnesses=[known[0], known[0]], needed=2)
     with pytest.raises(LogError, match="witness"):
         read_checkpoint(cosigned.__getitem__, known)
+    # One key under two names is one witness, however often it signs: the cosignature says no name.
+    twin = SigningKey("nhan-chung-9.example", WITNESSES[0].seed, COSIGNATURE)
+    both = Files(
+        files | {"checkpoint": cosigned["checkpoint"] + twin.signature_line(text, at=1633392000).encode()}
+    )
+    with pytest.raises(LogError, match="1 of the 2"):
+        verify_log(both.__getitem__, keys, witnesses=[known[0], twin.verifier], needed=2)
+    pair = ("--witness", str(known[0]), "--witness", str(twin.verifier), "--witnesses-needed", "2")
+    assert call("verify-log", "/", "--key", str(KEY.verifier), *pair)[0] == 2
 
 
 def test_a_log_is_followed_from_the_first_key_over_a_change(story, tmp_path):
@@ -407,6 +474,22 @@ BREAKS = {
             s.add("key.rotated", role="signer", old="1" * 64, new="3" * 64),
         ),
     ),
+    "more devices with students than the run served": (
+        "46 devices in students' hands",
+        lambda s: (s.device(DEVICE), s.device(OTHER), s.add("device.broken", dev=DEVICE), s.add("device.replaced", dev=DEVICE)),
+    ),
+    "a revoked device replaced too": (
+        "has 47 allocations, 46 of them live",
+        lambda s: (
+            s.add("device.received", dev=DEVICE),
+            s.add("device.inspected", dev=DEVICE, outcome="accepted"),
+            s.add("device.allocated", dev=DEVICE, run=RUN),
+            s.add("device.allocation_revoked", dev=DEVICE, run=RUN),
+            s.add("device.recalled", dev=DEVICE),
+            s.add("device.replaced", dev=DEVICE),
+            s.device(OTHER),
+        ),
+    ),
     "an entry from the future": ("after the signature", lambda s: s.add("pledge.made", pledge="CK-3", day="2021-11-01")),
 }  # fmt: skip
 
@@ -418,6 +501,76 @@ def test_the_audit_names_each_broken_rule(what):
     change(story)
     found = problems(story)
     assert any(expected in problem for problem in found), found
+
+
+def test_a_student_whose_device_was_replaced_is_one_student():
+    """In the run's sum; also in the weeks in which the old device's last steps wait for the batch of its handover."""
+    story = whole_story()
+    old = json.loads(story.bodies[story.last[json.loads(story.bodies[10])["dev"]]])["dev"]
+    for event in ("device.broken", "device.replaced"):
+        story.add(event, dev=old)
+    story.device(DEVICE)
+    assert problems(story) == []
+    undone = json.loads(story.bodies[story.last[old]])["eid"]
+    story.add("correction", corrects=undone, reason="recorded_in_error", dev=old)
+    assert any("46 of them live" in problem for problem in problems(story))
+    held, rows = Story(), draw_rows(SERVED)
+    held.add("pledge.made", pledge="CK-1")
+    held.run(rows)
+    devices = new_device_codes(45)
+    for number, code in enumerate([*devices, DEVICE]):
+        held.add("device.received", dev=code)
+        held.add("device.inspected", dev=code, outcome="accepted")
+        held.add("device.allocated", dev=code, run=RUN, area="VN2021-15")
+        if 1 < number < 45:  # of the first nothing more is public
+            held.add("device.handed_over", dev=code, run=RUN)
+    held.commit(rows)
+    assert problems(held) == []
+
+
+def test_one_run_is_held_to_the_rules_of_the_audit(tmp_path):
+    """Randomness that was known, and parties that revealed something else, are no matter of the audit alone."""
+    parties = {f"party{number}": hashlib.sha256(b"%d" % number).hexdigest() for number in (1, 2, 3)}
+    for frozen, expected in (
+        ({"draw_on": "2021-10-04"}, "was known at the freeze"),
+        ({"draw_on": "2021-10-06"}, "seeded before the draw"),
+        ({"source": "three_parties", **parties}, "a party revealed another value"),
+        ({"supply": 44}, "45 served and 35 not, of 80 applicants and 44 devices"),
+    ):
+        story, rows = Story(), draw_rows(SERVED)
+        given = {"run": RUN, "root": ROOT, "applicants": len(rows), "supply": 45, "draw_on": "2021-10-05"}
+        story.add("run.frozen", **given | frozen)
+        story.add("run.seeded", run=RUN, randomness=RANDOMNESS.hex(), seed=SEED.hex())
+        story.add("run.approved", run=RUN, served=45, proposal="5" * 64)
+        story.commit(rows)
+        log = write_files(tmp_path / "log", story.files())
+        code, _, err = call("verify-run", RUN, "--log", str(log))
+        assert (code, expected in err) == (1, True), err
+
+
+def test_a_run_whose_cells_are_all_merged_claims_no_order_of_the_draw(tmp_path):
+    for served, expected in (
+        ({"*VN2021-15": 20, "*VN2021-46": 5}, "không kiểm được"),
+        ({"1.1.1-VN2021-15": 5, "*VN2021-46": 0}, "trong cả 1 ô"),
+    ):
+        story, rows = Story(), draw_rows(served)
+        story.run(rows)
+        story.commit(rows)
+        log = write_files(tmp_path / "log", story.files())
+        code, out, err = call("verify-run", RUN, "--log", str(log))
+        assert (code, expected in out, err) == (0, True, ""), out
+        assert ("theo đúng thứ tự bốc thăm" in out) == ("1.1.1-VN2021-15" in served)
+        assert ("1 ô gộp" in out) == ("1.1.1-VN2021-15" in served)
+
+
+def test_no_more_problems_are_listed_than_are_said(story, tmp_path):
+    broken = whole_story()
+    for number in range(30):
+        broken.add("pledge.cancelled", pledge=f"CK-{900 + number}")
+    log = write_files(tmp_path / "log", broken.files())
+    code, out, _ = call("audit", str(log))
+    assert (code, out.count("never made")) == (1, 20)
+    assert "Có 30 chỗ trái quy tắc, đây là 20 chỗ đầu:" in out
 
 
 def test_an_undo_takes_back_the_latest_entry_only():

@@ -15,9 +15,9 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from common.pg import die_with_parent
-from ledger.audit import LogError, verify_log
 from ledger.checks import verify_database
 from ledger.disk import Disk
+from ledger.log import LogError, verify_log
 from ledger.models import LedgerEntry, LedgerOutbox
 from ledger.notes import COSIGNATURE, Note, SigningKey, TreeHead, VerifierKey, encode64
 from ledger.publisher import PublishError, catch_up, publish, rebuild
@@ -406,6 +406,7 @@ def test_three_witnesses_in_processes_of_their_own_cosign_what_is_published(log,
         assert [
             ask_raw(at, path, body) for path, body in ((("/add-checkpoint"), b"x"), ("/elsewhere", b"x"))
         ] == [400, 404]
+        assert ask_raw(at, "/add-checkpoint", b"x", {"Content-Length": "²"}) == 413, "a digit, and no number"
     finally:
         for process, _ in started:
             process.terminate()
@@ -413,9 +414,10 @@ def test_three_witnesses_in_processes_of_their_own_cosign_what_is_published(log,
             process.stdout.close()
 
 
-def ask_raw(url: str, path: str, body: bytes) -> int:
+def ask_raw(url: str, path: str, body: bytes, headers: dict | None = None) -> int:
+    asked = urllib.request.Request(url + path, data=body, headers=headers or {})
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(url + path, data=body, timeout=10)
+        urllib.request.urlopen(asked, timeout=10)
     refused.value.close()
     return refused.value.code
 

@@ -8,9 +8,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from ledger.audit import endorsed_keys, verify_log
 from ledger.disk import Disk
 from ledger.keys import read_key
+from ledger.log import endorsed_keys, verify_log
 from ledger.management.commands.ledger import inline_signer
 from ledger.models import LedgerEntry, LedgerOutbox
 from ledger.notes import SigningKey, TreeHead

@@ -9,9 +9,10 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from ledger import bulk
-from ledger.audit import audit, verify_log
+from ledger.audit import audit
 from ledger.bulk import BOUNDS, PATTERN, column_test, record_many, record_select
 from ledger.codes import new_device_codes
+from ledger.log import verify_log
 from ledger.models import LedgerEntry, LedgerOutbox
 from ledger.publisher import publish_figures, seal_and_publish
 from ledger.sequencer import PLAIN, as_sequencer

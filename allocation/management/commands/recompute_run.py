@@ -13,9 +13,10 @@ from django.core.management.base import BaseCommand, CommandError
 
 from allocation.models import AllocationRun
 from allocation.recomputing import recompute
-from ledger.audit import LogError, run_entries
 from ledger.disk import Disk
+from ledger.log import LogError
 from ledger.publisher import public_keys
+from ledger.runs import run_entries
 
 
 class Command(BaseCommand):
