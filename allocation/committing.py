@@ -37,6 +37,7 @@ SCHOOLS = """
     FROM schools_school s JOIN schools_administrativeunit c ON c.id = s.commune_id
     LEFT JOIN schools_administrativeunit d ON d.id = s.district_id
     JOIN schools_administrativeunit p ON p.id = s.province_id
+    WHERE s.province_id IN (SELECT province_id FROM schools_school WHERE office_id = ANY(%s))
 """
 # The check is the ledger's own, made once per school instead of once per device.
 AREA_TABLE = f"""
@@ -75,7 +76,8 @@ def public_areas(run: AllocationRun) -> dict[int, str]:
     with connection.cursor() as cursor:
         cursor.execute(RECIPIENTS, [run.pk])
         recipients = dict(cursor.fetchall())
-        cursor.execute(SCHOOLS)
+        # With their neighbours, whose rolls count; other provinces have no say in the areas of these.
+        cursor.execute(SCHOOLS, [list(recipients)])
         schools = cursor.fetchall()
     areas = choose_areas([((row[1], *row[3:8:2]), recipients.get(row[0], 0), row[8]) for row in schools])
     return {row[0]: area for row, area in zip(schools, areas, strict=True) if row[0] in recipients}
