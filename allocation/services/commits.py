@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from concurrent.futures import Future
 from hashlib import sha256
 
 from django.core.exceptions import ValidationError
@@ -93,15 +94,20 @@ def _commit_beside(*, by, run: AllocationRun, at: dt.datetime, progress: Progres
     if run.state != State.APPROVED:
         return run
     progress(0, 2, step="Kiểm tra lại, ghi phân bổ và sổ cái")
-    areas = committing.public_areas(run)
+    areas: Future[dict[int, str]] = Future()  # chosen here while the other connection checks again
 
     def build() -> int:
         refuse_stale(run)
-        committing.write_areas(areas)
+        committing.write_areas(areas.result())
         return swapping.load(committing.INSERT, [run.pk])
 
     with swapping.beside(build) as built:
-        committing.write_areas(areas)
+        try:
+            areas.set_result(committing.public_areas(run))
+        except BaseException as error:
+            areas.set_exception(error)  # or the other one would wait for ever
+            raise
+        committing.write_areas(areas.result())
         recorded = committing.record_allocations(run, on=day_of(at))
     _refuse_other_counts(run, built.result(), recorded)
     progress(1, 2, step="Đưa phân bổ vào bảng chính")
