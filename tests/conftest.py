@@ -9,6 +9,7 @@ from django.db import connections
 from django.test import Client
 from django.utils import translation
 
+from tests.house import House, make_house
 from tests.live import Platform, cloned_database
 from tests.signing_in import pass_second_factor
 
@@ -66,6 +67,12 @@ def sign_in(client: Client):
         return client
 
     return sign_in
+
+
+@pytest.fixture
+def house(db) -> House:
+    """A province with an object for each kind of page, its neighbour without, a client for every post in both."""
+    return make_house()
 
 
 @pytest.fixture(scope="session")

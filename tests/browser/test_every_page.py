@@ -5,14 +5,14 @@ from django.test import Client
 
 from tests.browser.answering import answered
 from tests.browser.conftest import PHONE
-from tests.pages.test_access_matrix import PAGES, SHARED, fill, house  # noqa: F401 - the fixture
+from tests.pages.test_access_matrix import PAGES, SHARED, fill
 from tests.pages.test_sent_twice import FILES
 
 # No pages; and the pages of runs, which test_allocation_pages opens in every state.
 ELSEWHERE = ("healthz", "metrics", "api/", "phan-bo/")
 
 
-def _pages(house) -> dict[Client, list[str]]:  # noqa: F811 - the fixture
+def _pages(house) -> dict[Client, list[str]]:
     """Addresses that answer with a page, by the first person they answer."""
     people = [(None, Client()), *((house.people[post], client) for post, client in house.own.items())]
     found: dict[Client, list[str]] = {}
@@ -36,7 +36,7 @@ def _pages(house) -> dict[Client, list[str]]:  # noqa: F811 - the fixture
 
 
 @pytest.mark.django_db
-def test_every_page_is_accessible(house, browser, check_page):  # noqa: F811 - the fixture
+def test_every_page_is_accessible(house, browser, check_page):
     wrong, count = [], 0
     for client, paths in _pages(house).items():
         with answered(browser, client, viewport=PHONE) as page:

@@ -13,7 +13,7 @@ from django.urls import Resolver404, resolve
 from common.models import SentForm
 from common.once import TOKEN
 from delivery.models import Grievance
-from tests.pages.test_access_matrix import PAGES, SHARED, fill, house  # noqa: F401 - the fixture
+from tests.pages.test_access_matrix import PAGES, SHARED, fill
 
 # What no form of ours ever adds to for a person: who read, sessions, the memory of sent forms itself.
 ASIDE = ("common_sentform", "django_session")
@@ -115,7 +115,7 @@ def send(client: Client, address: str, fields):
 
 
 @pytest.mark.django_db
-def test_every_form_sent_twice_has_one_effect(house):  # noqa: F811 - the fixture
+def test_every_form_sent_twice_has_one_effect(house):
     people = [(house.people[post], client) for post, client in house.own.items()]
     people.append((None, Client(raise_request_exception=False)))
     accepted, wrong, tried = set(), [], set()
