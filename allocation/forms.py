@@ -8,6 +8,7 @@ from allocation import perms
 from allocation.engine import GROUPS
 from allocation.models import AllocationPolicy, AllocationRun, Phase, Reduction, Revocation
 from allocation.rules import HEX256, LAST_GRADE, group_title
+from common import clock
 from schools.models import AdministrativeUnit
 
 GROUP_CHOICES = [(group, group_title(group)) for group in GROUPS]
@@ -99,7 +100,8 @@ class RunForm(forms.Form):
         label="Cam kết của ba bên",
         required=False,
         widget=forms.Textarea(attrs={"rows": 3}),
-        help_text="Chỉ khi ba bên cùng góp số: mỗi bên một dòng, 64 ký tự (SHA-256 của số mà bên đó giữ kín).",
+        help_text="Chỉ khi ba bên cùng góp số: mỗi bên một dòng, 64 ký tự, là SHA-256 của đúng các ký tự mà bên đó giữ kín: "
+        "một dòng, dài nhất 60 ký tự, không có khoảng trắng hay dấu xuống dòng ở hai đầu. Không khớp thì cả đợt phải bác.",
     )
 
     def __init__(self, *args: Any, user, **kwargs: Any) -> None:
@@ -136,7 +138,7 @@ class RejectForm(forms.Form):
         label="Giải thích thêm",
         max_length=300,
         required=False,
-        help_text="Chỉ cán bộ xem được; sổ cái công khai chỉ ghi lý do.",
+        help_text="Phải có khi chọn «Lý do khác». Chỉ cán bộ xem được; sổ cái công khai chỉ ghi lý do.",
     )
 
 
@@ -167,8 +169,8 @@ class TrialForm(forms.Form):
 
 
 def limit_to_scope(field: forms.ModelChoiceField, provinces, is_national: bool) -> None:
-    """Offer these provinces, and the nation only to whom it is open."""
-    field.queryset = provinces
+    """Offer those of these provinces that exist today, and the nation only to whom it is open."""
+    provinces = field.queryset = provinces.valid_on(clock.today())
     field.has_default = is_national  # the nation, which is no missing answer
     if not is_national:
         field.required = True

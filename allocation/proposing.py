@@ -10,7 +10,7 @@ import numpy as np
 
 from allocation import engine
 from allocation.columns import write_columns
-from allocation.engine import FREE, GROUPS, NOBODY, PASSES, Outcome, Policy
+from allocation.engine import FREE, GROUPS, NOBODY, PASSES, PROVINCE, Outcome, Policy
 from allocation.inputs import Inputs
 
 
@@ -76,7 +76,7 @@ def figures(*, inputs: Inputs, outcome: Outcome, rules: Mapping[str, Any]) -> di
     result["cells"] = cells(inputs, outcome, policy, served)
     result["margin"] = margin(inputs, outcome)
     result["idle"] = idle_devices(inputs, outcome)
-    result["cutoffs"] = cutoffs(inputs, outcome)
+    result["province_waterlines"] = province_waterlines(inputs, outcome)
     result["laptops"] = laptops(inputs, outcome, policy)
     return result
 
@@ -136,15 +136,18 @@ def idle_devices(inputs: Inputs, outcome: Outcome) -> list[list[int]]:
     return [[key >> 48, (key & (2**48 - 1)) - 1, count] for key, count in sorted(counted.items())]
 
 
-def cutoffs(inputs: Inputs, outcome: Outcome) -> dict[str, int]:
-    """Per province, the rank of the last student whom the free pass served: who comes after it waits."""
-    rows = np.flatnonzero(outcome.served == FREE)
-    last: dict[str, int] = {}
-    for number, name in enumerate(inputs.places.province_codes):
-        ranks = outcome.rank[rows[inputs.students.province[rows] == number]]
-        if len(ranks):
-            last[name] = int(ranks.max())
-    return last
+def province_waterlines(inputs: Inputs, outcome: Outcome) -> dict[str, str]:
+    """Per province whose own devices ran out: the tier of the last student whom they reached."""
+    province = inputs.students.province
+    after = (outcome.served == NOBODY) | (outcome.served == FREE)
+    short = np.unique(province[outcome.eligible & after])
+    rows = np.flatnonzero((outcome.served == PROVINCE) & np.isin(province, short))
+    rows = rows[np.argsort(-outcome.rank[rows])]
+    numbers, last = np.unique(province[rows], return_index=True)
+    return {
+        inputs.places.province_codes[number]: engine.tier_text(outcome.tier(student))
+        for number, student in zip(numbers.tolist(), rows[last].tolist(), strict=True)
+    }
 
 
 def difference(now: dict[str, Any], before: dict[str, Any] | None) -> list[dict[str, Any]]:

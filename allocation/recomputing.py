@@ -13,6 +13,7 @@ from hashlib import sha256
 from allocation import committing, freezing, proposing
 from allocation.inputs import frozen_rows, inputs_of
 from allocation.models import AllocationRun
+from allocation.rules import source_digest
 from ledger.commitments import draw_seed
 from ledger.draw import draw_file
 
@@ -48,6 +49,7 @@ def recompute(*, run: AllocationRun, steps: Mapping[str, Mapping]) -> list[Compa
         Compared("số học sinh", len(inputs.students.code), frozen["applicants"]),
         Compared("số máy", len(inputs.devices.level), frozen["supply"]),
         Compared("chính sách", run.policy.digest, frozen["policy"]),
+        Compared("nguồn ngẫu nhiên đã công bố", source_digest(run.randomness_source), frozen.get("draw", "")),
         Compared("mã chương trình phân bổ", freezing.engine_digest(), frozen["engine"]),
         Compared("số bốc thăm", seed.hex(), seeded["seed"]),
         Compared("ai nhận máy nào", proposing.proposal_digest(columns), committed["result"]),

@@ -12,6 +12,8 @@ from allocation.engine import GROUPS, MARGINS
 from ledger.tree import HASH_BYTES, next_level
 
 LAST_GRADE = 12
+SUBSTITUTE = "substitute"  # how `Allocation.Pass` calls a device that came from another student
+NAMED = 3  # provinces that a sentence lists by name
 HEX256 = re.compile(r"[0-9a-f]{64}")
 GROUP_NAMES = {"poor": "hộ nghèo", "near_poor": "hộ cận nghèo", "covid_orphan": "mồ côi do COVID-19"}
 PASS_NAMES = {
@@ -74,6 +76,11 @@ def merkle_root(leaves: Iterable[bytes]) -> bytes:
         odd = level[-HASH_BYTES:] if (len(level) // HASH_BYTES) % 2 else b""
         level = next_level(level) + odd
     return level
+
+
+def source_digest(randomness_source: str) -> str:
+    """What names the announced draw in the ledger, which holds no free text: SHA-256 of its exact words."""
+    return sha256(randomness_source.encode()).hexdigest()
 
 
 def commitment_of(value: str) -> str:
@@ -159,11 +166,16 @@ def tier_words(tier: Sequence[int], groups: Sequence[str]) -> str:
     return f"{group}, {locality}, {place}"
 
 
+def tier_of(text: str) -> tuple[int, ...]:
+    """The numbers of a tier as a summary writes it, such as `1.2.1`."""
+    return tuple(map(int, text.split(".")))
+
+
 def waterline_words(waterline: str | None, groups: Sequence[str]) -> str:
     """How far the devices that are nobody's went, of a summary's waterline such as `1.2.1`."""
     if not waterline:
         return "không có máy chung nào được chia"
-    return f"bậc {waterline}: {tier_words([int(part) for part in waterline.split('.')], groups)}"
+    return f"bậc {waterline}: {tier_words(tier_of(waterline), groups)}"
 
 
 def tier_key(tier: Sequence[int], locality_first: bool) -> tuple[int, ...]:
@@ -177,39 +189,45 @@ def reasons(
     groups: Sequence[str],
     locality_first: bool,
     via: str | None,
-    waterline: Sequence[int] | None,
+    waterline: str | None,
+    province_waterline: str | None = None,
+    margin: str = "draw",
     held: int = 0,
     queue: tuple[int, int] | None = None,
+    elsewhere: str = "",
 ) -> list[str]:
-    """Sentences that answer "why" (via is the pass) or "why not yet" (via is None), and what would change it.
+    """Sentences that answer "why" (`via` is the pass) or "why not yet" (`via` is None), and what would change it.
 
-    `held` are the devices the household had before the run; `queue` is the place among those who wait, in the
-    run and in the province (from 1), None while it isn't written yet.
+    `waterline` is the tier of the last free device, `province_waterline` that of the last device of the student's own
+    province. `held` are the devices the household had before the run; `queue` is the place among those who wait, in
+    the run and in the province (from 1), None while it isn't written yet. `elsewhere` is the run from which the
+    student has a device since.
     """
     said = [f"Em ở bậc {'.'.join(map(str, tier))}: {tier_words(tier, groups)}."]
     if tier[2] > 1:
         said.append(household_words(tier[2], held))
+    if via == SUBSTITUTE:
+        said.append(
+            "Em được nhận máy mà em trước đó không nhận nữa: em đứng đầu hàng chờ ở nơi có máy đó, không ai chọn."
+        )
+        return said
     if via is not None:
         said.append(f"Em được nhận từ {PASS_NAMES[via]}, đúng lượt theo bậc và bốc thăm.")
         return said
-    if waterline is None:
-        said.append("Đợt này không có máy chung nào để chia; chỉ có máy dành riêng cho một số nơi.")
-    elif tier_key(tier, locality_first) == tier_key(waterline, locality_first):
-        said.append(
-            "Máy chung hết ngay trong bậc của em: các em cùng bậc được chọn bằng bốc thăm, "
-            "và số bốc thăm của em đứng sau."
-        )
+    own = tier_key(tier, locality_first)
+    if waterline:
+        same_province = margin == "proportional"
+        said.append(short_words("Máy chung", own, tier_of(waterline), groups, locality_first, same_province))
+    elif province_waterline:
+        last = tier_of(province_waterline)
+        said.append(short_words("Máy dành riêng cho tỉnh", own, last, groups, locality_first, True))
     else:
-        said.append(
-            f"Máy chung hết ở bậc {'.'.join(map(str, waterline))} ({tier_words(waterline, groups)}), "
-            "trước khi đến bậc của em."
-        )
+        said.append("Đợt này không có máy chung nào để chia; chỉ có máy dành riêng cho một số nơi.")
+    if elsewhere:
+        said.append(f"Sau đợt này, em đã được chia máy ở đợt {elsewhere} nên không còn trong hàng chờ.")
+        return said
     if queue is not None:
-        in_run, in_province = queue
-        said.append(
-            f"Trong hàng chờ của đợt, em đứng thứ {number(in_run)}; riêng trong tỉnh, em đứng thứ "
-            f"{number(in_province)}. Máy nào được trả lại thì đến em đứng đầu hàng chờ ở nơi có máy đó, không ai chọn."
-        )
+        said.append(queue_words(*queue))
     said.append(
         "Em vẫn ở trong danh sách chờ: có thêm máy, hoặc máy được trả lại, thì đợt sau xét tiếp theo đúng thứ tự này."
     )
@@ -220,6 +238,30 @@ def reasons(
     if tier[2] > 1:
         said.append("Nếu hộ trả lại máy đã nhận, hoặc em đứng trước trong hộ thôi xét, em sẽ lên bậc trước.")
     return said
+
+
+def short_words(
+    devices: str,
+    own: tuple[int, ...],
+    last: Sequence[int],
+    groups: Sequence[str],
+    locality_first: bool,
+    same_province: bool,
+) -> str:
+    """Where some devices ended, seen from a student whom they did not reach; `same_province`: who draws together."""
+    if own == tier_key(last, locality_first):
+        who = "các em cùng bậc trong tỉnh" if same_province else "các em cùng bậc"
+        return f"{devices} hết ngay trong bậc của em: {who} được chọn bằng bốc thăm, và số bốc thăm của em đứng sau."
+    words = tier_words(last, groups)
+    return f"{devices} hết ở bậc {'.'.join(map(str, last))} ({words}), trước khi đến bậc của em."
+
+
+def queue_words(in_run: int, in_province: int) -> str:
+    """A place among those who wait; in a run over one province the two numbers are the same."""
+    place = f"Trong hàng chờ của đợt, em đứng thứ {number(in_run)}"
+    if in_province != in_run:
+        place += f"; riêng trong tỉnh, em đứng thứ {number(in_province)}"
+    return f"{place}. Máy nào được trả lại thì đến em đứng đầu hàng chờ ở nơi có máy đó, không ai chọn."
 
 
 def household_words(place: int, held: int) -> str:
@@ -301,9 +343,13 @@ def comparison_words(cells: Sequence[Mapping[str, Any]], names: Mapping[str, str
     for cell in cells:
         net[cell["province"]] = net.get(cell["province"], 0) + cell["gain"] - cell["lose"]
     for sign, words in ((1, "Tỉnh được thêm nhiều nhất"), (-1, "Tỉnh bị bớt nhiều nhất")):
-        code, change = max(net.items(), key=lambda item: (sign * item[1], item[0]))
+        change = sign * max(sign * value for value in net.values())
         if sign * change > 0:
-            said.append(f"{words}: {names.get(code, code)} ({signed(change)} em).")
+            most = sorted(names.get(code, code) for code, value in net.items() if value == change)
+            listed = ", ".join(most[:NAMED]) + (
+                f" và {len(most) - NAMED} tỉnh khác" if len(most) > NAMED else ""
+            )
+            said.append(f"{words}: {listed} ({signed(change)} em{' mỗi tỉnh' if len(most) > 1 else ''}).")
     return said
 
 

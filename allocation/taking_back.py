@@ -6,15 +6,16 @@ import datetime as dt
 
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
+from django.db.models import Count
 
 from allocation.models import Allocation, AllocationRun, Reduction, Revocation
 from allocation.services import rank
 from allocation.services.runs import day_of, locked
 from allocation.tasks import mail_reduction, mail_revocation
+from common.vietnamese import search_key
 from ledger.bulk import record_many, states_of
 from ledger.services import record
 
-NOTICE_MINIMUM = 20
 # The last by rank first; those that another request is about already are left alone.
 LAST_BY_RANK = """
     SELECT a.id, d.code FROM allocation_allocation a
@@ -35,16 +36,6 @@ REVOKE_MANY = """
 """
 
 
-def refuse_short_notice(notice: str) -> None:
-    if len(notice.strip()) < NOTICE_MINIMUM:
-        raise ValidationError(
-            {
-                "notice": "Thông báo phải nói rõ vì sao và gia đình khiếu nại ở đâu "
-                f"(ít nhất {NOTICE_MINIMUM} ký tự)."
-            }
-        )
-
-
 # --- one allocation ------------------------------------------------------------------------------------------
 
 
@@ -52,11 +43,19 @@ def refuse_short_notice(notice: str) -> None:
 def request_revocation(
     *, by, allocation: Allocation, reason: str, notice: str, at: dt.datetime
 ) -> Revocation:
-    """Ask that an allocation be taken back; another official decides."""
-    allocation = Allocation.objects.select_for_update().get(pk=allocation.pk)
+    """Ask that an allocation be taken back; another official decides.
+
+    Raises ValidationError for one that has ended, and for a notice that names the child: it goes by open mail.
+    """
+    allocation = (
+        Allocation.objects.select_for_update(of=("self",)).select_related("student").get(pk=allocation.pk)
+    )
     if allocation.ended_at is not None:
         raise ValidationError("Phân bổ này đã chấm dứt rồi.")
-    refuse_short_notice(notice)
+    if f" {search_key(allocation.student.full_name)} " in f" {search_key(notice)} ":
+        raise ValidationError(
+            {"notice": "Thông báo đi bằng thư thường nên không ghi họ tên em. Hãy viết «em» thay cho tên."}
+        )
     return Revocation.objects.create(
         allocation=allocation, reason=reason, notice=notice.strip(), requested_at=at, requested_by=by
     )
@@ -119,7 +118,6 @@ def request_reduction(
     Raises ValidationError when fewer than that have not left the warehouse.
     """
     run = locked(run, AllocationRun.State.COMMITTED)
-    refuse_short_notice(notice)
     rank(by=by, run=run)
     found = len(last_by_rank(run, count))
     if found < count:
@@ -173,6 +171,17 @@ def decide_reduction(*, by, reduction: Reduction, agree: bool, at: dt.datetime) 
         cursor.execute(REVOKE_MANY, {"allocations": allocations, "reduction": reduction.pk})
     transaction.on_commit(lambda: mail_reduction.delay(reduction_id=reduction.pk), robust=True)
     return reduction
+
+
+def would_meet(reduction: Reduction) -> list[tuple[str, int]]:
+    """How many students of which province an open reduction would take from now, most first."""
+    chosen = list(last_by_rank(reduction.run, reduction.count))
+    return list(
+        Allocation.objects.filter(pk__in=chosen)
+        .values_list("student__school__province__full_name")
+        .annotate(students=Count("pk"))
+        .order_by("-students", "student__school__province__full_name")
+    )
 
 
 def last_by_rank(run: AllocationRun, count: int) -> dict[int, str]:

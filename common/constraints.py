@@ -2,6 +2,13 @@
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Length, Trim
+from django.db.models.lookups import GreaterThanOrEqual
+
+from common.erasure import ERASED
+
+# A reason that somebody outside the office reads says something: "x" or "sai" does not.
+REASON_LEAST = 10
 
 
 def paired(model: str, verb: str) -> models.CheckConstraint:
@@ -27,4 +34,19 @@ def positive(model: str, field: str, message: str, *, zero: bool = False) -> mod
         name=f"{model}_{field}_positive",
         condition=Q(**{f"{field}__{lookup}": 0}),
         violation_error_message=message,
+    )
+
+
+def spelled_out(
+    model: str, field: str, message: str, *, least: int = REASON_LEAST, when: Q | None = None
+) -> models.CheckConstraint:
+    """A reason or notice that is published or mailed has at least `least` characters, spaces around it aside.
+
+    `when` says of which rows, all if it isn't given. An erased text stays as it is.
+    """
+    told = Q(GreaterThanOrEqual(Length(Trim(field)), least)) | Q(**{field: ERASED})
+    return models.CheckConstraint(
+        name=f"{model}_{field}_spelled_out",
+        condition=told if when is None else ~when | told,
+        violation_error_message=f"{message} (ít nhất {least} ký tự).",
     )

@@ -212,6 +212,10 @@ class SentMail(models.Model):
     def __str__(self):
         return f"{self.kind} {self.subject_id}"
 
+    @property
+    def is_delivered(self) -> bool:
+        return self.delivered_on_clock_at is not None
+
 
 class SentForm(models.Model):
     """A form that was accepted lately, by its digest, and where it led (sealed); see `common.once`."""

@@ -6,6 +6,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from common.audit import audited
+from common.constraints import spelled_out
 from ledger.events import BATCHED
 
 
@@ -251,10 +252,11 @@ class PrivacyRequest(models.Model):
                 name="ledger_request_done_pair",
                 violation_error_message="Chỉ yêu cầu đã chấp nhận mới được thực hiện, và phải ghi người thực hiện.",
             ),
-            models.CheckConstraint(
-                condition=~Q(answer="refused") | ~Q(refuse_reason=""),
-                name="ledger_request_refused_why",
-                violation_error_message="Hãy nói rõ vì sao không thực hiện được.",
+            spelled_out(
+                "ledger_request",
+                "refuse_reason",
+                "Hãy nói rõ vì sao không thực hiện được",
+                when=Q(answer="refused"),
             ),
         ]
 

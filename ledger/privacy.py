@@ -97,12 +97,10 @@ def file_request(
 def answer_request(
     *, by, request: PrivacyRequest, answer: str, reason: str = "", extend: bool = False, at: datetime.datetime
 ) -> None:
-    """Accept or refuse a request; raises ValidationError when it was answered already or a refusal has no reason."""
+    """Accept or refuse a request; raises ValidationError when it was answered already."""
     row = PrivacyRequest.objects.select_for_update().get(pk=request.pk)
     if row.answer:
         raise ValidationError(f"Yêu cầu {row.code} đã được trả lời. Hãy tải lại trang.")
-    if answer == PrivacyRequest.Answer.REFUSED and not reason:
-        raise ValidationError("Hãy ghi rõ vì sao không thực hiện được; người gửi sẽ đọc lý do này.")
     row.answer, row.refuse_reason = answer, reason if answer == PrivacyRequest.Answer.REFUSED else ""
     row.answered_at, row.answered_by = at, str(by)
     if extend and answer == PrivacyRequest.Answer.ACCEPTED:

@@ -6,10 +6,14 @@ from django.db.models import F, Q
 from allocation.models.people import person
 from allocation.models.runs import AllocationRun
 from common.audit import audited
-from common.constraints import paired, positive
+from common.constraints import paired, positive, spelled_out
 from donations.models import Device
 from schools.models import Student
 from schools.reach import reach
+
+# What a family is told says why, from when, and where to complain.
+NOTICE_LEAST = 20
+NOTICE_SHORT = "Thông báo phải nói rõ vì sao và gia đình khiếu nại ở đâu"
 
 
 class AllocationQuerySet(models.QuerySet):
@@ -106,7 +110,7 @@ class Reduction(models.Model):
     notice = models.TextField(
         "thông báo cho nhà trường và gia đình",
         max_length=1000,
-        help_text="Gửi nguyên văn: vì sao cắt giảm, em được xét lại khi nào, khiếu nại ở đâu.",
+        help_text="Gửi nguyên văn: vì sao cắt giảm, em được xét lại khi nào, khiếu nại ở đâu. Không ghi họ tên em nào.",
     )
     requested_at = models.DateTimeField("đề nghị lúc")
     requested_by = person("người đề nghị", required=True)
@@ -126,6 +130,8 @@ class Reduction(models.Model):
             paired("reduction", "approved"),
             paired("reduction", "refused"),
             positive("reduction", "count", "Số máy cắt giảm phải lớn hơn 0."),
+            spelled_out("reduction", "ground", "Lý do cắt giảm được gửi cho các trường nên phải nói rõ"),
+            spelled_out("reduction", "notice", NOTICE_SHORT, least=NOTICE_LEAST),
             models.CheckConstraint(
                 name="reduction_approver_is_another",
                 condition=(Q(approved_by__isnull=True) | ~Q(approved_by=F("requested_by")))
@@ -178,7 +184,7 @@ class Revocation(models.Model):
     notice = models.TextField(
         "thông báo cho nhà trường và gia đình",
         max_length=1000,
-        help_text="Gửi nguyên văn: vì sao, từ ngày nào, khiếu nại ở đâu.",
+        help_text="Gửi nguyên văn qua thư: vì sao, từ ngày nào, khiếu nại ở đâu. Không ghi họ tên em.",
     )
     # Of the many that one reduction takes back; its mail goes out once per school.
     reduction = models.ForeignKey(
@@ -206,6 +212,7 @@ class Revocation(models.Model):
         constraints = [
             paired("revocation", "approved"),
             paired("revocation", "refused"),
+            spelled_out("revocation", "notice", NOTICE_SHORT, least=NOTICE_LEAST),
             models.CheckConstraint(
                 name="revocation_approver_is_another",
                 condition=(Q(approved_by__isnull=True) | ~Q(approved_by=F("requested_by")))

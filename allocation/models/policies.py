@@ -98,15 +98,19 @@ class AllocationPolicy(models.Model):
         return f"CS-{self.phase.code}-{self.version}"
 
     @property
-    def digest(self) -> str:
-        """SHA-256 of its canonical text, 64 hex digits: what the ledger publishes and a run is pinned to."""
-        text = json.dumps(
+    def text(self) -> str:
+        """Its canonical text: anyone who has it recomputes the digest."""
+        return json.dumps(
             {**self.rules, "reserve_percent": self.reserve_percent},
             sort_keys=True,
             separators=(",", ":"),
             ensure_ascii=False,
         )
-        return sha256(text.encode()).hexdigest()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of its text, 64 hex digits: what the ledger publishes and a run is pinned to."""
+        return sha256(self.text.encode()).hexdigest()
 
 
 class ComparisonQuerySet(models.QuerySet):

@@ -1,12 +1,14 @@
 """Runs, and the rows they fix: applicants, devices on offer, the proposal."""
 
+import datetime as dt
+
 from django.db import models
 from django.db.models import F, Q
 
 from allocation.models.people import person
 from allocation.models.policies import AllocationPolicy
 from common.audit import audited
-from common.constraints import paired
+from common.constraints import paired, spelled_out
 from donations.models import Device
 from schools.models import AdministrativeUnit, Office, Student
 from schools.reach import held_roles, reach
@@ -169,6 +171,12 @@ class AllocationRun(models.Model):
                 condition=Q(rejected_at__isnull=True) | ~Q(reject_reason=""),
                 violation_error_message="Bác một đợt phân bổ phải có lý do.",
             ),
+            spelled_out(
+                "run",
+                "reject_note",
+                "Bác với «Lý do khác» thì phải giải thích rõ",
+                when=Q(reject_reason="other_ground"),
+            ),
         ]
 
     def __str__(self):
@@ -189,6 +197,11 @@ class AllocationRun(models.Model):
     @property
     def scope_name(self) -> str:
         return self.province.full_name if self.province_id else "Toàn quốc"
+
+    @property
+    def randomness_at(self) -> dt.datetime:
+        """When the randomness that decides this run comes out: its own, or that of the run whose draw is kept."""
+        return self.seed_kept_from.randomness_at if self.seed_kept_from else self.draw_at
 
 
 # Applicant, Offer and Proposed are written by the million in one statement, by the run that owns them, and

@@ -61,7 +61,6 @@ def figures_context(summary: dict[str, Any]) -> dict[str, Any]:
     by_province = proposing.totals_by(summary["cells"], "province")
     by_group = proposing.totals_by(summary["cells"], "group")
     share = {units[code].code: got / need for code, need, got in by_province if code in units and need}
-    waterline = tuple(map(int, summary["waterline"].split("."))) if summary["waterline"] else None
     margin = summary["margin"] or {"provinces": []}
     return {
         "summary": summary | {"missing": summary["eligible"] - summary["allocated"]},
@@ -71,7 +70,11 @@ def figures_context(summary: dict[str, Any]) -> dict[str, Any]:
         "pass_columns": ["Lượt", "Số máy"],
         "margin_columns": ["Tỉnh", "Còn thiếu trong bậc", "Được chia"],
         "starving": rules.starvation(summary["served"], summary["unmet"]),
-        "waterline_words": rules.tier_words(waterline, summary["policy_groups"]) if waterline else "",
+        "waterline_words": tier_words(summary, summary["waterline"]),
+        "province_waterlines": [
+            {"place": name_in(units, code), "tier": tier, "words": tier_words(summary, tier)}
+            for code, tier in summary.get("province_waterlines", {}).items()
+        ],
         "laptop_words": rules.laptop_words(summary.get("laptops")),
         "idle_count": summary["unallocated_devices"],
         "group_rows": [
@@ -97,6 +100,10 @@ def figures_context(summary: dict[str, Any]) -> dict[str, Any]:
         ],
         "idle": idle_rows(summary["idle"]),
     }
+
+
+def tier_words(summary: dict[str, Any], tier: str | None) -> str:
+    return rules.tier_words(rules.tier_of(tier), summary["policy_groups"]) if tier else ""
 
 
 def expected(run: AllocationRun, at: dt.datetime) -> dict[str, int]:

@@ -49,6 +49,7 @@ def run_page(request: HttpRequest, code: str) -> HttpResponse:
         "run": run,
         "is_overdue": run.state == State.FROZEN and run.draw_at <= clock.now(),
         "parties": rules.parties(run.commitments, run.randomness if run.seed else ""),
+        "source_digest": rules.source_digest(run.randomness_source),
         "randomness_hex": run.randomness.encode().hex(),
         "group_names": [rules.GROUP_NAMES[name] for name in run.policy.rules["groups"]],
         "policy_rows": policy_rows(run.policy),
@@ -71,7 +72,7 @@ def public_figures(run: AllocationRun) -> dict:
     waterline = run.summary["waterline"]
     words = ""
     if waterline:
-        words = rules.tier_words(tuple(map(int, waterline.split("."))), run.summary["policy_groups"])
+        words = rules.tier_words(rules.tier_of(waterline), run.summary["policy_groups"])
     return {
         "group_columns": ["Đối tượng", "Em có máy", "Còn chờ"],
         "province_columns": ["Tỉnh", "Em có máy", "Còn chờ"],

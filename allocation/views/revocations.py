@@ -13,8 +13,10 @@ from allocation import notices, perms, taking_back
 from allocation.forms import DecisionForm, ReductionForm, RevocationForm
 from allocation.models import Allocation, Reduction, Revocation
 from allocation.views.runs import run_of
+from allocation.views.students import whole
 from common import clock
 from common.refusals import refusals_on
+from common.templatetags.vi import format_number
 
 CODE_LENGTH = 40
 
@@ -48,7 +50,13 @@ def chain_of(user, code: str) -> list[dict[str, Any]]:
 @perms.visitor
 @require_GET
 def revocation_list(request: HttpRequest) -> HttpResponse:
-    page = Paginator(revocations_of(request.user).order_by("-pk"), 25).get_page(request.GET.get("trang"))
+    found = revocations_of(request.user).order_by("-pk")
+    reduction = None
+    if "cat-giam" in request.GET:
+        cuts = Reduction.objects.for_user(request.user).select_related("run")
+        reduction = get_object_or_404(cuts, pk=whole(request.GET["cat-giam"]))
+        found = found.filter(reduction=reduction)
+    page = Paginator(found, 25).get_page(request.GET.get("trang"))
     may_ask = perms.clerk.test(request.user)
     allocations = None
     code = request.GET.get("may", "").replace("-", "").replace(" ", "").upper()[:CODE_LENGTH]
@@ -64,6 +72,7 @@ def revocation_list(request: HttpRequest) -> HttpResponse:
         "allocation/revocations.html",
         {
             "page": page,
+            "reduction": reduction,
             "asked": code,
             "allocations": allocations,
             "may_ask": may_ask,
@@ -171,6 +180,11 @@ def reduction_new(request: HttpRequest, code: str) -> HttpResponse:
     )
 
 
+def meeting_rows(reduction: Reduction) -> list[list[str]]:
+    """How many students of which province the reduction would meet now: the second official sees it before."""
+    return [[province, format_number(students)] for province, students in taking_back.would_meet(reduction)]
+
+
 @perms.reader
 def reduction_page(request: HttpRequest, pk: int) -> HttpResponse:
     """One reduction: what it would take and from how many, the decision, and afterwards whom it met."""
@@ -207,6 +221,8 @@ def reduction_page(request: HttpRequest, pk: int) -> HttpResponse:
             "run": reduction.run,
             "may_decide": may_decide,
             "form": form,
+            "would_columns": ["Tỉnh", "Em không nhận máy nữa"],
+            "would_meet": meeting_rows(reduction) if may_decide else [],
             "met": revocations_of(request.user).filter(reduction=reduction).count(),
             "mails": list(notices.log_of(reduction)),
         },

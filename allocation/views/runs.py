@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Exists, OuterRef, Q
+from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -163,10 +164,13 @@ def step_items(run: AllocationRun) -> list[dict[str, Any]]:
     drawn_by = ""
     if run.entered_by and run.confirmed_by:
         drawn_by = f"{run.entered_by.full_name} nhập, {run.confirmed_by.full_name} xác nhận"
+    draw = "Bốc thăm: hai người nhập và xác nhận"
+    if run.seed_kept_from:
+        draw = f"Bốc thăm: giữ kết quả của đợt {run.seed_kept_from.code}"
     items = [
         ("Mở đợt, công bố nguồn ngẫu nhiên", run.opened_at, run.opened_by),
         ("Chốt dữ liệu", run.frozen_at, run.frozen_by),
-        ("Bốc thăm: hai người nhập và xác nhận", run.confirmed_at, drawn_by),
+        (draw, run.confirmed_at, drawn_by),
         ("Lập phương án", run.proposed_at, run.proposed_by),
         ("Người thứ hai phê duyệt", run.approved_at, run.approved_by),
         ("Ghi phân bổ và sổ cái", run.approved_at if run.state == State.COMMITTED else None, None),
@@ -291,7 +295,7 @@ def act(
     request: HttpRequest, run: AllocationRun, service, *, form=None, name: str = "act_form"
 ) -> HttpResponse:
     """Call one service; back to the run's page, or the page again with what was refused."""
-    form = form if form is not None else RejectForm({"reason": "other_ground"})
+    form = form if form is not None else Form({})
     if form.is_valid():
         with refusals_on(form):
             service()

@@ -11,12 +11,12 @@ from django.views.decorators.http import require_GET
 from accounts.services import record_reading
 from allocation import explaining, perms, rules
 from allocation.engine import GROUPS
-from allocation.models import Allocation, AllocationRun, Applicant, Ranking
+from allocation.models import AllocationRun, Applicant, Ranking
 from allocation.views.runs import run_of
 from common import clock
 from common.pdf import pdf_response, render_pdf
 from common.qr import qr_svg_bytes
-from common.templatetags.vi import format_date, format_number
+from common.templatetags.vi import format_moment, format_number
 from common.vietnamese import search_key
 from schools.models import Student
 from schools.reach import reach
@@ -55,25 +55,12 @@ def applicants(request: HttpRequest, code: str) -> HttpResponse:
         {
             "run": run,
             "page": page,
-            "rows": zip(page, answers(run, list(page)), strict=True),
+            "rows": zip(page, explaining.answers(run, list(page)), strict=True),
             "asked": asked,
             "named": named,
             "reads_runs": perms.reader.test(request.user),
         },
     )
-
-
-def answers(run: AllocationRun, children: list[Student]) -> list[str]:
-    """Of each student, whether the run has a device for them; a dash until everyone's place is written."""
-    queue = dict(Ranking.objects.filter(run=run, student__in=children).values_list("student_id", "queue"))
-    return [
-        "–"
-        if child.pk not in queue
-        else f"Chờ, thứ {format_number(queue[child.pk])} của đợt"
-        if queue[child.pk]
-        else "Được chia máy"
-        for child in children
-    ]
 
 
 @perms.reads_students
@@ -107,11 +94,6 @@ def explanation(request: HttpRequest, code: str, student: int) -> HttpResponse:
         rows.append({"key": "Số bốc thăm (nhỏ hơn thì trước)", "value": f"{standing.lot[:16]}…"})
     if standing.ranking:
         rows += ranking_rows(run, standing.ranking)
-    ended = (
-        Allocation.objects.filter(run=run, student=child, ended_at__isnull=False)
-        .order_by("-ended_at")
-        .first()
-    )
     return render(
         request,
         "allocation/explanation.html",
@@ -120,9 +102,7 @@ def explanation(request: HttpRequest, code: str, student: int) -> HttpResponse:
             "child": child,
             "standing": standing,
             "rows": rows,
-            "ended": f"{ended.get_end_reason_display()}, ngày {format_date(ended.ended_at)}."
-            if ended
-            else "",
+            "ended": explaining.ended_words(standing.since),
         },
     )
 
@@ -140,7 +120,7 @@ def ranking_rows(run: AllocationRun, ranking: Ranking) -> list[dict[str, str]]:
             {
                 "key": "Thứ tự trong hàng chờ",
                 "value": f"{format_number(ranking.queue)} của đợt, "
-                f"{format_number(ranking.queue_in_province)} trong tỉnh",
+                f"{format_number(ranking.queue_in_province)} trong tỉnh, lúc lập phương án",
             }
         )
     return rows
@@ -194,7 +174,7 @@ def slips(request: HttpRequest, code: str) -> HttpResponse:
             "title": "Phiếu bốc thăm của gia đình",
             "run": run.code,
             "source": run.randomness_source,
-            "draw_at": f"{run.draw_at.astimezone():%H:%M ngày %d/%m/%Y}",
+            "draw_at": format_moment(run.randomness_at),
             "address": address.removeprefix("https://").removeprefix("http://"),
             "school": str(children[0].school),
             "class_name": children[0].class_name,

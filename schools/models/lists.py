@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from common.audit import audited
-from common.constraints import paired
+from common.constraints import paired, spelled_out
 from schools.models.offices import Office, School
 from schools.models.students import Student
 from schools.models.units import AdministrativeUnit
@@ -176,10 +176,11 @@ class StudentList(models.Model):
                 | (~Q(verified_by=F("uploaded_by")) & ~Q(verified_by=F("submitted_by"))),
                 violation_error_message="Người thẩm định phải khác người tải lên và người trình.",
             ),
-            models.CheckConstraint(
-                name="studentlist_return_has_reason",
-                condition=~Q(state="returned") | ~Q(return_reason=""),
-                violation_error_message="Hãy viết lý do trả lại để người gửi biết phải sửa gì.",
+            spelled_out(
+                "studentlist",
+                "return_reason",
+                "Hãy viết lý do trả lại để người gửi biết phải sửa gì",
+                when=Q(state="returned"),
             ),
             models.CheckConstraint(
                 name="studentlist_submitted_is_attested",

@@ -315,8 +315,6 @@ def return_list(*, by: User, student_list: StudentList, reason: str, at: dt.date
         State.VERIFIED,
         otherwise="Danh sách này không chờ thẩm định hay phê duyệt.",
     )
-    if not reason.strip():
-        raise ValidationError("Hãy viết lý do trả lại để người gửi biết phải sửa gì.")
     student_list.state = State.RETURNED
     student_list.returned_at, student_list.returned_by = at, by
     student_list.return_reason = reason.strip()

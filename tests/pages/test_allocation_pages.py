@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 from django.urls import reverse
+from django.utils.html import escape
 
 from allocation import comparing, rules, services, taking_back
 from allocation.models import Allocation, AllocationPolicy, AllocationRun, Comparison, Reduction, Revocation
 from common.models import Job, Programme
+from common.templatetags.vi import format_moment
 from schools.models import AdministrativeUnit, School
 from tests.allocation_world import AT, AllocationWorld
 from tests.supply import office, person
@@ -123,10 +125,10 @@ def test_each_student_has_an_answer(world, proposed, client, sign_in):
     sign_in(world.clerk)
     page = client.get(run_url("applicants", proposed)).text
     assert "5B" in page
-    assert "Được chia máy" not in page  # nobody's place is written yet
+    assert "Có máy trong phương án" not in page  # nobody's place is written yet
     services.rank(by=world.clerk, run=proposed)
     page = client.get(run_url("applicants", proposed)).text
-    assert (page.count("Được chia máy"), page.count("Chờ, thứ")) == (5, 10)
+    assert (page.count("Có máy trong phương án"), page.count("Chờ, thứ")) == (5, 10)
     assert "Chờ, thứ 10 của đợt" in page
     served = proposed.proposed.first().student_id
     url = reverse("allocation:explanation", args=[proposed.code, served])
@@ -295,7 +297,12 @@ def elsewhere(world):
             at=AT,
         ).pk,
         "reduction": taking_back.request_reduction(
-            by=world.clerk, run=run, count=1, ground="Rút", notice="Máy bị rút; hỏi Sở GD&ĐT.", at=AT
+            by=world.clerk,
+            run=run,
+            count=1,
+            ground="Nhà tài trợ rút máy",
+            notice="Máy bị rút; hỏi Sở GD&ĐT.",
+            at=AT,
         ).pk,
         "trial": comparing.ask_comparison(by=world.clerk, one=run.policy, province=there, at=AT).pk,
     }
@@ -353,6 +360,20 @@ def test_a_department_runs_over_its_own_devices(world, client, sign_in):
     assert client.post(run_url("run_freeze", run)).status_code == 302
 
 
+def test_a_province_of_another_time_is_not_offered(world, client, sign_in):
+    """Codes and names came again in 2025: two «Thành phố Hà Nội» in one list, of which one has no school."""
+    at_programme_time(AT)
+    later = AdministrativeUnit.objects.create(
+        level="province", code="15", vintage="2025", name="Lào Cai", full_name="Tỉnh Lào Cai", slug="lao-cai-2025",
+        valid_from=dt.date(2025, 7, 1),
+    )  # fmt: skip
+    sign_in(world.clerk)
+    for page in ("run_open", "trial_new"):
+        text = client.get(reverse(f"allocation:{page}")).text
+        assert f'value="{world.province.pk}"' in text
+        assert f'value="{later.pk}"' not in text
+
+
 # --- states --------------------------------------------------------------------------------------------------
 
 
@@ -388,6 +409,23 @@ def test_a_party_that_does_not_reveal_voids_the_run_and_everyone_sees_why(world,
     assert "Không có số ngẫu nhiên như đã công bố" in public
     assert "chưa đưa số ra" in public
     assert "Bên 2 không đưa số" not in public
+
+
+def test_a_kept_draw_is_told_with_its_own_source_and_moment(world, client, sign_in):
+    at_programme_time(AT)
+    world.students(12)
+    world.stock(2)
+    first = world.proposed()
+    services.reject(by=world.clerk, run=first, reason="legal", at=AT)
+    second = services.freeze(by=world.clerk, run=world.opened(draw_at=AT + dt.timedelta(days=9)), at=AT)
+    public = client.get(run_url("public_run", second)).text
+    for run, is_told in ((first, True), (second, False)):
+        assert (format_moment(run.draw_at) in public) == is_told
+    assert rules.source_digest(first.randomness_source) in public
+    assert escape(second.policy.text) in public
+    sign_in(world.clerk)
+    page = client.get(run_url("run", second)).text
+    assert f"Bốc thăm: giữ kết quả của đợt {first.code}" in page
 
 
 def test_a_draw_to_come_is_announced_before_anything_is_frozen(world, client):
@@ -433,15 +471,26 @@ def test_cutting_a_run_by_two_officials(world, client, sign_in):
     run = world.committed()
     sign_in(world.clerk)
     url = run_url("reduction_new", run)
-    too_many = client.post(url, {"count": "9", "ground": "Rút máy", "notice": "Máy bị rút; hỏi Sở GD&ĐT."})
+    typed = {"count": "2", "ground": "Nhà tài trợ rút máy", "notice": "Máy bị rút; hỏi Sở GD&ĐT."}
+    too_many = client.post(url, typed | {"count": "9"})
     assert (too_many.status_code, "Chỉ còn 5 máy" in too_many.text) == (422, True)
-    client.post(url, {"count": "2", "ground": "Rút máy", "notice": "Máy bị rút; hỏi Sở GD&ĐT."})
+    bare = client.post(url, typed | {"ground": "x"})
+    assert (bare.status_code, "phải nói rõ (ít nhất 10 ký tự)" in bare.text) == (422, True)
+    client.post(url, typed)
     reduction = reverse("allocation:reduction", args=[Reduction.objects.get().pk])
     assert "Cắt giảm 2 máy</button>" not in client.get(reduction).text
     assert client.post(reduction, {"quyet-dinh": "dong-y"}).status_code == 404
     sign_in(world.approver)
-    assert "Cắt giảm 2 máy</button>" in client.get(reduction).text
+    page = client.get(reduction).text
+    assert "Cắt giảm 2 máy</button>" in page
+    assert "Em không nhận máy nữa" in page  # whom it meets, before it is decided
     client.post(reduction, {"quyet-dinh": "dong-y"})
+    page = client.get(reduction).text
+    assert "Trả lại nhà tài trợ" in page
+    met = f"{reverse('allocation:revocations')}?cat-giam={Reduction.objects.get().pk}"
+    assert met in page
+    assert client.get(met).text.count('data-label="Trường"') == 2
+    assert client.get(f"{reverse('allocation:revocations')}?cat-giam=x").status_code == 404
     assert Allocation.objects.live().count() == 3
     page = client.get(run_url("run", run)).text
     assert "Đã phê duyệt và nay còn hiệu lực" in page

@@ -67,12 +67,45 @@ def test_no_cell_of_the_draw_file_is_small(counts):
 
 def test_reasons_name_the_waterline_and_what_would_change():
     said = " ".join(
-        rules.reasons(tier=(2, 2, 1), groups=LAW, locality_first=True, via=None, waterline=(2, 1, 1))
+        rules.reasons(tier=(2, 2, 1), groups=LAW, locality_first=True, via=None, waterline="2.1.1")
     )
     assert "2.1.1" in said
     assert "Chỉ thị 16" in said
-    margin = rules.reasons(tier=(2, 1, 1), groups=LAW, locality_first=True, via=None, waterline=(2, 1, 1))
+    margin = rules.reasons(tier=(2, 1, 1), groups=LAW, locality_first=True, via=None, waterline="2.1.1")
     assert any("bốc thăm" in sentence for sentence in margin)
+
+
+def reasons(**given) -> str:
+    known = {"tier": (2, 1, 1), "groups": LAW, "locality_first": True, "via": None, "waterline": "2.1.1"}
+    return " ".join(rules.reasons(**known | given))
+
+
+def test_who_draws_together_follows_the_rule_of_the_margin():
+    """Shares by province are drawn inside it: a better number elsewhere in the country proves nothing."""
+    assert "các em cùng bậc trong tỉnh được chọn bằng bốc thăm" in reasons(margin="proportional")
+    assert "các em cùng bậc được chọn bằng bốc thăm" in reasons(margin="draw")
+    assert "các em cùng bậc trong tỉnh" in reasons(waterline=None, province_waterline="2.1.1")
+
+
+def test_who_has_a_device_since_does_not_wait():
+    said = reasons(elsewhere="DPB-2", queue=(3, 1))
+    assert "ở đợt DPB-2" in said
+    assert "hàng chờ của đợt, em đứng" not in said
+    assert "Em vẫn ở trong danh sách chờ" not in said
+    assert "em đứng đầu hàng chờ" in reasons(via="substitute")
+
+
+def test_two_equal_places_in_the_queue_are_one():
+    assert "em đứng thứ 3; riêng trong tỉnh, em đứng thứ 1." in reasons(queue=(3, 1))
+    assert "riêng trong tỉnh" not in reasons(queue=(3, 3))
+
+
+def test_provinces_that_tie_are_all_said():
+    cells = [{"province": code, "group": "poor", "gain": 1, "lose": 0} for code in "ABCDE"]
+    cells.append({"province": "F", "group": "poor", "gain": 0, "lose": 5})
+    said = rules.comparison_words(cells, {})
+    assert "Tỉnh được thêm nhiều nhất: A, B, C và 2 tỉnh khác (+1 em mỗi tỉnh)." in said
+    assert "Tỉnh bị bớt nhiều nhất: F (−5 em)." in said
 
 
 def test_a_group_that_only_one_policy_considers_is_said():

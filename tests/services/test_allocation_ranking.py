@@ -3,8 +3,8 @@
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from allocation import explaining, services
-from allocation.models import Applicant, Proposed, Ranking
+from allocation import explaining, services, taking_back
+from allocation.models import Allocation, Applicant, Proposed, Ranking
 from allocation.ranking import next_in_line
 from schools.models import AdministrativeUnit, School, Student
 from tests.allocation_world import AT, AllocationWorld
@@ -72,8 +72,49 @@ def test_the_explanation_agrees_with_the_ranking(ranked):
         assert ".".join(map(str, standing.tier)) == row.tier
         text = " ".join(standing.said)
         assert (standing.via is None) == (row.queue > 0)
-        assert (f"em đứng thứ {row.queue};" in text) == (row.queue > 0)
+        assert (f"Trong hàng chờ của đợt, em đứng thứ {row.queue}" in text) == (row.queue > 0)
         assert ("suất thứ" in text) == (row.place > 1)
+
+
+def test_an_answer_follows_what_became_of_it(ranked, world):
+    """Taken back, passed on, served by another run: nobody reads of a device that is gone, or waits who has one."""
+    services.approve(by=world.approver, run=ranked, at=AT)
+    services.commit(by=world.approver, run=ranked, at=AT)
+    gone = Allocation.objects.filter(run=ranked).order_by("pk")[0]
+    waiting = [row.student_id for row in Ranking.objects.filter(run=ranked, queue__gt=0).order_by("queue")]
+    revocation = taking_back.request_revocation(
+        by=world.clerk,
+        allocation=gone,
+        reason="declined",
+        notice="Gia đình từ chối nhận; hỏi Sở GD&ĐT.",
+        at=AT,
+    )
+    taking_back.decide_revocation(by=world.approver, revocation=revocation, agree=True, at=AT)
+    Allocation.objects.create(
+        run=ranked, device=gone.device, student_id=waiting[0], tier="2.2.1", engine_pass="substitute",
+        public_area="VN",
+    )  # fmt: skip
+    Student.objects.filter(pk=gone.student_id).update(has_device=True)
+    world.stock(1)
+    again = world.committed(policy=ranked.policy, purpose="top_up")
+    (since,) = Allocation.objects.filter(run=again).values_list("student_id", flat=True)
+    children = list(Student.objects.filter(pk__in=[gone.student_id, waiting[0], since, waiting[-1]]))
+    said = dict(zip([child.pk for child in children], explaining.answers(ranked, children), strict=True))
+    assert said == {
+        gone.student_id: "Thôi nhận: thu hồi quyết định",
+        waiting[0]: "Được chia máy, thay em không nhận nữa",
+        since: f"Được chia máy ở đợt {again.code}",
+        waiting[-1]: f"Chờ, thứ {len(waiting)} của đợt",
+    }
+
+    def told(student: int) -> str:
+        return " ".join(explaining.standing(ranked, ranked.applicants.get(student=student)).said)
+
+    assert "em đứng đầu hàng chờ ở nơi có máy đó" in told(waiting[0])
+    assert f"đã được chia máy ở đợt {again.code}" in told(since)
+    assert "Em vẫn ở trong danh sách chờ" in told(waiting[-1])
+    ended = explaining.standing(ranked, ranked.applicants.get(student=gone.student_id)).since
+    assert explaining.ended_words(ended).startswith("Thu hồi quyết định: gia đình từ chối nhận, ngày ")
 
 
 def test_the_next_is_the_first_by_rank_in_the_area_who_still_may(ranked, world):

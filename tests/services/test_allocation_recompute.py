@@ -30,7 +30,7 @@ def run(settings, tmp_path):
 def test_everything_that_the_log_says_of_a_run_is_recomputed(run, capsys):
     call_command("recompute_run", run.code)
     out = capsys.readouterr().out
-    assert out.count(": khớp\n") == 10
+    assert out.count(": khớp\n") == 11
     assert "tất cả đều khớp" in out
 
 

@@ -2,12 +2,13 @@
 
 import datetime as dt
 import json
+from hashlib import sha256
 
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
 
-from allocation import rules, services
+from allocation import explaining, rules, services
 from allocation.models import Allocation, AllocationRun, Applicant, Phase, Proposed
 from ledger import bulk
 from ledger.models import LedgerOutbox
@@ -96,7 +97,7 @@ def test_locality_of_the_most_specific_unit_wins(world):
     world.stock(1)
     run = world.frozen()
     assert Applicant.objects.filter(run=run, is_priority=True).count() == 4
-    services.reject(by=world.clerk, run=run, reason="other_ground", at=AT)
+    services.reject(by=world.clerk, run=run, reason="legal", at=AT)
     DirectivePeriod.objects.create(
         unit=world.school.commune, starts_on=AT.date(), source="QĐ 2", is_in_force=False
     )
@@ -137,6 +138,30 @@ def test_a_province_runs_only_over_its_own_devices(world):
     world.stock(1, earmark_unit=world.province)
     run = world.proposed(province=world.province)
     assert (run.supply_count, run.summary["allocated"]) == (1, 1)
+
+
+def test_a_province_s_own_devices_have_a_waterline(world):
+    """Of a run over one province there is no other: it says how far the devices went, and to whom they did not come."""
+    world.students(3)
+    world.students(4, group="near_poor")
+    world.students(2, group="covid_orphan")
+    world.stock(5, earmark_unit=world.province)
+    run = world.proposed(province=world.province)
+    assert run.summary["waterline"] is None
+    assert run.summary["province_waterlines"] == {world.province.public_code: "2.2.1"}
+    said = {}
+    for applicant in run.applicants.all():
+        standing = explaining.standing(run, applicant)
+        if standing.via is None:
+            said[standing.tier[1]] = " ".join(standing.said)
+    assert "Máy dành riêng cho tỉnh hết ngay trong bậc của em: các em cùng bậc trong tỉnh" in said[2]
+    assert "Máy dành riêng cho tỉnh hết ở bậc 2.2.1" in said[3]
+
+
+def test_a_province_that_has_enough_has_no_waterline(world):
+    world.students(3)
+    world.stock(5, earmark_unit=world.province)
+    assert world.proposed(province=world.province).summary["province_waterlines"] == {}
 
 
 @pytest.mark.parametrize("missing", ["students", "devices"])
@@ -330,6 +355,14 @@ def test_a_rejection_says_why_and_frees_the_place(world):
         services.reject(by=world.approver, run=run, reason="legal", at=AT)
 
 
+def test_another_ground_than_those_listed_is_explained(world):
+    run = world.opened()
+    for note in ("", "khác"):
+        with pytest.raises(IntegrityError, match="run_reject_note_spelled_out"), transaction.atomic():
+            services.reject(by=world.clerk, run=run, reason="other_ground", note=note, at=AT)
+    services.reject(by=world.clerk, run=run, reason="other_ground", note="Mở nhầm phạm vi", at=AT)
+
+
 def test_what_is_fixed_stays(world):
     world.students(2)
     world.stock(1)
@@ -366,7 +399,9 @@ def test_a_rejected_draw_is_kept_when_the_same_students_are_frozen_again(world):
     world.stock(5)
     first = world.proposed()
     pairs = set(Proposed.objects.filter(run=first).values_list("device_id", "student_id"))
-    services.reject(by=world.clerk, run=first, reason="other_ground", at=AT + HOUR)
+    services.reject(
+        by=world.clerk, run=first, reason="other_ground", note="Hai lãnh đạo chưa thống nhất", at=AT + HOUR
+    )
 
     second = services.freeze(by=world.clerk, run=world.opened(), at=AT)
     assert (second.state, second.seed_kept_from) == ("seeded", first)
@@ -382,6 +417,23 @@ def test_a_rejected_draw_is_kept_when_the_same_students_are_frozen_again(world):
     for event, keys in (("run.frozen", ["root", "draw_on"]), ("run.seeded", ["randomness", "seed"])):
         one, other = ([entry[key] for key in keys] for entry in entries(event))
         assert one == other
+
+
+def test_a_draw_kept_through_two_rejections_keeps_its_own_moment(world):
+    """The draw that was announced for a run which keeps another one decides nothing, and is named nowhere."""
+    world.students(14)
+    world.stock(5)
+    services.reject(by=world.clerk, run=world.proposed(), reason="legal", at=AT)
+    first = AllocationRun.objects.get()
+    for days in (3, 5):
+        run = world.opened(draw_at=AT + dt.timedelta(days=days))
+        run = services.freeze(by=world.clerk, run=run, at=AT + dt.timedelta(days=days - 1))
+        services.reject(by=world.clerk, run=run, reason="legal", at=AT + dt.timedelta(days=days))
+    assert run.seed == first.seed
+    assert run.randomness_at == first.draw_at
+    frozen = entries("run.frozen")
+    assert {entry["draw_on"] for entry in frozen} == {f"{first.draw_at:%Y-%m-%d}"}
+    assert {entry["draw"] for entry in frozen} == {sha256(first.randomness_source.encode()).hexdigest()}
 
 
 def test_more_devices_do_not_buy_another_draw(world):

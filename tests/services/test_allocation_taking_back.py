@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 
 from allocation import notices, services, taking_back, tasks
 from allocation.models import Allocation, AllocationRun, Ranking, Reduction, Revocation
+from common.erasure import ERASED
 from common.models import SentMail
 from donations.models import Device
 from ledger.models import LedgerOutbox
@@ -48,8 +49,13 @@ def test_a_revocation_needs_a_reason_a_notice_and_a_second_person(world):
     world.students(2)
     world.stock(1)
     world.committed()
-    with pytest.raises(ValidationError, match="Thông báo"):
-        asked(world, notice="x")
+    for notice in ("x", " " * 30, "Em đã chuyển đi."):
+        with pytest.raises(IntegrityError, match="revocation_notice_spelled_out"), transaction.atomic():
+            asked(world, notice=notice)
+    with pytest.raises(ValidationError, match="không ghi họ tên"):
+        asked(
+            world, notice=f"{Allocation.objects.get().student.full_name.upper()} đã chuyển đi, hỏi Sở GD&ĐT."
+        )
     revocation = asked(world)
     with pytest.raises(IntegrityError, match="revocation_one_open"), transaction.atomic():
         asked(world)
@@ -135,10 +141,23 @@ def test_a_notice_whose_message_was_lost_is_found_again(world):
 # --- reductions --------------------------------------------------------------------------------------------------
 
 
-def cut(world, run, count: int) -> Reduction:
-    return taking_back.request_reduction(
-        by=world.clerk, run=run, count=count, ground="Nhà tài trợ rút máy", notice=NOTICE, at=AT
-    )
+def cut(world, run, count: int, **more) -> Reduction:
+    given = {"ground": "Nhà tài trợ rút máy", "notice": NOTICE, **more}
+    return taking_back.request_reduction(by=world.clerk, run=run, count=count, at=AT, **given)
+
+
+def test_a_reduction_says_why_in_more_than_a_letter(world):
+    world.students(1)
+    world.stock(1)
+    run = world.committed()
+    for given, rule in (
+        ({"ground": "x"}, "reduction_ground_spelled_out"),
+        ({"ground": "   rút    "}, "reduction_ground_spelled_out"),
+        ({"notice": "Máy bị rút."}, "reduction_notice_spelled_out"),
+    ):
+        with pytest.raises(IntegrityError, match=rule), transaction.atomic():
+            cut(world, run, 1, **given)
+    Reduction.objects.filter(pk=cut(world, run, 1).pk).update(notice=ERASED)  # an erased one stays legal
 
 
 def test_a_reduction_takes_from_the_last_by_rank(world):
@@ -148,6 +167,7 @@ def test_a_reduction_takes_from_the_last_by_rank(world):
     run = world.committed()
     person("truong", ("clerk", world.school.office))
     reduction = cut(world, run, 4)
+    assert taking_back.would_meet(reduction) == [(world.province.full_name, 4)]
     with pytest.raises(ValidationError, match="phải khác"):
         taking_back.decide_reduction(by=world.clerk, reduction=reduction, agree=True, at=AT)
     taking_back.decide_reduction(by=world.approver, reduction=reduction, agree=True, at=AT)

@@ -4,6 +4,7 @@ import datetime
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from common.workdays import add_working_days
@@ -132,8 +133,9 @@ def test_an_erasure_spares_who_had_the_device_after(log):
 def test_a_refusal_needs_its_reason(log):
     code, _ = handed_over(log)
     row = file_request(kind="erase", device=code, contact="0912", detail="", at=AT)
-    with pytest.raises(ValidationError, match="vì sao"):
-        answer_request(by="Cán bộ", request=row, answer="refused", at=AT)
+    for said in ("", "  không  "):
+        with pytest.raises(IntegrityError, match="refuse_reason_spelled_out"), transaction.atomic():
+            answer_request(by="Cán bộ", request=row, answer="refused", reason=said, at=AT)
     answer_request(
         by="Cán bộ", request=row, answer="refused", reason="Không có biên nhận của máy này.", at=AT
     )

@@ -183,8 +183,9 @@ def test_a_returned_list_says_why_and_can_be_submitted_again(world):
     student_list = commit(world, send(world, rows_of(1)))
     people = world.people
     lists.submit_list(by=people["lap"], student_list=student_list, at=AT)
-    with pytest.raises(ValidationError, match="lý do"):
-        lists.return_list(by=people["duyet"], student_list=student_list, reason=" ", at=AT)
+    for said in (" ", "sai"):
+        with pytest.raises(IntegrityError, match="return_reason_spelled_out"), transaction.atomic():
+            lists.return_list(by=people["duyet"], student_list=student_list, reason=said, at=AT)
     returned = lists.return_list(by=people["duyet"], student_list=student_list, reason="Thiếu lớp 9", at=AT)
     assert returned.state == State.RETURNED
     assert lists.submit_list(by=people["lap"], student_list=returned, at=AT).state == State.SUBMITTED
