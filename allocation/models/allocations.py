@@ -177,6 +177,15 @@ class Revocation(models.Model):
         DEVICE_UNFIT = "device_unfit", "Máy không còn dùng được"
         SUPPLY_REDUCED = "supply_reduced", "Số máy bị cắt giảm"
 
+    # What these say of the child, the child's record must say too.
+    ABOUT_THE_CHILD = [
+        Reason.NOT_ELIGIBLE,
+        Reason.ALREADY_HAS_DEVICE,
+        Reason.MOVED_AWAY,
+        Reason.WITHDRAWN,
+        Reason.DUPLICATE,
+    ]
+
     allocation = models.ForeignKey(
         Allocation, on_delete=models.PROTECT, related_name="revocations", verbose_name="phân bổ"
     )
@@ -238,3 +247,18 @@ class Revocation(models.Model):
     @property
     def is_open(self) -> bool:
         return self.approved_at is None and self.refused_at is None
+
+    @property
+    def is_record_behind(self) -> bool:
+        """Whether the reason is about the child but nothing in the child's record has changed since the freeze.
+
+        The next run considers whoever the records say is eligible: it would give this child a device again.
+        """
+        child = self.allocation.student
+        return (
+            self.refused_at is None
+            and self.reason in self.ABOUT_THE_CHILD
+            and child.state == Student.State.APPROVED
+            and not child.has_device
+            and not child.status_changes.filter(changed_at__gte=self.allocation.run.frozen_at).exists()
+        )

@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from accounts.services import record_reading
@@ -15,6 +16,7 @@ from allocation.models import Allocation, Reduction, Revocation
 from allocation.views.runs import run_of
 from allocation.views.students import whole
 from common import clock
+from common.access import may_open
 from common.refusals import refusals_on
 from common.templatetags.vi import format_number
 
@@ -133,6 +135,7 @@ def revocation_page(request: HttpRequest, pk: int) -> HttpResponse:
                 return redirect("allocation:revocation", pk=pk)
     named = perms.sees_names(request.user)
     child = revocation.allocation.student
+    child_page = reverse("schools:student", args=[child.pk])
     if named:
         record_reading(
             by=request.user, subject_type="schools.student", subject_id=child.pk, fields="họ tên, lớp",
@@ -150,6 +153,7 @@ def revocation_page(request: HttpRequest, pk: int) -> HttpResponse:
             "may_decide": may_decide,
             "form": form,
             "mails": list(notices.log_of(revocation.reduction or revocation)),
+            "record": child_page if may_open(request.user, child_page) else "",
         },
         status=422 if form.errors else 200,
     )

@@ -11,7 +11,7 @@ from allocation import comparing, rules, services, taking_back
 from allocation.models import Allocation, AllocationPolicy, AllocationRun, Comparison, Reduction, Revocation
 from common.models import Job, Programme
 from common.templatetags.vi import format_moment
-from schools.models import AdministrativeUnit, School
+from schools.models import AdministrativeUnit, School, Student
 from tests.allocation_world import AT, AllocationWorld
 from tests.supply import office, person
 
@@ -239,7 +239,11 @@ def test_taking_back_by_two_officials(world, client, sign_in):
     assert "Quyết định" in client.get(decide).text
     assert client.post(decide, {"quyet-dinh": "dong-y"}).status_code == 404
     sign_in(world.approver)
-    assert "Em đã chuyển trường" in client.get(decide).text
+    text = client.get(decide).text
+    assert "Em đã chuyển trường" in text
+    assert "Hồ sơ của em chưa đổi nên đợt sau vẫn xét em." in text
+    Student.objects.filter(pk=allocation.student_id).update(has_device=True)
+    assert "Hồ sơ của em chưa đổi" not in client.get(decide).text
     client.post(decide, {"quyet-dinh": "dong-y"})
     assert not Allocation.objects.live().exists()
     again = world.committed(policy=AllocationPolicy.objects.get(), purpose="top_up")

@@ -14,6 +14,7 @@ from common.models import SentMail
 from donations.models import Device
 from ledger.models import LedgerOutbox
 from ledger.services import record
+from schools.services.students import change_status
 from tests.allocation_world import AT, AllocationWorld
 from tests.supply import person
 
@@ -107,10 +108,22 @@ def test_the_school_is_told_by_mail_once_and_without_the_child_s_name(world):
     assert NOTICE in message.body
     assert f"/phan-bo/thu-hoi/{revocation.pk}/" in message.body
     assert "Em 0" not in message.body
+    assert "đợt sau vẫn xét em" in message.body
     (trace,) = notices.log_of(revocation)
     assert trace.delivered_on_clock_at is not None
     tasks.mail_revocation(revocation_id=revocation.pk)
     assert len(mail.outbox) == 1
+
+
+def test_a_record_is_behind_until_it_says_what_the_reason_says(world):
+    (child,) = world.students(1)
+    world.stock(1)
+    world.committed()
+    assert not Revocation(allocation=Allocation.objects.get(), reason="device_unfit").is_record_behind
+    revocation = asked(world)
+    assert revocation.is_record_behind
+    change_status(by=world.clerk, student=child, kind="left", reason="Theo đơn của gia đình", at=AT)
+    assert not Revocation.objects.get().is_record_behind
 
 
 def test_a_school_without_an_account_is_told_through_the_office_above(world):
