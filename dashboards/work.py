@@ -3,11 +3,11 @@
 import datetime as dt
 from dataclasses import dataclass
 
-from django.db.models import OuterRef, Q, Subquery
+from django.db.models import Exists, OuterRef, Q, Subquery
 
 from allocation.models import AllocationRun, Reduction, Revocation
 from coverage.models import CoveragePoint
-from delivery.models import Custody, DeviceReport, Grievance, PhoneHandover, Shipment
+from delivery.models import Custody, DeviceReport, Grievance, Loss, PhoneHandover, Shipment, ShipmentItem
 from delivery.rules import REPLACEABLE
 from donations.models import Device, Pledge, PurchaseOrder
 from schools.models import Office, StaffRole, StudentList
@@ -60,6 +60,8 @@ def items_for(user, *, today: dt.date) -> list[Item]:
         found += _allocation(user, roles)
     if roles & {Role.CLERK, Role.KEEPER} and kinds & set(SENDING):
         found += _devices(user, today)
+    if Role.APPROVER in roles and kinds & {Kind.PROGRAMME, Kind.PROVINCE_DEPARTMENT}:
+        found += _losses(user)
     found += _grievances(user, today)
     found += _points(user, today)
     return [item for item in found if item.count]
@@ -164,9 +166,11 @@ def _devices(user, today: dt.date) -> list[Item]:
     schools = Office.objects.filter(pk__in=mine, kind__in=[Kind.SCHOOL, Kind.UNIVERSITY])
     passed_on = allocated.exclude(office__in=schools)
     reports = DeviceReport.objects.since_inspection().filter(device=OuterRef("device")).order_by("-pk")
-    damaged = passed_on.annotate(condition=Subquery(reports.values("kind")[:1])).filter(
-        condition__in=REPLACEABLE
-    )
+    passed_on = passed_on.annotate(condition=Subquery(reports.values("kind")[:1]))
+    no_good = passed_on.filter(condition__in=REPLACEABLE)
+    sound = passed_on.filter(Q(condition=None) | ~Q(condition__in=("missing", *REPLACEABLE)))
+    asked = Loss.objects.filter(item=OuterRef("pk"), refused_at=None)
+    missing = ShipmentItem.objects.filter(~Exists(asked), shipment__from_office__in=mine, result="missing")
     return [
         Item("Lô hàng đang đến, chờ nhận", "/van-chuyen/", under_way.count(), late=late),
         Item("Lô hàng đang soạn, chờ gửi", "/van-chuyen/", drafts),
@@ -180,9 +184,16 @@ def _devices(user, today: dt.date) -> list[Item]:
             "/ban-giao/",
             PhoneHandover.objects.to_look_at().filter(record__school__office__in=schools).count(),
         ),
-        Item("Máy ở đơn vị, chờ chuyển tiếp", "/van-chuyen/", passed_on.exclude(pk__in=damaged).count()),
-        Item("Máy hư hại ở đơn vị, học sinh chờ đổi máy khác", "/van-chuyen/tra-ve/", damaged.count()),
+        Item("Máy ở đơn vị, chờ chuyển tiếp", "/van-chuyen/", sound.count()),
+        Item("Máy hư hại hoặc mất, học sinh chờ đổi máy khác", "/van-chuyen/tra-ve/", no_good.count()),
+        Item("Máy đơn vị gửi mà nơi nhận thiếu, chưa tìm thấy", "/van-chuyen/mat/", missing.count()),
     ]
+
+
+def _losses(user) -> list[Item]:
+    losses = Loss.objects.open().exclude(requested_by=user)
+    scoped = losses.filter(reach(user, Role.APPROVER, through="item__shipment__from_office__"))
+    return [Item("Đề nghị kết luận mất máy chờ quyết định", "/van-chuyen/mat/", scoped.count())]
 
 
 def _grievances(user, today: dt.date) -> list[Item]:

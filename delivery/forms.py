@@ -4,7 +4,7 @@ from django import forms
 from django.utils import timezone
 
 from coverage.models import Operator
-from delivery.models import DeviceReport, Fault, Grievance, LotRecall, Shipment
+from delivery.models import DeviceReport, Fault, Grievance, Loss, LotRecall, Shipment
 from donations.models import Lot
 from ledger.events import CORRECTION
 from ledger.models import PrivacyRequest
@@ -68,6 +68,26 @@ class ReceiveForm(forms.Form):
     fault = forms.ChoiceField(
         label="Hư hại gì", choices=[("", "Chọn nếu có máy hư hại"), *Fault.choices], required=False
     )
+
+
+class LossForm(forms.ModelForm):
+    """Missing devices to give up as lost, why, and how they were looked for."""
+
+    may = forms.MultipleChoiceField(
+        label="Máy", widget=forms.CheckboxSelectMultiple, error_messages={"required": "Chưa chọn máy nào."}
+    )
+
+    class Meta:
+        model = Loss
+        fields = ("reason", "account")
+        widgets = {"account": forms.Textarea(attrs={"rows": 4})}
+
+    field_order = ("may", "reason", "account")
+
+    def __init__(self, *args, codes: list[tuple[str, str]], **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields["may"].choices = codes
+        self.fields["reason"].choices = [("", "Chọn lý do"), *Loss.Reason.choices]
 
 
 class ReturnForm(forms.Form):

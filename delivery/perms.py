@@ -11,6 +11,7 @@ from delivery.models import (
     READS_SENSITIVE,
     SENSITIVE_KINDS,
     Grievance,
+    Loss,
     Shipment,
 )
 from schools.models import Office, School, StaffRole
@@ -52,6 +53,17 @@ def can_receive(user, shipment: Shipment) -> bool:
     if any(held.office_id == shipment.from_office_id for held in held_roles(user)):
         return False
     return holds(user, *MOVES_DEVICES, kinds=DELIVERY_KINDS, office=shipment.to_office)
+
+
+def can_decide_loss(user, loss: Loss) -> bool:
+    """An official of the Sở above the sender or of the programme, and not who asked: two people."""
+    may = holds(
+        user,
+        Role.APPROVER,
+        kinds=[Kind.PROGRAMME, Kind.PROVINCE_DEPARTMENT],
+        office=loss.item.shipment.from_office,
+    )
+    return may and loss.is_open and loss.requested_by_id != user.pk
 
 
 def schools_of(user):

@@ -181,7 +181,8 @@ NEXT_REPORTS: dict[str, tuple[str, ...]] = {
     "stolen": ("found", "written_off"),
     "recalled": ("repaired", "returned", "lost", "stolen", "written_off"),
     "damaged": ("repaired", "written_off"),
-    "missing": ("found", "written_off"),
+    # Found by the receiver of its shipment, given up by two people (`delivery.services.losses`).
+    "missing": (),
     "returned": ("written_off",),
     "replaced": ("found", "returned", "written_off"),
     "written_off": (),

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from delivery.views import aftercare, grievances, handovers, phone, privacy, returns, shipments
+from delivery.views import aftercare, grievances, handovers, losses, phone, privacy, returns, shipments
 
 app_name = "delivery"
 urlpatterns = [
@@ -13,9 +13,12 @@ urlpatterns = [
     path("van-chuyen/may/", shipments.find_device, name="find_device"),
     path("van-chuyen/thu-hoi/", aftercare.recall_list, name="recalls"),
     path("van-chuyen/thu-hoi/<int:pk>/", aftercare.recall_detail, name="recall"),
+    path("van-chuyen/mat/", losses.loss_list, name="losses"),
+    path("van-chuyen/mat/<int:pk>/", losses.loss_page, name="loss"),
     path("van-chuyen/<str:code>/", shipments.shipment_detail, name="shipment"),
     path("van-chuyen/<str:code>/nhan/", shipments.receive, name="receive"),
     path("van-chuyen/<str:code>/phieu.pdf", shipments.packing_list, name="packing_list"),
+    path("van-chuyen/<str:code>/mat/", losses.loss_new, name="loss_new"),
     path("van-chuyen/<str:code>/<slug:verb>/", shipments.act, name="act"),
     path("ban-giao/", handovers.school_list, name="schools"),
     path("ban-giao/dien-thoai/", phone.page, name="phone"),

@@ -29,7 +29,7 @@ STAGES = (
     ("allocated", "Đã phân bổ", ("allocated",)),
     ("moving", "Đang vận chuyển, đã về địa phương", ("in_transit", "arrived", "transfer", "sent_back")),
     ("given", "Đã bàn giao cho học sinh", (*WITH_STUDENT,)),
-    ("refused", "Không đạt, đã loại", ("refused", "written_off", "replaced", "recalled")),
+    ("refused", "Không đạt, đã thay hoặc đã loại", ("refused", "written_off", "replaced", "recalled")),
     ("problem", "Đang xử lý vướng mắc", ("missing", "missing_free", "damaged", "lost", "stolen")),
 )
 

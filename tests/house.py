@@ -8,7 +8,7 @@ from django.test import Client
 from accounts.models import User
 from allocation.models import AllocationPolicy, AllocationRun, Applicant
 from coverage.models import CoveragePoint, Operator, OperatorMember
-from delivery.models import Grievance, HandoverRecord, Shipment
+from delivery.models import Grievance, HandoverRecord, Loss, Shipment, ShipmentItem
 from schools.models import Office, School, StaffRole, StudentList
 from tests.delivery_world import AT, BEFORE, World, _office, _unit, make_world
 from tests.signing_in import pass_second_factor
@@ -111,6 +111,24 @@ def _objects(world: World, by: User) -> dict[str, dict[str, object]]:
         created_at=AT,
         created_by=by,
     )
+    come = Shipment.objects.create(
+        code="VC-0002",
+        from_office=world.department,
+        to_office=world.district_office,
+        created_at=AT,
+        created_by=by,
+        state=Shipment.State.ARRIVED,
+        dispatched_at=AT,
+        dispatched_by=by,
+        arrived_at=AT,
+        arrived_by=world.people["district"],
+    )
+    missing = ShipmentItem.objects.create(
+        shipment=come, device=world.allocations[1].device, result="missing", is_open=False
+    )
+    loss = Loss.objects.create(
+        item=missing, reason="in_transit", account="Đã hỏi lái xe.", requested_at=AT, requested_by=by
+    )
     record = HandoverRecord.objects.create(
         code="BG-0001",
         school=school,
@@ -145,6 +163,7 @@ def _objects(world: World, by: User) -> dict[str, dict[str, object]]:
         household=-1, held=0,
     )  # fmt: skip
     return {
+        "van-chuyen/mat/<int:pk>": {"pk": loss.pk},
         "van-chuyen/<str:code>": {"code": shipment.code, "verb": "gui"},
         "ban-giao/bien-ban/<str:code>": {"code": record.code},
         "ban-giao/<str:code>": {"code": school.code},

@@ -8,6 +8,7 @@ from delivery.models.grievances import (
     Grievance,
 )
 from delivery.models.handovers import Handover, HandoverRecord, PhoneHandover
+from delivery.models.losses import Loss
 from delivery.models.shipments import (
     DELIVERY_KINDS,
     FOLLOWS_DEVICES,
@@ -29,6 +30,7 @@ __all__ = [
     "Grievance",
     "Handover",
     "HandoverRecord",
+    "Loss",
     "LotRecall",
     "PhoneHandover",
     "Shipment",

@@ -210,6 +210,7 @@ class ShipmentItem(models.Model):
         MISSING = "missing", "Thiếu"
         DAMAGED = "damaged", "Hư hại khi đến"
         FOUND = "found", "Thiếu, đã tìm thấy"
+        LOST = "lost", "Thiếu, đã kết luận mất"
 
     shipment = models.ForeignKey(
         Shipment, on_delete=models.PROTECT, related_name="items", verbose_name="lô hàng"

@@ -17,6 +17,7 @@ from delivery.services.handovers import (
     sign_record,
     waiting_rows,
 )
+from delivery.services.losses import decide_loss, request_losses
 from delivery.services.phone import Answer, Written, receive_from_phone, settle_phone_handover
 from delivery.services.replacement import replace_device
 from delivery.services.returns import Returnable, plan_return, return_targets, returnable, to_replace
@@ -48,6 +49,7 @@ __all__ = [
     "carry_out_erasure",
     "close_finished_batches",
     "close_recall",
+    "decide_loss",
     "delete_orphans",
     "dispatch",
     "dispatch_ready",
@@ -70,6 +72,7 @@ __all__ = [
     "replace_device",
     "report_device",
     "report_devices",
+    "request_losses",
     "return_targets",
     "returnable",
     "settle_phone_handover",

@@ -17,6 +17,7 @@ from ledger.services import record as record_entry
 from schools.models import Office, School, Student
 
 Kind = DeviceReport.Kind
+GONE = (Kind.LOST, Kind.STOLEN)
 
 # Free devices that this student's school may get, the nearest first: nobody picks. What an open run counts on, what is
 # promised to another place and what lies at another school stays where it is. %(kind)s: like for like comes first.
@@ -43,16 +44,18 @@ LIMIT 1 FOR UPDATE OF d SKIP LOCKED
 
 
 @transaction.atomic
-def replace_device(*, by: User, office: Office, device_code: str, at: dt.datetime) -> Allocation:
+def replace_device(*, by: User, office: Office, device_code: str, at: dt.datetime) -> Allocation | None:
     """Give the student of a broken, lost or recalled device another one of the same kind from stock.
 
     Args:
-        office: the student's school, or the office on the way that holds the device (it came damaged).
+        office: the student's school, or the office on the way that answers for the device (it came damaged, or was
+            given up as lost after it had left there).
 
     The old device's allocation ends; it waits at the office to be sent back, unless it is lost or stolen. The new one
     is the nearest free device (the school's own, then the offices above it, then a warehouse); the free data plan goes
-    on. Returns the new allocation. Raises ValidationError when the device is sound, is not this office's, the student
-    may no longer have one, or no device is free.
+    on. Returns the new allocation; None for a device lost on its way to a student who may no longer have one: there
+    is nothing to pass on. Raises ValidationError when the device is sound, is not this office's, the student may no
+    longer have one, or no device is free.
     """
     held = Custody.objects.open().filter(office=office, device__code=device_code)
     old = (
@@ -75,6 +78,10 @@ def replace_device(*, by: User, office: Office, device_code: str, at: dt.datetim
             code="state",
         )
     if old.student.state != Student.State.APPROVED:
+        if condition in GONE and not hasattr(old, "handover"):
+            _end(old, reason=Allocation.EndReason.LOST, by=by, at=at)
+            leave_programme(old.device, at=at)
+            return None
         raise ValidationError("Học sinh này không còn thuộc danh sách được nhận máy.", code="student")
     new = _spare(old, old.student.school)
     if new is None:
@@ -120,9 +127,7 @@ def _spare(old: Allocation, school: School) -> tuple[int, str] | None:
 def _take_back(old: Allocation, *, condition: str, office: Office, by: User, at: dt.datetime) -> None:
     """End the old allocation; what can come back lies at the office from now on, what is gone leaves the programme."""
     day = timezone.localdate(at)
-    is_gone = condition in (Kind.LOST, Kind.STOLEN)
-    old.ended_at, old.ended_by, old.end_reason = at, by, Allocation.EndReason.REPLACED
-    old.save(update_fields=["ended_at", "ended_by", "end_reason"])
+    _end(old, reason=Allocation.EndReason.REPLACED, by=by, at=at)
     DeviceReport.objects.create(
         device=old.device,
         kind=Kind.REPLACED,
@@ -131,14 +136,25 @@ def _take_back(old: Allocation, *, condition: str, office: Office, by: User, at:
         reported_at=at,
         reported_by=by,
     )
-    if not is_gone and not old.device.custodies.open().exists():
-        old.device.custodies.create(office=office, from_at=at)
-    if is_gone:
-        Device.objects.filter(pk=old.device_id, state=Device.State.ACCEPTED).update(
-            state=Device.State.RETIRED
-        )
+    if condition in GONE:
+        leave_programme(old.device, at=at)
     else:
+        if not old.device.custodies.open().exists():
+            old.device.custodies.create(office=office, from_at=at)
         with connection.cursor() as cursor:
             cursor.execute(TAKE_BACK, {"devices": [old.device_id]})
-    # Without the new device's code: the public log must not tie two devices to one child.
-    record_entry(event="device.replaced", on=day, device=old.device.code)
+    # What was lost on its way the log has written off already. Without the new device's code: the public log must not
+    # tie two devices to one child.
+    if condition not in GONE or hasattr(old, "handover"):
+        record_entry(event="device.replaced", on=day, device=old.device.code)
+
+
+def _end(old: Allocation, *, reason: str, by: User, at: dt.datetime) -> None:
+    old.ended_at, old.ended_by, old.end_reason = at, by, reason
+    old.save(update_fields=["ended_at", "ended_by", "end_reason"])
+
+
+def leave_programme(device: Device, *, at: dt.datetime) -> None:
+    """A device that is gone: nobody holds it any more."""
+    device.custodies.open().update(to_at=at)
+    Device.objects.filter(pk=device.pk).update(state=Device.State.RETIRED)

@@ -29,7 +29,7 @@ WHERE c.office_id = %(office)s AND c.to_at IS NULL AND coalesce(latest.kind, '')
 ORDER BY l.code, d.code
 """
 
-# What came damaged to an office on the way: its student still waits, for another one.
+# What came damaged to an office on the way, or was given up as lost after it: its student waits for another one.
 TO_REPLACE = f"""
 SELECT d.code, l.code, l.model_name, latest.kind, c.from_at
 FROM delivery_custody c
@@ -59,7 +59,7 @@ class Returnable:
 
 
 def to_replace(office: Office) -> list[Returnable]:
-    """The devices that an office holds which are no good for the students they were meant for, by lot and code."""
+    """The devices an office answers for that are no good for the students they were meant for, by lot and code."""
     with connection.cursor() as cursor:
         cursor.execute(TO_REPLACE, {"office": office.pk, "replaceable": list(REPLACEABLE)})
         return [Returnable(*row) for row in cursor]

@@ -544,6 +544,7 @@ class Holder:
     since: dt.datetime | None
     shipment: Shipment | None = None
     with_student: bool = False
+    is_gone: bool = False
 
 
 def who_holds(device: Device) -> Holder:
@@ -553,6 +554,8 @@ def who_holds(device: Device) -> Holder:
     if custody:
         return Holder(custody.office, custody.from_at, item.shipment if item else None)
     last = device.custodies.order_by("-to_at").first()
+    if device.state == Device.State.RETIRED:
+        return Holder(None, last.to_at if last else None, is_gone=True)
     if last:
         return Holder(None, last.to_at, with_student=True)
     return Holder(device.lot.warehouse, device.accepted_at)

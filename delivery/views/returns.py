@@ -63,7 +63,7 @@ def returns(request):
 
 
 def _replace(request, office):
-    """Each ticked device that came damaged: its student gets another one from stock, as long as there are any."""
+    """Each ticked device that came damaged or was lost: its student gets another one from stock, as long as there are any."""
     form, done = forms.Form(request.POST), 0
     for code in request.POST.getlist("doi"):
         with refusals_on(form):

@@ -157,6 +157,7 @@ def shipment_detail(request, code: str):
             "device_count": sum(counts.values()),
             "missing_count": counts.get("missing", 0),
             "damaged_count": counts.get("damaged", 0),
+            "lost_count": counts.get("lost", 0),
             "can_send": can_send,
             "unfit": unfit[:SHOWN_UNFIT],
             "unfit_more": len(unfit) - SHOWN_UNFIT,

@@ -114,6 +114,8 @@ class Device(models.Model):
         (State.RECEIVED, State.ACCEPTED),
         (State.RECEIVED, State.TO_REPAIR),
         (State.RECEIVED, State.REFUSED),
+        # Lost between two warehouses before anyone inspected it again.
+        (State.RECEIVED, State.RETIRED),
         # Repaired: it waits for another inspection.
         (State.TO_REPAIR, State.RECEIVED),
         (State.TO_REPAIR, State.RETIRED),

@@ -60,6 +60,7 @@ PAGES = [
 CLOSED = [(route, access) for route, access in PAGES if not access.is_public]
 
 FOREIGN = (
+    "van-chuyen/mat/<int:pk>",
     "van-chuyen/<str:code>", "ban-giao/bien-ban/<str:code>", "ban-giao/<str:code>", "phan-anh/xu-ly/<str:code>",
     "phan-bo/dot/<str:code>/hoc-sinh/<int:student>", "phan-bo/dot/<str:code>", "phan-bo/thu-hoi/<int:allocation>",
     "kho/lo/<str:code>", "kho/may/<str:code>", "nguon-luc/cam-ket/<str:code>", "phu-song/truong/<str:code>",

@@ -10,7 +10,7 @@ from django.urls import reverse
 from accounts.models import PersonalDataAccess
 from allocation.models import Allocation
 from common.models import Programme
-from delivery.models import DeviceReport, Grievance, HandoverRecord, LotRecall, Shipment
+from delivery.models import DeviceReport, Grievance, HandoverRecord, Loss, LotRecall, Shipment
 from delivery.services import (
     dispatch_shipments,
     hand_over,
@@ -110,6 +110,42 @@ class TestShipments:
         }
         client.post(f"/van-chuyen/{shipment.code}/tim-thay/", {"device": codes[0]})
         assert shipment.items.get(device__code=codes[0]).result == "found"
+
+    def test_missing_and_not_found_is_given_up_by_two_people(self, world, sign_in):
+        with transaction.atomic():
+            make_devices(world, 1)
+        (shipment,) = plan_shipments(by=world.people["keeper"], at=AT)
+        dispatch_shipments(by=world.people["keeper"], shipments=[shipment], at=AT)
+        code, other = sorted(shipment.items.values_list("device__code", flat=True))[:2]
+        department = sign_in(world.people["department"])
+        department.post(f"/van-chuyen/{shipment.code}/nhan/", {"missing": f"{code}\n{other}"})
+        # The receiver sees that some are missing; to give them up is not theirs to ask.
+        assert "đề nghị kết luận mất" not in department.get(f"/van-chuyen/{shipment.code}/").content.decode()
+        assert department.get(f"/van-chuyen/{shipment.code}/mat/").status_code == 404
+        keeper = sign_in(world.people["keeper"])
+        work = keeper.get("/viec-can-lam/").content.decode()
+        assert "Máy đơn vị gửi mà nơi nhận thiếu, chưa tìm thấy" in work
+        assert "Máy ở đơn vị, chờ chuyển tiếp" not in work
+        assert "Đơn vị còn phải tìm: 2 máy" in keeper.get("/van-chuyen/mat/").content.decode()
+        form = f"/van-chuyen/{shipment.code}/mat/"
+        wrong = keeper.post(form, {"reason": "in_transit"})
+        assert wrong.status_code == 422
+        assert "Chưa chọn máy nào" in wrong.content.decode()
+        told = {"may": [code, other], "reason": "in_transit", "account": "Đã hỏi lái xe, tìm hai kho."}
+        assert "Đã đề nghị kết luận mất 2 máy" in keeper.post(form, told, follow=True).content.decode()
+        losses = {loss.item.device.code: f"/van-chuyen/mat/{loss.pk}/" for loss in Loss.objects.all()}
+        assert keeper.post(losses[code], {"quyet-dinh": "dong-y"}).status_code == 404
+        leader = sign_in(world.people["leader"])
+        work = leader.get("/viec-can-lam/").content.decode()
+        assert "Đề nghị kết luận mất máy chờ quyết định" in work
+        assert "Một em đang chờ máy này" in leader.get(losses[code]).content.decode()
+        done = leader.post(losses[code], {"quyet-dinh": "dong-y"}, follow=True).content.decode()
+        assert "Em đang chờ được đổi máy" in done
+        done = leader.post(losses[other], {"quyet-dinh": "dong-y"}, follow=True).content.decode()
+        assert "em giữ nguyên suất" in done
+        assert "Không ai giữ" in leader.get(f"/van-chuyen/may/?ma={code}").content.decode()
+        keeper = sign_in(world.people["keeper"])
+        assert [row.code for row, _ in keeper.get("/van-chuyen/tra-ve/").context["to_replace"]] == [other]
 
     def test_the_sender_does_not_receive(self, world, sign_in):
         (shipment,) = plan_shipments(by=world.people["keeper"], at=AT)
@@ -362,8 +398,11 @@ class TestReturnsAndReplacement:
             {"missing": "", "damaged": "\n".join(codes), "fault": "screen"},
         )
         work = department.get("/viec-can-lam/").content.decode()
-        assert "Máy hư hại ở đơn vị, học sinh chờ đổi máy khác" in work
-        assert "Máy hư hại, học sinh còn chờ: 2 máy" in department.get("/van-chuyen/tra-ve/").content.decode()
+        assert "Máy hư hại hoặc mất, học sinh chờ đổi máy khác" in work
+        assert (
+            "Máy hư hại hoặc mất, học sinh còn chờ: 2 máy"
+            in department.get("/van-chuyen/tra-ve/").content.decode()
+        )
         done = department.post("/van-chuyen/tra-ve/", {"doi": codes}, follow=True)
         assert "Đã đổi 1 máy khác cho học sinh" in done.content.decode()
         assert "không còn máy nào chưa phân bổ" in done.content.decode()
