@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.sessions import BROWSER_KEY, describe_browser
 from common.access import may_open
 from common.crypto import seal, unseal
 from common.models import SentMail
@@ -33,6 +34,11 @@ class AccountAdapter(DefaultAccountAdapter):
         if may_open(request.user, settings.STAFF_HOME):
             return settings.STAFF_HOME
         return reverse("accounts:home")
+
+    def login(self, request: HttpRequest, user) -> None:
+        """The session keeps in which browser it was opened: the person sees it in the list of their sign-ins."""
+        super().login(request, user)
+        request.session[BROWSER_KEY] = describe_browser(request.headers.get("User-Agent", ""))
 
     def get_client_ip(self, request: HttpRequest) -> str:
         return client_address(request)

@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower, Now
 
+from accounts.sessions import Session as Session
 from common.audit import audited
 
 # The account in whose name tasks and commands act.

@@ -34,6 +34,7 @@ def erase_account(*, user: User) -> None:
     user.save()
     EmailAddress.objects.filter(user=user).delete()
     Authenticator.objects.filter(user=user).delete()
+    user.sessions.all().delete()
     with images_of(User), connection.cursor() as cursor:
         cursor.execute(
             "UPDATE accounts_userevent SET email = %s, full_name = %s, phone = '' WHERE pgh_obj_id = %s",

@@ -4,10 +4,12 @@ from allauth.account.internal.flows.login import record_authentication
 from allauth.account.views import LogoutView
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.views import ActivateTOTPView
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 
+from accounts.sessions import SignedIn, end_sessions, signed_in_places
 from common.access import own_account, public, signed_in
 
 
@@ -32,8 +34,40 @@ def home(request: HttpRequest) -> HttpResponse:
             "href": reverse("mfa_index"),
             "action": "Quản lý",
         },
+        {
+            "key": "Phiên đăng nhập",
+            "value": _places_in_words(len(_places(request))),
+            "href": reverse("accounts:sign_ins"),
+            "action": "Xem",
+        },
     ]
     return render(request, "accounts/home.html", {"rows": rows})
+
+
+def _places(request: HttpRequest) -> list[SignedIn]:
+    return signed_in_places(request.user, current_key=request.session.session_key)
+
+
+def _places_in_words(count: int) -> str:
+    return f"Đang mở ở {count} nơi" if count > 1 else "Chỉ mở ở trình duyệt này"
+
+
+@own_account
+def sign_ins(request: HttpRequest) -> HttpResponse:
+    """Where this person is signed in, and signing out elsewhere: one place, or all but this browser."""
+    if request.method == "POST":
+        mark = request.POST.get("noi", "")
+        count = end_sessions(
+            request.user,
+            marks=None if mark == "tat-ca" else {mark},
+            current_key=request.session.session_key,
+        )
+        if count:
+            messages.success(request, f"Đã đăng xuất ở {count} nơi.")
+        else:
+            messages.info(request, "Nơi đó đã đăng xuất rồi.")
+        return redirect("accounts:sign_ins")
+    return render(request, "accounts/sign_ins.html", {"places": _places(request)})
 
 
 class EnrolAuthenticator(ActivateTOTPView):

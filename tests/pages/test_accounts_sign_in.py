@@ -7,9 +7,12 @@ from allauth.mfa.adapter import get_adapter
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from django.core import mail
+from django.core.cache import cache
+from django.test import Client
 from django.urls import reverse
 
 from accounts.models import User
+from accounts.services import erase_account
 from common.models import SentMail
 
 SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
@@ -53,6 +56,16 @@ def test_password_and_code_open_the_staff_pages(client, official, code):
     response = client.post(reverse("mfa_authenticate"), {"code": code})
     assert response.status_code == 302
     assert client.get(ADMIN).status_code == 200
+
+
+def test_the_admin_speaks_vietnamese_and_changes_nobodys_second_factor(client, official, code):
+    give_password(client)
+    client.post(reverse("mfa_authenticate"), {"code": code})
+    page = client.get(ADMIN).content.decode()
+    assert "Quản trị hệ thống" in page
+    assert "Django" not in page
+    for kept in ("Authenticator", "/auth/group/", "/account/emailaddress/"):
+        assert kept not in page
 
 
 def test_the_code_of_another_moment_is_refused(client, official, code):
@@ -186,3 +199,64 @@ def test_pages_of_the_door_are_in_vietnamese_and_show_no_code(client, name):
     assert '<html lang="vi">' in page
     assert not re.search(r"\b(Sign|Password|Email|Forgot|your)\b", re.sub(r"<[^>]+>", "", page))
     assert "demo-code" not in page
+
+
+PHONE = (
+    "Mozilla/5.0 (Linux; Android 11; SM-A125F) AppleWebKit/537.36 Chrome/96.0.4664.45 Mobile Safari/537.36"
+)
+DESK = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/96.0 Safari/537.36 Edg/96.0"
+
+
+def come_in(code, user_agent) -> Client:
+    client = Client(headers={"User-Agent": user_agent})
+    give_password(client)
+    # The same code does not open the door twice.
+    cache.clear()
+    assert client.post(reverse("mfa_authenticate"), {"code": code}).status_code == 302
+    return client
+
+
+def test_a_person_sees_where_they_are_signed_in_and_ends_the_others(official, code):
+    phone, desk, other = (come_in(code, agent) for agent in (PHONE, DESK, ""))
+    stranger = Client()
+    stranger.force_login(User.objects.create_user("khac@example.vn", PASSWORD, full_name="Người khác"))
+    page = phone.get("/tai-khoan/phien/").content.decode()
+    for name in ("Chrome trên điện thoại Android", "Edge trên Windows", "Trình duyệt khác"):
+        assert name in page
+    assert page.count("Đăng xuất nơi này") == 2
+    assert not [client for client in (phone, desk, other) if client.session.session_key in page]
+    assert "Đang mở ở 3 nơi" in phone.get("/tai-khoan/").content.decode()
+    places = phone.get("/tai-khoan/phien/").context["places"]
+    at_desk = next(place for place in places if place.browser.startswith("Edge"))
+    own = next(place for place in places if place.is_current)
+    assert (
+        "Nơi đó đã đăng xuất rồi"
+        in stranger.post("/tai-khoan/phien/", {"noi": at_desk.mark}, follow=True).content.decode()
+    )
+    # One's own browser is left by the button for it.
+    phone.post("/tai-khoan/phien/", {"noi": own.mark})
+    assert desk.get(ADMIN).status_code == 200
+    said = phone.post("/tai-khoan/phien/", {"noi": at_desk.mark}, follow=True).content.decode()
+    assert "Đã đăng xuất ở 1 nơi" in said
+    assert is_outside(desk)
+    assert other.get(ADMIN).status_code == 200
+    phone.post("/tai-khoan/phien/", {"noi": "tat-ca"})
+    assert is_outside(other)
+    assert phone.get(ADMIN).status_code == 200
+    assert stranger.get("/tai-khoan/").status_code == 200
+
+
+def test_an_erased_account_is_signed_out_everywhere(official, code):
+    phone = come_in(code, PHONE)
+    erase_account(user=official)
+    assert is_outside(phone)
+    assert not official.sessions.exists()
+
+
+def test_a_session_without_the_second_factor_ends_no_other(client, official, code):
+    desk = come_in(code, DESK)
+    give_password(client)
+    assert client.post("/tai-khoan/phien/", {"noi": "tat-ca"}).status_code == 302
+    client.force_login(official)
+    assert client.post("/tai-khoan/phien/", {"noi": "tat-ca"}).status_code == 302
+    assert desk.get(ADMIN).status_code == 200
