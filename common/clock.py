@@ -24,6 +24,11 @@ def now() -> dt.datetime:
     return dt.datetime.combine(stored, local.timetz())
 
 
+def is_real() -> bool:
+    """Whether the programme lives by the real clock; a moment of the real one means nothing in a demonstration's own."""
+    return not Programme.objects.filter(pk=1, today_on__isnull=False).exists()
+
+
 def today() -> dt.date:
     """Return the programme's current day in Vietnam."""
     return timezone.localdate(now())

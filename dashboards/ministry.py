@@ -207,7 +207,7 @@ def report(*, today: dt.date, shot: snapshot.Snapshot) -> dict:
             for target in targets(shot=shot, today=today)
         ],
         "stuck": [
-            [row.kind.label, row.office, f"{format_number(row.count)} {row.kind.unit}", format_date(row.since), format_number(row.days)]
+            [row.kind.label, row.office, row.amount, format_date(row.since), format_number(row.days)]
             for row in late[:40]
         ],
         "stuck_total": format_number(len(late)),

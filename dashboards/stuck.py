@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 from django.db import connection
 
+from common.templatetags.vi import format_money, format_number
 from dashboards.rules import STUCK_AFTER_DAYS
+
+MILLIONS = "triệu đồng"
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,13 @@ class Waiting:
     days: int
 
     @property
+    def amount(self) -> str:
+        """What waits, as one says it: `1.234 máy`, `141,25 tỷ đồng`."""
+        if self.kind.unit == MILLIONS:
+            return format_money(self.count * 1_000_000)
+        return f"{format_number(self.count)} {self.kind.unit}"
+
+    @property
     def is_late(self) -> bool:
         return self.days > STUCK_AFTER_DAYS.get(self.kind.code, 0)
 
@@ -48,7 +58,7 @@ KINDS = {
         Kind("pledge", "Cam kết chưa được xác nhận", "cam kết", "liên hệ nhà tài trợ và xác nhận cam kết", f"""
             SELECT 'Văn phòng Chương trình', 'CT', '', count(*), min((made_at {LOCAL})::date) FROM donations_pledge
             WHERE state = 'made' AND (made_at {LOCAL})::date <= %(limit)s HAVING count(*) > 0"""),
-        Kind("money", "Tiền đã nhận chưa dùng mua máy", "triệu đồng", "lập đơn mua hoặc báo lý do chưa mua", """
+        Kind("money", "Tiền đã nhận chưa dùng mua máy", MILLIONS, "lập đơn mua hoặc báo lý do chưa mua", """
             SELECT office.name, office.code, coalesce(province.public_code, ''),
                    ((sum(receipt.amount_vnd) - coalesce(sum(spent.amount), 0)) / 1000000)::bigint, min(receipt.received_on)
             FROM (SELECT office_id, pledge_id, sum(amount_vnd) AS amount_vnd, min(received_on) AS received_on

@@ -154,6 +154,7 @@ def revocation_page(request: HttpRequest, pk: int) -> HttpResponse:
             "form": form,
             "mails": list(notices.log_of(revocation.reduction or revocation)),
             "record": child_page if may_open(request.user, child_page) else "",
+            "is_real": clock.is_real(),
         },
         status=422 if form.errors else 200,
     )
@@ -229,6 +230,7 @@ def reduction_page(request: HttpRequest, pk: int) -> HttpResponse:
             "would_meet": meeting_rows(reduction) if may_decide else [],
             "met": revocations_of(request.user).filter(reduction=reduction).count(),
             "mails": list(notices.log_of(reduction)),
+            "is_real": clock.is_real(),
         },
         status=422 if form.errors else 200,
     )

@@ -136,7 +136,7 @@ def letter_texts(row: stuck.Waiting, *, today: dt.date) -> dict:
                 f"số liệu trên hệ thống đến ngày {format_date(today)} cho thấy:"
             ),
             (
-                f"{row.kind.label}: {format_number(row.count)} {row.kind.unit}, từ ngày {format_date(row.since)}, "
+                f"{row.kind.label}: {row.amount}, từ ngày {format_date(row.since)}, "
                 f"đến nay đã {format_number(row.days)} ngày."
             ),
             (

@@ -3,6 +3,7 @@
 from django import forms
 from django.utils.translation import gettext as _
 
+from common.templatetags.vi import format_number
 from donations.forms.pledge import LARGEST_QUANTITY
 from donations.models import DeviceCriteria, Pledge
 from donations.rules import CRITERIA, REASONS, SEEN_BY_INSPECTOR, WRITE_OFF_REASONS
@@ -134,7 +135,7 @@ class InspectionForm(forms.Form):
                     label=f"Có: {criterion.label}", required=False, initial=True
                 )
             else:
-                limit = f"{criteria.limits[key]:g}".replace(".", ",")
+                limit = format_number(criteria.limits[key], 2)
                 measures[name] = forms.FloatField(
                     label=f"{criterion.label} ({criterion.unit})" if criterion.unit else criterion.label,
                     help_text=f"Tối thiểu {limit}",

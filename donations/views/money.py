@@ -62,8 +62,8 @@ def money(request: HttpRequest) -> HttpResponse:
             line.name,
             line.get_funding_source_display(),
             format_money(line.planned_vnd),
-            format_vnd(line.committed_vnd),
-            format_vnd(line.spent_vnd),
+            format_money(line.committed_vnd),
+            format_money(line.spent_vnd),
         ]
         for line in BudgetLine.objects.with_use().order_by("code")
     ]

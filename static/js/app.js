@@ -9,7 +9,11 @@ document.addEventListener("click", async (event) => {
   const printer = event.target.closest("[data-print]");
   if (printer) window.print();
 });
-for (const element of document.querySelectorAll("[data-js]")) element.hidden = false;
+// What an old browser can't do stays out of its page, and the page says so where it matters: a check that never ran
+// must not look like one that failed.
+const able = { proof: window.fetch && window.crypto && crypto.subtle, clipboard: navigator.clipboard };
+for (const element of document.querySelectorAll("[data-js]")) element.hidden = element.dataset.js in able && !able[element.dataset.js];
+for (const element of document.querySelectorAll("[data-without]")) element.hidden = Boolean(able[element.dataset.without]);
 const bar = document.querySelector(".staffbar ul");
 const room = bar?.querySelector("[aria-current]");
 if (room) bar.scrollLeft = room.offsetLeft - bar.offsetLeft - (bar.clientWidth - room.offsetWidth) / 2;

@@ -7,11 +7,13 @@ import json
 
 import pytest
 from django.db import transaction
+from django.template.loader import render_to_string
 
 from allocation.models import AllocationRun
 from common.models import Programme
-from dashboards import opendata, services
+from dashboards import opendata, services, stuck
 from dashboards.models import Story
+from dashboards.views.ministry import letter_texts
 from delivery.services import dispatch, plan_shipments, receive_shipment
 from schools.models import AdministrativeUnit, Office, StaffRole
 from tests.delivery_world import AT, _office, _person, make_world
@@ -263,6 +265,18 @@ def test_a_letter_is_drawn_as_pdf_for_what_is_stuck(sign_in, world):
     assert "Kính gửi: Kho trung ương" in html
     assert "1 máy, từ ngày 01/10/2021" in html
     assert client.get(f"{path}.pdf").content.startswith(b"%PDF-")
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "said"),
+    [("money", 141_250, "141,25 tỷ đồng"), ("money", 750, "750.000.000 đ"), ("held", 1234, "1.234 máy")],
+)
+def test_what_waits_is_counted_as_one_says_it(kind, count, said):
+    row = stuck.Waiting(stuck.KINDS[kind], "Kho trung ương", "KHO-TW", "", count, AT.date(), 9)
+    assert row.amount == said
+    letter = letter_texts(row, today=AT.date())
+    assert f": {said}, từ ngày" in letter["paragraphs"][1]
+    assert said in render_to_string("components/stuck_table.html", {"rows": [row]})
 
 
 def test_everyone_has_a_page_of_what_to_do(sign_in, world):
