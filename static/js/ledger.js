@@ -127,7 +127,7 @@
   function say(box, kind) {
     const result = box.querySelector("[data-result]");
     result.textContent = box.dataset[kind];
-    result.className = kind === "textBad" ? "text-danger fw-bold" : ["textAway", "textEmpty", "textWaiting"].includes(kind) ? "" : "text-success fw-bold";
+    result.className = kind === "textBad" ? "text-danger fw-bold" : ["textAway", "textCut", "textEmpty", "textWaiting"].includes(kind) ? "" : "text-success fw-bold";
   }
 
   async function attempt(box, work) {
@@ -161,7 +161,7 @@
         try {
           opened = unpacked(packed);
         } catch {
-          throw new Error("malformed");
+          return say(family, "textCut");
         }
         const url = family.dataset.proof.replace("0".repeat(32), opened.e);
         const [proof, keys] = await Promise.all([load(url), load(family.dataset.key)]);

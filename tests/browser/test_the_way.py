@@ -402,7 +402,15 @@ def publish_and_verify(story, folder: Path):
            JOIN donations_lot l ON l.id = d.lot_id WHERE l.code = %s GROUP BY 1""",
         story.codes["lot"],
     )
-    steps = ("received", "inspected", "allocated", "dispatched", "arrived", "handed_over")
+    steps = (
+        "received",
+        "inspected",
+        "allocated",
+        "dispatched",
+        "arrived",
+        "handed_over",
+        "handover_confirmed",
+    )
     assert dict(entered) == {f"device.{step}": TABLETS for step in steps}
     others = {row[0] for row in story.live.query("SELECT DISTINCT event FROM ledger_entry WHERE dev IS NULL")}
     assert others >= {

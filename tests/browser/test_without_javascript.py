@@ -40,7 +40,7 @@ def addresses(house):
             body = response.getvalue() if response.streaming else response.content
             if response.status_code == 200 and b"<html" in body[:1000]:
                 found.append(address)
-    assert len(found) > 40, found
+    assert len(found) > 30, found
     return found
 
 
