@@ -21,8 +21,8 @@ from ledger.runs import Run
 from ledger.tiles import Fetch, TileError, read_entries
 
 SHOWN = 20
-# What ends an allocation: it is revoked, or the student gets another device.
-RELEASES = ("device.allocation_revoked", "device.replaced")
+# What ends an allocation: it is revoked, the student gets another device, or this one is written off (lost on its way).
+RELEASES = ("device.allocation_revoked", "device.replaced", "device.written_off")
 
 
 @dataclass
@@ -65,12 +65,13 @@ class Audit:
     problems: list[str] = field(default_factory=list)
     events: Counter = field(default_factory=Counter)
     # Device → its last two states, the index and event of its last entry, the run it was last allocated in; `live` are
-    # those whose allocation has not ended.
+    # those whose allocation has not ended, `ended` the event that ended one.
     ways: dict[str, tuple[str, ...]] = field(default_factory=dict)
     last: dict[str, int] = field(default_factory=dict)
     latest: dict[str, str] = field(default_factory=dict)
     run_of: dict[str, str] = field(default_factory=dict)
     live: set[str] = field(default_factory=set)
+    ended: dict[str, str] = field(default_factory=dict)
     runs: dict[str, Run] = field(default_factory=lambda: defaultdict(Run))
     seen: set[bytes] = field(default_factory=set)
     named: dict[str, Named] = field(default_factory=dict)
@@ -141,8 +142,9 @@ class Audit:
             run.allocated += 1
             run.early += "approved" not in run.steps
             self.live.add(device)
-        elif kind in RELEASES:
+        elif kind in RELEASES and device in self.live:
             self.live.discard(device)
+            self.ended[device] = body["eid"]
         if "run" in body and self.run_of.get(device) != body["run"]:
             allocated = self.run_of.get(device) or "none"
             what = kind.removeprefix("device.").replace("_", " ")
@@ -160,7 +162,7 @@ class Audit:
             # What is taken back never was: an allocation, or the end of one.
             if found.body["t"] == "device.allocated":
                 self.live.discard(body["dev"])
-            elif found.body["t"] in RELEASES:
+            elif self.ended.get(body["dev"]) == body["corrects"]:
                 self.live.add(body["dev"])
 
     def _erasure(self, index: int, body: dict) -> None:

@@ -528,6 +528,32 @@ def test_a_student_whose_device_was_replaced_is_one_student():
     assert problems(held) == []
 
 
+def test_a_student_whose_device_was_lost_on_its_way_is_one_student():
+    story, rows = Story(), draw_rows(SERVED)
+    story.add("pledge.made", pledge="CK-1")
+    story.run(rows)
+    lost, *others = new_device_codes(45)
+    for code in (lost, *others, DEVICE):
+        if code == DEVICE:
+            story.add("device.missing", dev=lost)
+            story.add("device.written_off", dev=lost, reason="lost")
+        story.add("device.received", dev=code)
+        story.add("device.inspected", dev=code, outcome="accepted")
+        story.add("device.allocated", dev=code, run=RUN, area="VN2021-15")
+    story.commit(rows)
+    assert problems(story) == []
+    # Taken back, the first allocation lives again; one that had ended before by a replacement does not.
+    for steps, count in ((("device.written_off",), 46), (("device.replaced", "device.written_off"), 45)):
+        again = whole_story()
+        old = json.loads(again.bodies[10])["dev"]
+        for event in ("device.broken", *steps):
+            again.add(event, dev=old)
+        again.device(DEVICE)
+        undone = json.loads(again.bodies[again.last[old]])["eid"]
+        again.add("correction", corrects=undone, reason="recorded_in_error", dev=old)
+        assert any("46 of them live" in problem for problem in problems(again)) is (count == 46)
+
+
 def test_one_run_is_held_to_the_rules_of_the_audit(tmp_path):
     """Randomness that was known, and parties that revealed something else, are no matter of the audit alone."""
     parties = {f"party{number}": hashlib.sha256(b"%d" % number).hexdigest() for number in (1, 2, 3)}
