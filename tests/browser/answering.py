@@ -9,6 +9,9 @@ from django.contrib.staticfiles import finders
 from django.test import Client
 from playwright.sync_api import Page
 
+# For `add_init_script`: what a browser of some years ago lacks.
+OLD = "delete window.fetch; delete Crypto.prototype.subtle; delete Navigator.prototype.clipboard;"
+
 
 @contextlib.contextmanager
 def answered(browser, client: Client | None = None, **options) -> Iterator[Page]:

@@ -12,7 +12,7 @@ from ledger.draw import draw_file
 from ledger.publisher import put_draw_file
 from ledger.receipts import check_receipt
 from ledger.services import openings_of, record
-from tests.browser.answering import answered
+from tests.browser.answering import OLD, answered
 from tests.ledger_log import DAY, make_log, receive
 
 NAME = "Giàng Thị Mỷ"
@@ -162,8 +162,17 @@ def test_without_javascript_every_page_says_all_and_offers_no_dead_button(log, d
             assert page.locator("h1").count() == 1, address
             assert page.locator("button:visible").evaluate_all("all => all.every((b) => b.form)"), address
             assert not page.get_by_text("Đang kiểm tra").is_visible(), address
-        # The browser of the test shows no <noscript>; a real one does.
-        assert "Trang này cần JavaScript" in page.locator("noscript").inner_html()
+        assert page.get_by_text("Trang này cần trình duyệt mới hơn, có JavaScript").is_visible()
+
+
+def test_an_old_browser_is_offered_no_check_that_would_look_failed(log, device, browser):
+    with answered(browser, viewport={"width": 390, "height": 844}) as page:
+        page.add_init_script(OLD)
+        for address in public_pages(device, log):
+            page.goto(address)
+            assert not page.locator("[data-run]:visible").count(), address
+            assert not "".join(page.locator("[data-result]:visible").all_inner_texts()).strip(), address
+        assert page.get_by_text("Trang này cần trình duyệt mới hơn, có JavaScript").is_visible()
 
 
 def test_with_the_keyboard_alone_every_page_is_walked_and_every_check_is_made(log, device, browser):

@@ -7,13 +7,11 @@ import pytest
 from django.test import Client
 
 from allocation.models import AllocationRun
-from tests.browser.answering import answered
+from tests.browser.answering import OLD, answered
 from tests.browser.conftest import PHONE
 from tests.pages.test_access_matrix import PAGES, fill
 from tests.pages.test_sent_twice import FILES
 
-# What a browser of some years ago lacks.
-OLD = "delete window.fetch; delete Crypto.prototype.subtle; delete Navigator.prototype.clipboard;"
 # Things to press or follow that only a script could bring to life.
 LIFELESS = (
     "button[type=button]:visible, [data-js]:visible, a[href='#']:visible, a[href^='javascript:']:visible,"
