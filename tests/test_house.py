@@ -123,6 +123,16 @@ def test_rules_know_neither_django_nor_the_clock():
     assert not impure
 
 
+def test_a_moment_becomes_a_day_in_vietnam():
+    """`at.date()` is yesterday's there from midnight to seven, when the moment is kept in UTC: `timezone.localdate`."""
+    elsewhere = [
+        f"{relative(path)}: {found}"
+        for path in sources()
+        for found in re.findall(r"\b(?:at|now|moment|\w+_at)\.date\(\)", path.read_text())
+    ]
+    assert not elsewhere
+
+
 def test_no_file_outgrew_its_noun():
     long = {relative(path): lines for path in sources() if (lines := path.read_text().count("\n")) > 650}
     assert not long

@@ -11,6 +11,7 @@ from django.core.paginator import Paginator
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -143,7 +144,7 @@ def dataset_file(request: HttpRequest, slug: str, kind: str) -> HttpResponse | F
         if kind == "xlsx":
             write_xlsx(path, [(slug, dataset.columns, dataset.rows())], at=now)
         else:
-            opendata.write_json(path, dataset, on=now.date())
+            opendata.write_json(path, dataset, on=timezone.localdate(now))
         # The open file outlives its name; the response closes it.
         file = path.open("rb")
     response = FileResponse(

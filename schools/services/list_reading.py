@@ -11,6 +11,7 @@ from pathlib import Path
 from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
 from django.db import connection, transaction
+from django.utils import timezone
 
 from accounts.models import User
 from common import crypto, jobs
@@ -286,7 +287,7 @@ def _stage(student_list: StudentList, path: Path, at: dt.datetime, progress: Pro
     office = student_list.office
     options = options_for(
         office,
-        today=at.date(),
+        today=timezone.localdate(at),
         school_code=student_list.school.code if student_list.school else "",
         group=student_list.group,
         sheet=student_list.sheet_name,

@@ -3,6 +3,7 @@
 import datetime as dt
 
 from django.db import transaction
+from django.utils import timezone
 
 from accounts.models import User
 from common import crypto
@@ -84,7 +85,7 @@ def fix_cells(*, by: User, row: ListRow, values: dict[str, str], at: dt.datetime
     student_list, row = opened_row(row)
     options = options_for(
         student_list.office,
-        today=at.date(),
+        today=timezone.localdate(at),
         school_code=student_list.school.code if student_list.school else "",
         group=student_list.group,
     )

@@ -4,6 +4,7 @@ import datetime as dt
 
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
+from django.utils import timezone
 
 from accounts.models import User
 from schools.models import NeedReminder, Office, School, StaffRole, Student, StudentList, SurveyFigure
@@ -60,7 +61,7 @@ def remind(*, by: User, offices, at: dt.datetime) -> list[int]:
 
     Their people read it on their pages until the office has reported; `tasks.send_need_reminders` mails it.
     """
-    due = offices.exclude(need_reminders__reminded_at__date=at.date())
+    due = offices.exclude(need_reminders__reminded_at__date=timezone.localdate(at))
     made = NeedReminder.objects.bulk_create(
         NeedReminder(office=office, reminded_at=at, reminded_by=by) for office in due
     )

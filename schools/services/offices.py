@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import BigIntegerField, Case, F, Q, Value, When
 from django.db.models.functions import Concat, Substr
+from django.utils import timezone
 
 from accounts.models import User
 from schools.models import Office, StaffRole
@@ -34,7 +35,7 @@ def close_office(*, by: User, office: Office, successor: Office, reason: str, at
         for row in Office.objects.select_for_update().filter(pk__in=[office.pk, successor.pk]).order_by("pk")
     }
     old, new = locked[office.pk], locked.get(successor.pk)
-    on = at.date()
+    on = timezone.localdate(at)
     _check_takeover(old=old, new=new, on=on)
     assert new is not None  # refused above
     if not reason.strip():

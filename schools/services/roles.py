@@ -4,6 +4,7 @@ import datetime as dt
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils import timezone
 
 from accounts.models import User
 from accounts.services import find_or_create_user
@@ -24,7 +25,7 @@ def grant_role(*, by: User, user: User, office: Office, role: str, at: dt.dateti
         )
     if role not in grantable_roles(office.kind):
         raise ValidationError("Loại cơ quan này không có vai trò đó.")
-    if office.valid_to is not None and office.valid_to <= at.date():
+    if office.valid_to is not None and office.valid_to <= timezone.localdate(at):
         raise ValidationError(f"{office} đã ngừng hoạt động. Hãy cấp vai trò ở cơ quan tiếp nhận công việc.")
     return StaffRole.objects.create(user=user, office=office, role=role, granted_at=at, granted_by=by)
 

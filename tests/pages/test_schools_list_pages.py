@@ -1,5 +1,6 @@
 """The pages of lists: the whole way once, and one refusal per view."""
 
+import datetime as dt
 import io
 
 import openpyxl
@@ -9,10 +10,10 @@ from django.urls import reverse
 
 from common import clock
 from common.models import Job
-from schools.models import DuplicateCase, Student, StudentList, SurveyFigure
-from schools.services import list_reading, lists, students
+from schools.models import DuplicateCase, Office, Student, StudentList, SurveyFigure
+from schools.services import list_reading, lists, need, students
 from schools.tasks import send_need_reminders
-from tests.lists_world import make_world, student_row, table, workbook
+from tests.lists_world import AT, make_world, student_row, table, workbook
 
 pytestmark = pytest.mark.django_db(transaction=False)
 State = StudentList.State
@@ -290,6 +291,15 @@ def test_who_has_not_reported_is_reminded_on_their_pages_and_by_mail(world, sign
               "students_without_computer": "0", "source": "Rà soát"}  # fmt: skip
     clerk.post(reverse("schools:survey"), figure)
     assert "Được nhắc gửi danh sách" not in clerk.get(reverse("schools:lists")).content.decode()
+
+
+def test_an_office_reminded_at_three_in_the_morning_is_not_reminded_again_that_day(world):
+    silent = Office.objects.filter(pk=world.offices["S-01"].pk)
+    night = dt.datetime(2021, 11, 15, 3, 0, tzinfo=AT.tzinfo).astimezone(dt.UTC)  # the 14th in UTC
+    remind = {"by": world.people["bo"], "offices": silent}
+    assert len(need.remind(at=night, **remind)) == 1
+    assert need.remind(at=night + dt.timedelta(hours=20), **remind) == []
+    assert len(need.remind(at=night + dt.timedelta(hours=21), **remind)) == 1
 
 
 def test_namesakes_are_shown_side_by_side_one_after_another_until_all_are_judged(
