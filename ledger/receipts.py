@@ -145,6 +145,20 @@ FAMILY_VERSION = 1
 FAMILY_FIELDS = ("recipient", "guardian", "school", "date", "record", "photo", "report", "donor", "serial", "imei",
                  "evidence")  # only ever longer  # fmt: skip
 DEVICE_BYTES, EID_BYTES = 12, 16
+# What a family reads.
+FIELD_LABEL = {
+    "recipient": "người nhận",
+    "guardian": "người giám hộ",
+    "school": "trường",
+    "date": "ngày nhận",
+    "record": "biên bản",
+    "photo": "bản chụp biên bản",
+    "report": "nội dung báo",
+    "donor": "nhà tài trợ",
+    "serial": "số sê-ri",
+    "imei": "IMEI",
+    "evidence": "chứng từ",
+}
 
 
 def pack_family(device: str, eid: bytes, openings: Iterable[tuple[str, str, bytes]]) -> str:

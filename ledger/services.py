@@ -201,10 +201,13 @@ def close_holds(*, holds: Iterable[str]) -> int:
 
 
 @transaction.atomic
-def register_units(*, on: datetime.date, names: Mapping[str, str]) -> int:
-    """Give codes of units and offices their names in the log, once each, again when renamed; return how many.
+def register_units(
+    *, on: datetime.date, names: Mapping[str, str], merged: Mapping[str, str] | None = None
+) -> int:
+    """Give codes of units and offices their names in the log, once each, again when renamed; return how many entries.
 
-    The public pages read names from the log alone, so that a mirror shows them too.
+    `merged` are codes of units that are no more, with the code of the one that took each over; said once each. The
+    public pages read names from the log alone, so that a mirror shows them too.
     """
     with connection.cursor() as cursor:
         # One at a time, or two callers would both register the same new office.
@@ -217,6 +220,12 @@ def register_units(*, on: datetime.date, names: Mapping[str, str]) -> int:
             " WHERE event IN ('unit.registered', 'unit.renamed')) known ORDER BY later, place"
         )
         known = dict(cursor.fetchall())
+        cursor.execute(
+            "SELECT subject FROM ledger_entry WHERE event = 'unit.merged' AND subject = ANY(%(codes)s)"
+            " UNION SELECT subject FROM ledger_outbox WHERE event = 'unit.merged' AND subject = ANY(%(codes)s)",
+            {"codes": list(merged or {})},
+        )
+        told = {code for (code,) in cursor.fetchall()}
     waiting = []
     for code, name in names.items():
         tidy = unicodedata.normalize("NFC", " ".join(name.split()))[:200]
@@ -224,6 +233,10 @@ def register_units(*, on: datetime.date, names: Mapping[str, str]) -> int:
             event = "unit.renamed" if code in known else "unit.registered"
             ready = prepare(event=event, on=on, fields={"unit": code, "name": tidy})
             waiting.append((ready.eid, event, on, "", ready.subject, ready.body, ready.prev_at))
+    for code, into in (merged or {}).items():
+        if code not in told:
+            ready = prepare(event="unit.merged", on=on, fields={"unit": code, "into": into})
+            waiting.append((ready.eid, "unit.merged", on, "", ready.subject, ready.body, ready.prev_at))
     with (
         connection.cursor() as cursor,
         cursor.copy("COPY ledger_outbox (eid, event, day, state, subject, body, prev_at) FROM STDIN") as copy,

@@ -131,7 +131,7 @@ def how_page(request: HttpRequest) -> HttpResponse:
         "verifier_sha256": hashlib.sha256(VERIFIER.read_bytes()).hexdigest(),
         "commands": {
             "log": f'verify-log {log} --key "{key}"',
-            "device": f'verify-device 7K3Q-F9XW-2MDC --log {log} --key "{key}"',
+            "device": f'verify-device MÃ-TRÊN-TEM --log {log} --key "{key}"',
             "receipt": f'verify-receipt bien-nhan.tlog-proof --key "{key}"',
             "family": f'verify-receipt "{settings.PUBLIC_URL}/so-cai/bien-nhan/#…" --log {log} --key "{key}"',
             "run": f'verify-run {run} --log {log} --key "{key}"' if run else "",

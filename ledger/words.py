@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy
 from common.templatetags.vi import format_date, format_number, format_vnd
 from ledger.codes import LENGTH, LOOKALIKE, VALUE, check_symbol, spell
 from ledger.custody import EVENT_LABEL
+from ledger.receipts import FIELD_LABEL
 from ledger.trace import PublicEntry
 
 KIND = {
@@ -141,21 +142,8 @@ TEXT = {
     "correction": gettext_lazy("Đính chính: %(reason)s"),
     "commitment.erased": gettext_lazy("Xoá chìa mở thông tin «%(field)s»: %(reason)s"),
 }
-# What a commitment is about; the value itself is in no entry.
-FIELD = {
-    "recipient": gettext_lazy("người nhận"),
-    "guardian": gettext_lazy("người giám hộ"),
-    "school": gettext_lazy("trường"),
-    "date": gettext_lazy("ngày nhận"),
-    "record": gettext_lazy("biên bản"),
-    "photo": gettext_lazy("bản chụp biên bản"),
-    "report": gettext_lazy("nội dung báo"),
-    "donor": gettext_lazy("nhà tài trợ"),
-    "contact": gettext_lazy("người liên hệ"),
-    "serial": gettext_lazy("số sê-ri"),
-    "imei": gettext_lazy("IMEI"),
-    "evidence": gettext_lazy("chứng từ"),
-}
+# What a commitment is about; the value itself is in no entry, and a contact was never committed to.
+FIELD = FIELD_LABEL | {"contact": "người liên hệ"}
 INSPECTED = {
     "accepted": gettext_lazy("Kiểm định: đạt yêu cầu"),
     "to_repair": gettext_lazy("Kiểm định: cần sửa (%(reason)s)"),
@@ -211,7 +199,7 @@ def sentence(body: Mapping, names: Mapping[str, str], area: str | None = None) -
     if kind == "device.received":
         return _("%(to)s tiếp nhận một %(kind)s") % (where | {"kind": KIND[body["kind"]]})
     where["reason"] = str(REASON.get(body.get("reason", ""), ""))
-    where["field"] = str(FIELD.get(body.get("field", ""), ""))
+    where["field"] = _(FIELD[body["field"]]) if "field" in body else ""
     where["amount"] = _amount(body)
     if kind == "device.inspected":
         return str(INSPECTED[body["outcome"]]) % where

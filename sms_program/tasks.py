@@ -9,7 +9,13 @@ from schools.models import AdministrativeUnit, Office
 
 @shared_task
 def register_names(**_ignored) -> None:
-    """Give new and renamed units and offices their names in the public log; nothing to do, nothing done."""
+    """Give new and renamed units and offices their names in the public log, and say which units were merged by now.
+
+    Nothing to do, nothing done. (An office that is merged says so when it is closed.)
+    """
+    today = clock.today()
     names = dict(AdministrativeUnit.objects.values_list("public_code", "full_name"))
     names |= dict(Office.objects.values_list("code", "name"))
-    register_units(on=clock.today(), names=names)
+    gone = AdministrativeUnit.objects.filter(successor__isnull=False, valid_to__lte=today)
+    merged = dict(gone.values_list("public_code", "successor__public_code"))
+    register_units(on=today, names=names, merged=merged)

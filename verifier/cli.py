@@ -44,7 +44,7 @@ from ledger.log import (
     verify_log,
 )
 from ledger.notes import COSIGNATURE, ED25519, NoteError, TreeHead, VerifierKey, distinct
-from ledger.receipts import ReceiptError, check_openings, check_receipt, read_family
+from ledger.receipts import FIELD_LABEL, ReceiptError, check_openings, check_receipt, read_family
 from ledger.runs import RUN_STEPS, run_entries
 from ledger.tiles import Fetch, TileError
 from ledger.tree import ProofError
@@ -312,7 +312,10 @@ def plain_device(report: dict, vi: bool) -> str:
 
 
 def plain_receipt(report: dict, vi: bool) -> str:
-    opened = "".join(f"\n  {field}: {one_line(value)}" for field, value in report["opened"].items())
+    names = FIELD_LABEL if vi else {}
+    opened = "".join(
+        f"\n  {names.get(field, field)}: {one_line(value)}" for field, value in report["opened"].items()
+    )
     event = report["event"]
     if vi:
         about = f"«{EVENT_LABEL.get(event, event)}»" + (

@@ -1664,6 +1664,20 @@ FAMILY_VERSION = 1
 FAMILY_FIELDS = ("recipient", "guardian", "school", "date", "record", "photo", "report", "donor", "serial", "imei",
                  "evidence")  # only ever longer  # fmt: skip
 DEVICE_BYTES, EID_BYTES = 12, 16
+# What a family reads.
+FIELD_LABEL = {
+    "recipient": "người nhận",
+    "guardian": "người giám hộ",
+    "school": "trường",
+    "date": "ngày nhận",
+    "record": "biên bản",
+    "photo": "bản chụp biên bản",
+    "report": "nội dung báo",
+    "donor": "nhà tài trợ",
+    "serial": "số sê-ri",
+    "imei": "IMEI",
+    "evidence": "chứng từ",
+}
 
 
 def pack_family(device: str, eid: bytes, openings: Iterable[tuple[str, str, bytes]]) -> str:
@@ -3133,7 +3147,10 @@ def plain_device(report: dict, vi: bool) -> str:
 
 
 def plain_receipt(report: dict, vi: bool) -> str:
-    opened = "".join(f"\n  {field}: {one_line(value)}" for field, value in report["opened"].items())
+    names = FIELD_LABEL if vi else {}
+    opened = "".join(
+        f"\n  {names.get(field, field)}: {one_line(value)}" for field, value in report["opened"].items()
+    )
     event = report["event"]
     if vi:
         about = f"«{EVENT_LABEL.get(event, event)}»" + (

@@ -150,7 +150,8 @@
     );
   }
 
-  const LABELS = { recipient: "Người nhận", school: "Mã trường", date: "Ngày nhận", guardian: "Người giám hộ", record: "Mã biên bản", photo: "Mã ảnh" };
+  // In the order in which a family reads them.
+  const LABELS = { recipient: "Người nhận", guardian: "Người giám hộ", date: "Ngày nhận", school: "Mã trường", record: "Mã biên bản", photo: "Mã ảnh" };
   const family = document.querySelector("[data-family]");
   if (family) {
     const packed = location.hash.slice(1);
@@ -169,7 +170,10 @@
         if (found.entry.eid !== opened.e || found.entry.dev !== opened.d) throw new Error("another entry");
         const list = family.querySelector("[data-opened]");
         if (!Object.keys(opened.o).length) return say(family, "textErased");
-        for (const [field, { value, salt }] of Object.entries(opened.o)) {
+        const order = Object.keys(LABELS);
+        const fields = Object.keys(opened.o).sort((one, other) => order.indexOf(one) - order.indexOf(other));
+        for (const field of fields) {
+          const { value, salt } = opened.o[field];
           if ((await commitment(field, value, salt)) !== found.entry.c[field]) throw new Error("another commitment");
           const row = document.createElement("div");
           const name = document.createElement("dt");

@@ -35,7 +35,7 @@ def device(log):
     record(event="device.allocated", on=DAY, device=code, run="DPB-1", area="VN")
     eid = record(
         event="device.handed_over", on=DAY, device=code, run="DPB-1", hold="DPB-1/VN",
-        commit={"recipient": NAME, "school": "TH Sao Mai"},
+        commit={"recipient": NAME, "school": "TH Sao Mai", "date": DAY.isoformat()},
     )  # fmt: skip
     return code, eid
 
@@ -62,13 +62,15 @@ def test_a_family_opens_its_own_receipt_and_the_salt_never_leaves_the_browser(
     address = trace.family_url(eid=eid)
     page.goto(address)
     assert "đúng là của gia đình bạn" in result(page)
-    assert NAME in page.inner_text("[data-opened]")
+    assert page.inner_text("[data-opened]").split("\n")[:2] == ["Người nhận", NAME], "the child comes first"
     with page.expect_download() as download:
         page.click("[data-keep]")
     kept = tmp_path / "kept.tlog-proof"
     download.value.save_as(kept)
     opened = check_receipt(kept.read_bytes(), log.verifiers[0])[0].openings
-    assert {field: value for field, value, _ in opened} == {"recipient": NAME, "school": "TH Sao Mai"}
+    assert {field: value for field, value, _ in opened} == {
+        "recipient": NAME, "school": "TH Sao Mai", "date": DAY.isoformat(),
+    }  # fmt: skip
     secrets = [bytes(one.salt).hex() for one in openings_of(eid=eid)] + [address.split("#")[1], NAME]
     assert len(page.requests_made) >= 4
     told = "\n".join(page.requests_made) + caplog.text

@@ -184,6 +184,8 @@ def test_a_correction_and_an_erasure_stand_beside_what_they_are_about(client: Cl
     page = client.get("/so-cai/dinh-chinh/").content.decode()
     assert "Xoá chìa mở thông tin «người nhận»" in page
     assert "mục 6: bàn giao" in page
+    assert re.search(r'<th scope="row">Mục \d+</th>', page), "on a phone the head of the column isn't there"
+    assert "không ai mở được nữa, kể cả chúng tôi" in page, "what «chìa mở» is"
     assert code not in page
 
 
@@ -292,7 +294,7 @@ def test_every_command_of_the_page_works_as_it_stands(client: Client, handed, lo
         assert said.strip() in page
         # What the reader fills in: the code of a label, and what a phone reads from a receipt's QR.
         fragment = trace.family_url(eid=eid).partition("#")[2]
-        filled = [line.replace("7K3Q-F9XW-2MDC", code).replace("#…", f"#{fragment}") for line in commands]
+        filled = [line.replace("MÃ-TRÊN-TEM", code).replace("#…", f"#{fragment}") for line in commands]
         done = [
             subprocess.run(
                 [sys.executable, *shlex.split(line)],

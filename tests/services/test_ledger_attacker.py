@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from ledger.audit import audit
 from tests.attacker import attack
 from tests.ledger_log import make_log
 
@@ -19,6 +20,11 @@ def test_rule_9_an_attacker_with_everything_public_links_no_child(tmp_path, sett
     assert found.best_link <= 0.1
     assert found.right_guesses == []
     assert found.small_cells, "the programme must have something to hide"
+    # The same weeks as an auditor reads them: real runs, held batches, claimed figures, and no rule broken.
+    report = audit(log.disk.fetch, log.verifiers)
+    assert (report["problems"], report["devices"]) == ([], 300)
+    assert report["figures"]
+    assert all(run["draw_checked"] for run in report["runs"].values())
     with capsys.disabled():
         sys.stdout.write(
             f"\nattacker: {found.children} children, {found.devices} devices, {len(found.addresses)} addresses,"
