@@ -469,6 +469,10 @@ BREAKS = {
     ),
     "a correction of nothing": ("which is not before it", lambda s: s.add("correction", corrects="9" * 32)),
     "an erasure of nothing": ("no such commitment", lambda s: s.add("commitment.erased", erases="9" * 32)),
+    "the contact of what is no pledge": (
+        "which has no such commitment",
+        lambda s: s.add("commitment.erased", erases=s.add("point.covered", point="DT-9"), field="contact", reason="donor_request"),
+    ),
     "figures of another log": ("don't follow from the entries", lambda s: s.add("figures.published", figures="2021-10-06", size=10)),
     "figures over more than there is": ("more than there were", lambda s: s.add("figures.published", figures="2021-10-06", size=9999)),
     "a key replaced by a stranger": (
@@ -505,6 +509,15 @@ def test_the_audit_names_each_broken_rule(what):
     change(story)
     found = problems(story)
     assert any(expected in problem for problem in found), found
+
+
+def test_a_pledge_s_contact_was_in_no_entry_and_its_erasure_may_be_said():
+    story = whole_story()
+    pledge = story.add("pledge.made", pledge="CK-8")
+    story.add("commitment.erased", erases=pledge, field="contact", reason="donor_request")
+    assert problems(story) == []
+    story.add("commitment.erased", erases=pledge, field="donor", reason="donor_request")
+    assert [problem for problem in problems(story) if "erases donor" in problem]
 
 
 def test_a_student_whose_device_was_replaced_is_one_student():
