@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from allocation.models import AllocationRun
 from allocation.recomputing import recompute
+from common.command import PlainCommand
 from ledger.disk import Disk
 from ledger.log import LogError
 from ledger.publisher import public_keys
 from ledger.runs import run_entries
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = "Cho kiểm toán: tính lại trọn một đợt phân bổ từ dữ liệu đã chốt và so từng con số với sổ cái công khai."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

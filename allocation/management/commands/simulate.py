@@ -6,12 +6,13 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from allocation import engine, files
+from common.command import PlainCommand
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = (
         "Chạy thử phân bổ trên tệp CSV, không đụng đến cơ sở dữ liệu: "
         "ghi phương án ra --output, in tổng hợp (JSON) ra màn hình."

@@ -3,13 +3,13 @@
 import time
 
 from django.contrib.auth import get_user_model
-from django.core.management.base import BaseCommand
 
 from common import clock, retention
 from common.audit import acting
+from common.command import PlainCommand
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = "Xoá dữ liệu cá nhân hết thời hạn lưu. Không có --apply thì chỉ đếm, không xoá gì."
 
     def add_arguments(self, parser):

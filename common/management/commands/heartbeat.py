@@ -2,13 +2,13 @@
 
 import sys
 
-from django.core.management.base import BaseCommand
 from django.utils import timezone
 
+from common.command import PlainCommand
 from common.models import Heartbeat
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = "Tiến trình có thật sự làm việc gần đây không (mã thoát 0: có)."
 
     def add_arguments(self, parser):

@@ -1,11 +1,10 @@
 """`manage.py prepare_queue`: the broker's tables in the database, when Redis is not the broker."""
 
-from django.core.management.base import BaseCommand
-
 from common import broker
+from common.command import PlainCommand
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = "Tạo hàng đợi công việc trong cơ sở dữ liệu (không cần khi dùng Redis). Chạy lại không hại gì."
 
     def handle(self, *args, **options):

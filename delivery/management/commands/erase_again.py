@@ -1,14 +1,13 @@
 """`manage.py erase_again`: after a restore, erase anew what families had erased since the backup was taken."""
 
-from django.core.management.base import BaseCommand
-
 from accounts.models import User
 from common import clock
 from common.audit import acting
+from common.command import PlainCommand
 from delivery.services import erase_again
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = "Sau khi khôi phục bản sao lưu: xoá lại thông tin của những gia đình mà sổ cái ghi là đã xoá."
 
     def handle(self, **options) -> None:

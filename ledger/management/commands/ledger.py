@@ -10,11 +10,12 @@ import threading
 from pathlib import Path
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import transaction
 from django.utils import timezone
 
 from common import clock
+from common.command import PlainCommand
 from ledger import publisher
 from ledger.checks import LogError, verify_database, verify_log
 from ledger.disk import Disk
@@ -28,7 +29,7 @@ from ledger.tiles import TileError, copy_log
 from ledger.witnesses import add_witness_arguments, run_witness
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = "Sổ cái công khai: sign | publish | verify | export | catch-up | rebuild | keys | witness"
 
     def add_arguments(self, parser):

@@ -5,10 +5,11 @@ import json
 import sys
 from pathlib import Path
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from xlsxwriter.exceptions import FileCreateError
 
 from common import clock
+from common.command import PlainCommand
 from schools.lists import sandbox
 from schools.lists.intake import Refused
 from schools.lists.report import Tally, report
@@ -28,7 +29,7 @@ _PLACES = {
 }  # fmt: skip
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = "Đọc và kiểm tra một tệp danh sách học sinh; không ghi gì vào hệ thống. Mã thoát 2 nếu tệp bị từ chối."
 
     def add_arguments(self, parser):

@@ -1,15 +1,16 @@
 """Fill in the demonstration programme, step by step; a run that was stopped goes on where it was."""
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from accounts.models import User
 from common.audit import acting
+from common.command import PlainCommand
 from sms_program.demo.build import Build
 from sms_program.demo.plan import SEED, SIZES
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = "Nạp chương trình minh họa qua đúng các dịch vụ và tệp mà người dùng dùng"
 
     def add_arguments(self, parser):

@@ -2,14 +2,13 @@
 
 import time
 
-from django.core.management.base import BaseCommand
-
 from accounts.models import User
 from common.audit import acting
+from common.command import PlainCommand
 from sms_program import reference
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = "Nạp dữ liệu tham chiếu từ reference/ (chạy lại bao nhiêu lần cũng được)"
 
     def handle(self, *args, **options):

@@ -6,11 +6,11 @@ from pathlib import Path
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
-from django.core.management.base import BaseCommand
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from common import broker
+from common.command import PlainCommand
 
 
 def waiting_migrations() -> int:
@@ -29,7 +29,7 @@ def static_digest() -> str:
     return digest.hexdigest()
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = "Tạo bảng, hàng đợi, dữ liệu nền và tệp tĩnh. Chạy lại không hại gì: chỉ làm phần còn thiếu."
 
     def handle(self, *args, **options):
