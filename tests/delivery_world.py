@@ -8,6 +8,7 @@ from accounts.models import User
 from allocation.models import Allocation, AllocationPolicy, AllocationRun, Phase
 from common.vietnamese import search_key, sort_key
 from coverage.models import Operator
+from delivery.services import dispatch_shipments, plan_shipments, receive_shipments
 from donations.models import Device, Donor, Lot, Pledge
 from ledger.bulk import record_many
 from ledger.codes import new_device_codes
@@ -17,6 +18,8 @@ ZONE = dt.timezone(dt.timedelta(hours=7))
 AT = dt.datetime(2021, 11, 15, 9, 0, tzinfo=ZONE)
 BEFORE = dt.datetime(2021, 10, 1, 9, 0, tzinfo=ZONE)
 Kind, Role = Office.Kind, StaffRole.Role
+# Who sends and who receives on the way from the warehouse to the first school.
+HOPS = [("keeper", "department"), ("department", "district"), ("district", "school")]
 
 
 @dataclass
@@ -173,6 +176,14 @@ def make_world(*, per_school: int = 3, area: str = "school") -> World:
             world, school, per_school, area=places.get(area, school.office.code), start=number * per_school
         )
     return world
+
+
+def carry(world: World, hops: list[tuple[str, str]] = HOPS) -> None:
+    """Everything that lies with the senders, to the next office hop by hop; by default to the schools."""
+    for sender, receiver in hops:
+        shipments = plan_shipments(by=world.people[sender], at=AT)
+        dispatch_shipments(by=world.people[sender], shipments=shipments, at=AT)
+        receive_shipments(by=world.people[receiver], shipments=shipments, at=AT)
 
 
 def make_devices(world: World, count: int) -> list[Device]:

@@ -16,15 +16,13 @@ from delivery.services import (
     hand_over,
     open_record,
     plan_shipments,
-    receive_shipments,
     report_device,
 )
 from ledger.codes import new_device_codes
 from schools.models import Student
-from tests.delivery_world import AT, make_devices, make_world
+from tests.delivery_world import AT, HOPS, carry, make_devices, make_world
 
 pytestmark = pytest.mark.django_db
-HOPS = [("keeper", "department"), ("department", "district"), ("district", "school")]
 
 
 @pytest.fixture
@@ -36,10 +34,7 @@ def world(db):
 
 @pytest.fixture
 def arrived(world):
-    for sender, receiver in HOPS:
-        shipments = plan_shipments(by=world.people[sender], at=AT)
-        dispatch_shipments(by=world.people[sender], shipments=shipments, at=AT)
-        receive_shipments(by=world.people[receiver], shipments=shipments, at=AT)
+    carry(world)
     return world
 
 
@@ -71,10 +66,7 @@ class TestShipments:
         assert shipment.state == "arrived"
 
     def test_all_drafts_leave_at_once_but_those_with_a_device_that_may_not(self, world, sign_in):
-        for sender, receiver in (("keeper", "department"), ("department", "district")):
-            shipments = plan_shipments(by=world.people[sender], at=AT)
-            dispatch_shipments(by=world.people[sender], shipments=shipments, at=AT)
-            receive_shipments(by=world.people[receiver], shipments=shipments, at=AT)
+        carry(world, HOPS[:2])
         client = sign_in(world.people["district"])
         client.post("/van-chuyen/soan/")
         drafts = list(Shipment.objects.filter(state="draft").order_by("pk"))

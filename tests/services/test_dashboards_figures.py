@@ -16,22 +16,18 @@ from dashboards.models import DailyFigure, FigureRelease, PublicFigure
 from dashboards.tasks import close_the_day
 from delivery.models import Custody, Handover, HandoverRecord
 from delivery.services import (
-    dispatch_shipments,
     hand_over,
     open_record,
-    plan_shipments,
-    receive_shipments,
     sign_record,
 )
 from ledger.audit import audit as audit_log
 from ledger.sequencer import seal
 from ledger.tasks import publish_weekly_figures
-from tests.delivery_world import AT, make_devices, make_world
+from tests.delivery_world import AT, carry, make_devices, make_world
 from tests.ledger_log import make_log
 
 pytestmark = pytest.mark.django_db
 TODAY = AT.date()
-HOPS = [("keeper", "department"), ("department", "district"), ("district", "school")]
 
 
 @pytest.fixture
@@ -39,10 +35,7 @@ def world(db):
     """Three schools with three allocated devices each; the first school has them in hand."""
     with transaction.atomic():
         world = make_world()
-        for sender, receiver in HOPS:
-            shipments = plan_shipments(by=world.people[sender], at=AT)
-            dispatch_shipments(by=world.people[sender], shipments=shipments, at=AT)
-            receive_shipments(by=world.people[receiver], shipments=shipments, at=AT)
+        carry(world)
     return world
 
 

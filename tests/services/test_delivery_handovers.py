@@ -13,13 +13,10 @@ from delivery.models import DeviceReport, Handover, LotRecall
 from delivery.services import (
     close_finished_batches,
     close_recall,
-    dispatch_shipments,
     hand_over,
     open_record,
-    plan_shipments,
     recall_lot,
     recalled_devices,
-    receive_shipments,
     report_device,
     report_devices,
     sign_record,
@@ -28,18 +25,14 @@ from delivery.services import (
 )
 from donations.models import Device
 from ledger.models import ClosedHold, LedgerOutbox, Opening
-from tests.delivery_world import AT, make_devices, make_world
+from tests.delivery_world import AT, carry, make_devices, make_world
 
 pytestmark = pytest.mark.django_db
 DAY = dt.timedelta(days=1)
-HOPS = [("keeper", "department"), ("department", "district"), ("district", "school")]
 
 
 def bring_to_schools(world) -> None:
-    for sender, receiver in HOPS:
-        shipments = plan_shipments(by=world.people[sender], at=AT)
-        dispatch_shipments(by=world.people[sender], shipments=shipments, at=AT)
-        receive_shipments(by=world.people[receiver], shipments=shipments, at=AT)
+    carry(world)
 
 
 @pytest.fixture

@@ -20,7 +20,6 @@ from delivery.services import (
     plan_shipments,
     recall_lot,
     receive_shipment,
-    receive_shipments,
     replace_device,
     report_device,
     return_targets,
@@ -34,7 +33,7 @@ from donations.rules import Finding
 from donations.services import draft_criteria, inspect_devices, publish_criteria
 from ledger.models import LedgerOutbox
 from schools.models import Office, StaffRole
-from tests.delivery_world import AT, _office, _person, make_devices, make_world
+from tests.delivery_world import AT, _office, _person, carry, make_devices, make_world
 
 pytestmark = pytest.mark.django_db
 Role = StaffRole.Role
@@ -57,14 +56,7 @@ def world(db):
     """One pupil of the first school has a device."""
     with transaction.atomic():
         world = make_world(per_school=1, area="district")
-        for sender, receiver in [
-            ("keeper", "department"),
-            ("department", "district"),
-            ("district", "school"),
-        ]:
-            shipments = plan_shipments(by=world.people[sender], at=AT)
-            dispatch_shipments(by=world.people[sender], shipments=shipments, at=AT)
-            receive_shipments(by=world.people[receiver], shipments=shipments, at=AT)
+        carry(world)
         by = world.people["school"]
         record = open_record(by=by, school=world.schools[0], class_name="", held_on=AT.date(), at=AT)
         record.operator = world.operator
@@ -125,14 +117,7 @@ class TestReplacement:
         make_devices(world, 1)
         report(world, "lost", "with_student")
         new = replace(world)
-        for sender, receiver in [
-            ("keeper", "department"),
-            ("department", "district"),
-            ("district", "school"),
-        ]:
-            shipments = plan_shipments(by=world.people[sender], at=AT)
-            dispatch_shipments(by=world.people[sender], shipments=shipments, at=AT)
-            receive_shipments(by=world.people[receiver], shipments=shipments, at=AT)
+        carry(world)
         [row] = waiting_rows(world.schools[0])
         assert (row.device, row.problem) == (new.device.code, "")
         record = open_record(

@@ -12,7 +12,6 @@ from delivery.services import (
     hand_over,
     open_record,
     plan_shipments,
-    receive_shipments,
     substitute,
     substitute_before_dispatch,
     unfit_devices,
@@ -22,7 +21,7 @@ from delivery.services.substitution import move_to_next
 from ledger.commitments import lot_number
 from ledger.models import LedgerOutbox
 from schools.models import Student
-from tests.delivery_world import AT, make_students, make_world
+from tests.delivery_world import AT, carry, make_students, make_world
 
 pytestmark = pytest.mark.django_db
 SEED = "ab" * 32
@@ -37,14 +36,7 @@ def world(db):
     with transaction.atomic():
         world = make_world(per_school=1, area="district")
         AllocationRun.objects.update(seed=SEED)
-        for sender, receiver in [
-            ("keeper", "department"),
-            ("department", "district"),
-            ("district", "school"),
-        ]:
-            shipments = plan_shipments(by=world.people[sender], at=AT)
-            dispatch_shipments(by=world.people[sender], shipments=shipments, at=AT)
-            receive_shipments(by=world.people[receiver], shipments=shipments, at=AT)
+        carry(world)
     return world
 
 
