@@ -1,4 +1,4 @@
-"""`make run` while the database's own process is killed: pages say so, the supervisor starts it again, nothing is lost."""
+"""`make run` as a whole: the first page in time, what the demonstration then holds, and a database that is killed."""
 
 import os
 import signal
@@ -6,7 +6,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import psycopg
 
 from drills import drill
 from sms_program.processes import BASE_DIR
@@ -14,6 +18,22 @@ from tests.live import answer, free_port, wait_until
 from tests.services.test_run import environment, left_behind, said
 
 KILLS, BACK_WITHIN_S = 3, 60
+FIRST_PAGE_WITHIN_S, FILLED_WITHIN_S = 60, 900
+# What issue and facts promise of the programme that one looks at: at least so many, the places exactly.
+PLACES = {"province": 63, "district": 705, "commune": 10_599}
+POINTS = {"points": 1_910, "urgent": 283}
+AT_LEAST = {"departments": 63, "schools": 600, "students": 20_000, "devices": 5_000, "handed_over": 1}
+COUNTS = """
+    SELECT level, count(*) FROM schools_administrativeunit
+    WHERE coalesce(valid_to > '2021-10-01', true) AND valid_from <= '2021-10-01' GROUP BY level
+    UNION ALL SELECT 'points', count(*) FROM coverage_coveragepoint
+    UNION ALL SELECT 'urgent', count(*) FROM coverage_coveragepoint WHERE is_urgent
+    UNION ALL SELECT 'departments', count(*) FROM schools_office WHERE kind = 'province_department'
+    UNION ALL SELECT 'schools', count(*) FROM schools_school
+    UNION ALL SELECT 'students', count(*) FROM schools_student
+    UNION ALL SELECT 'devices', count(*) FROM donations_device
+    UNION ALL SELECT 'handed_over', count(*) FROM delivery_handover
+"""
 
 
 PID = "from common import pg; print((pg.server().data / 'postmaster.pid').read_text().split()[0])"
@@ -24,33 +44,18 @@ def _postmaster(settings: dict[str, str]) -> int:
     return int(subprocess.check_output([sys.executable, "-c", PID], cwd=BASE_DIR, env=settings))
 
 
-@drill("run.postmaster_killed")
-def postmaster_killed() -> dict:
-    """SIGKILL to PostgreSQL under web, worker, beat and signer, three times."""
+@contextmanager
+def _run(**variables: str) -> Iterator[tuple[str, Path, dict[str, str]]]:
+    """The supervisor in a folder and with a database of its own: its address, folder and environment. Asserts that
+    Ctrl-C then ends it in order and leaves nothing behind."""
     with tempfile.TemporaryDirectory(prefix="drill-run-") as name:
         folder, port = Path(name), free_port()
-        settings = environment(folder, port) | {"DEMO": "0"}
-        command = [sys.executable, "-m", "sms_program.run"]
+        settings = environment(folder, port) | variables
         with (folder / "run.out").open("w") as output:
+            command = [sys.executable, "-m", "sms_program.run"]
             running = subprocess.Popen(command, cwd=BASE_DIR, env=settings, stdout=output, stderr=output)
-        back_s, told = [], 0
         try:
-            wait_until("lời chào", lambda: "Dừng: Ctrl-C" in said(folder), timeout_s=180, every_s=0.2)
-            address = f"http://127.0.0.1:{port}"
-            for _ in range(KILLS):
-                os.kill(_postmaster(settings), signal.SIGKILL)
-                started = time.monotonic()
-                status, page = answer(f"{address}/phan-anh/PA-ABCDE/")
-                told += status == 503 and "chưa kết nối được với cơ sở dữ liệu" in page
-                wait_until(
-                    "cơ sở dữ liệu trở lại",
-                    lambda: answer(f"{address}/healthz/ready")[0] == 200,
-                    timeout_s=BACK_WITHIN_S,
-                )
-                back_s.append(round(time.monotonic() - started, 1))
-                assert answer(f"{address}/phan-anh/PA-ABCDE/")[0] == 404
-            assert "PostgreSQL dừng" in said(folder)
-            assert told
+            yield f"http://127.0.0.1:{port}", folder, settings
         finally:
             running.send_signal(signal.SIGINT)
             code = running.wait(60)
@@ -59,4 +64,47 @@ def postmaster_killed() -> dict:
             )
         assert code == 0, said(folder)
         assert left_behind(folder) == []
-        return {"kills": KILLS, "pages_that_said_so": told, "back_after_s": back_s}
+
+
+@drill("run.demonstration")
+def demonstration() -> dict:
+    """An empty database to the first page, then to the whole demonstration, whose totals are those promised."""
+    started = time.monotonic()
+    with _run() as (address, folder, settings):
+        wait_until("trang đầu", lambda: answer(f"{address}/")[0] == 200, timeout_s=180, every_s=0.2)
+        first_page_s = time.monotonic() - started
+        end = "Địa chỉ: "  # said once it is filled
+        wait_until("số liệu minh họa", lambda: end in said(folder), timeout_s=FILLED_WITHIN_S, every_s=1)
+        filled_s = time.monotonic() - started
+        url = subprocess.check_output(
+            [sys.executable, "-m", "common.pg", "url"], cwd=BASE_DIR, env=settings, text=True
+        )
+        with psycopg.connect(url.strip()) as connection:
+            counts = dict(connection.execute(COUNTS).fetchall())
+        assert first_page_s <= FIRST_PAGE_WITHIN_S, first_page_s
+        assert {name: counts[name] for name in PLACES | POINTS} == PLACES | POINTS, counts
+        assert all(counts[name] >= least for name, least in AT_LEAST.items()), counts
+        return {"first_page_s": round(first_page_s, 1), "filled_s": round(filled_s)} | counts
+
+
+@drill("run.postmaster_killed")
+def postmaster_killed() -> dict:
+    """SIGKILL to PostgreSQL under web, worker, beat and signer, three times."""
+    back_s, told = [], 0
+    with _run(DEMO="0") as (address, folder, settings):
+        wait_until("lời chào", lambda: "Dừng: Ctrl-C" in said(folder), timeout_s=180, every_s=0.2)
+        for _ in range(KILLS):
+            os.kill(_postmaster(settings), signal.SIGKILL)
+            started = time.monotonic()
+            status, page = answer(f"{address}/phan-anh/PA-ABCDE/")
+            told += status == 503 and "chưa kết nối được với cơ sở dữ liệu" in page
+            wait_until(
+                "cơ sở dữ liệu trở lại",
+                lambda: answer(f"{address}/healthz/ready")[0] == 200,
+                timeout_s=BACK_WITHIN_S,
+            )
+            back_s.append(round(time.monotonic() - started, 1))
+            assert answer(f"{address}/phan-anh/PA-ABCDE/")[0] == 404
+        assert "PostgreSQL dừng" in said(folder)
+        assert told
+    return {"kills": KILLS, "pages_that_said_so": told, "back_after_s": back_s}

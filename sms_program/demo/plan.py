@@ -33,7 +33,7 @@ class Size:
 SIZES = {
     # For tests: every stage and every role, in seconds.
     "small": Size(schools=70, students=1_600, devices=400, points=190, urgent_points=28),
-    "demo": Size(schools=640, students=20_400, devices=5_000),
+    "demo": Size(schools=640, students=20_900, devices=5_060),
     "large": Size(schools=4_000, students=200_000, devices=60_000),
     "national": Size(schools=26_000, students=2_215_863, devices=1_000_000),
 }
