@@ -150,7 +150,11 @@ def test_no_lot_before_the_pledge_is_confirmed(world):
 @pytest.mark.parametrize(
     ("sql", "constraint"),
     [
-        ("UPDATE donations_device SET state = 'retired'", "donations_device_state_moves"),
+        # From out of the programme nothing leads back.
+        (
+            "UPDATE donations_device SET state = 'retired'; UPDATE donations_device SET state = 'received'",
+            "donations_device_state_moves",
+        ),
         ("UPDATE donations_device SET code = 'X'", "donations_device_append_only"),
         ("DELETE FROM donations_device", "donations_device_append_only"),
         ("UPDATE donations_device SET state = 'accepted'", "device_accepted_has_inspector"),
