@@ -7,6 +7,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Lower
 
 from accounts.models import PersonalDataAccess, User
+from accounts.sessions import Session, signed_in_places
 from common.erasure import ERASED, images_of
 
 MIN_REASON_LENGTH = 10
@@ -68,3 +69,18 @@ def check_reveal_reason(reason: str) -> str:
             "Hãy ghi rõ lý do xem số định danh (ít nhất 10 chữ). Lý do được lưu vào nhật ký."
         )
     return reason
+
+
+@transaction.atomic
+def end_sessions(*, by: User, marks: set[str] | None, current_key: str | None) -> int:
+    """Sign a person out elsewhere: at the places with these marks, everywhere if None; never in this browser.
+
+    Returns at how many places.
+    """
+    ended = [
+        place.session.pk
+        for place in signed_in_places(by, current_key=current_key)
+        if not place.is_current and (marks is None or place.mark in marks)
+    ]
+    Session.objects.filter(pk__in=ended).delete()
+    return len(ended)

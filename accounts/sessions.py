@@ -122,17 +122,3 @@ def signed_in_places(user, *, current_key: str | None) -> list[SignedIn]:
         )
     oldest = dt.datetime.min.replace(tzinfo=dt.UTC)
     return sorted(places, key=lambda place: (place.is_current, place.since or oldest), reverse=True)
-
-
-def end_sessions(user, *, marks: set[str] | None, current_key: str | None) -> int:
-    """Sign a person out elsewhere: at the places with these marks, everywhere if None; never in this browser.
-
-    Returns at how many places.
-    """
-    ended = [
-        place.session.pk
-        for place in signed_in_places(user, current_key=current_key)
-        if not place.is_current and (marks is None or place.mark in marks)
-    ]
-    Session.objects.filter(pk__in=ended).delete()
-    return len(ended)

@@ -9,7 +9,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
-from accounts.sessions import SignedIn, end_sessions, signed_in_places
+from accounts.services import end_sessions
+from accounts.sessions import SignedIn, signed_in_places
 from common.access import own_account, public, signed_in
 
 
@@ -58,7 +59,7 @@ def sign_ins(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         mark = request.POST.get("noi", "")
         count = end_sessions(
-            request.user,
+            by=request.user,
             marks=None if mark == "tat-ca" else {mark},
             current_key=request.session.session_key,
         )

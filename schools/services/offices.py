@@ -28,8 +28,9 @@ class Closed:
 def close_office(*, by: User, office: Office, successor: Office, reason: str, at: dt.datetime) -> Closed:
     """Close an office (or merge it into another): its offices below, people and open work go to the successor.
 
-    What is finished stays recorded with the office that did it; the public log says which office goes on. Raises ValidationError when the successor cannot
-    take over: closed itself, of another kind, or below the office that closes.
+    What is finished stays recorded with the office that did it; the public log says which office goes on. Raises
+    ValidationError when the successor cannot take over: closed itself, of another kind, or below the office that
+    closes.
     """
     locked = {
         row.pk: row
@@ -45,7 +46,7 @@ def close_office(*, by: User, office: Office, successor: Office, reason: str, at
     moved += [(work.name, work.move(by=by, old=old, new=new, at=at)) for work in registered]
     moved.append(("người và vai trò", _move_people(by=by, old=old, new=new, at=at)))
     Office.objects.filter(pk=old.pk).update(valid_to=on, successor=new, closing_reason=reason.strip())
-    record(event="unit.merged", on=timezone.localdate(at), unit=old.code, into=new.code)
+    record(event="unit.merged", on=on, unit=old.code, into=new.code)
     old.refresh_from_db()
     return Closed(old, new, tuple((name, count) for name, count in moved if count))
 
