@@ -1,14 +1,11 @@
 # One image for web, worker, beat and signer: the commands are in docker-compose.yml.
 FROM python:3.12-slim-bookworm AS packages
-WORKDIR /app
-COPY requirements.lock ./
+COPY requirements-production.lock ./
 RUN python -m venv /venv \
- && awk '/^uv==/{on=1} /^[a-z]/&&!/^uv==/{on=0} on' requirements.lock > uv.txt \
- && /venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r uv.txt \
- && /venv/bin/uv pip sync --no-cache --python /venv/bin/python --require-hashes requirements.lock
+ && /venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements-production.lock
 
 FROM python:3.12-slim-bookworm
-RUN useradd --system --uid 10001 --home-dir /var/lib/sms --create-home sms \
+RUN useradd --no-log-init --uid 10001 --home-dir /var/lib/sms --create-home --shell /usr/sbin/nologin sms \
  && mkdir -p /srv/static /srv/ledger && chown -R sms:sms /var/lib/sms /srv/static /srv/ledger
 COPY --from=packages /venv /venv
 WORKDIR /app

@@ -10,6 +10,8 @@ READY := $(VENV)/.ready
 # Certificates of the system too: some networks put their own in front of every registry.
 export UV_SYSTEM_CERTS := 1
 export PYTHONUTF8 := 1
+COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
+  --no-emit-index-url --quiet
 
 help: ## liệt kê các lệnh này
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,7 +37,8 @@ drill: $(READY) ## diễn tập sự cố: giết tiến trình, mất hàng đ�
 	@$(BIN)/python -m common.pg with -- $(BIN)/python -m drills $(ARGS)
 
 lock: $(READY) ## ghim lại phiên bản các gói theo pyproject.toml
-	@$(BIN)/uv pip compile --universal --generate-hashes --python-version 3.11 --no-header --no-annotate --no-emit-index-url --quiet --group dev pyproject.toml -o requirements.lock
+	@$(COMPILE) --group demo --group dev -o requirements.lock
+	@$(COMPILE) --constraints requirements.lock -o requirements-production.lock
 
 reset: ## xóa môi trường và dữ liệu của bản trình diễn trên máy này
 	@if [ -x $(BIN)/python ] && [ -e $(READY) ]; then $(BIN)/python -m common.pg drop || exit 1; fi

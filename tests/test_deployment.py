@@ -1,14 +1,19 @@
 """Production as files: what docker-compose.yml starts is what the tests and `make run` start, and is held tight."""
 
+import ast
 import os
 import re
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 import yaml
 from django.conf import settings
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from sms_program.processes import COMMANDS
 
@@ -132,3 +137,51 @@ def test_production_refuses_to_start_without_its_keys(tmp_path):
     assert "IDENTITY_KEYS" in outcome.stderr
     (tmp_path / "keys").write_text("tu-tep\n")
     assert check(environment | {"IDENTITY_KEYS_FILE": str(tmp_path / "keys")}).returncode == 0
+
+
+# --- what the image holds ---------------------------------------------------------------------------------------
+
+
+def locked(name: str) -> dict[str, str]:
+    """The blocks of a lock file (version, marker and hashes of a package) by package and version."""
+    blocks = re.split(r"\n(?=[a-z0-9])", (BASE / name).read_text().strip())
+    return {block.split(" ")[0]: block for block in blocks}
+
+
+def packages(name: str) -> set[str]:
+    return {canonicalize_name(block.split("==")[0]) for block in locked(name)}
+
+
+def test_the_image_installs_a_part_of_what_was_tested():
+    """Same versions, same hashes; only whole packages are left out."""
+    assert locked("requirements-production.lock").items() < locked("requirements.lock").items()
+    assert "-r requirements-production.lock" in (BASE / "Dockerfile").read_text()
+
+
+def test_the_image_holds_no_tool_of_tests_and_no_embedded_server():
+    groups = tomllib.loads((BASE / "pyproject.toml").read_text())["dependency-groups"]
+    named = {canonicalize_name(Requirement(text).name) for group in groups.values() for text in group}
+    # drf-spectacular needs it too.
+    assert named & packages("requirements-production.lock") == {"pyyaml"}
+    assert named <= packages("requirements.lock")
+    ignored = (BASE / ".dockerignore").read_text().split()
+    assert {"tests", "bench", "drills"} <= set(ignored)
+
+
+def test_the_image_holds_everything_that_our_code_imports():
+    names = set(settings.INSTALLED_APPS) | set(settings.MIDDLEWARE) | set(settings.AUTHENTICATION_BACKENDS)
+    for path in BASE.glob("*/**/*.py"):
+        if path.relative_to(BASE).parts[0] in {*settings.PROJECT_APPS, "sms_program", "verifier"}:
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Import):
+                    names |= {alias.name for alias in node.names}
+                elif isinstance(node, ast.ImportFrom) and not node.level:
+                    names.add(node.module or "")
+    held, carriers = packages("requirements-production.lock"), packages_distributions()
+    tops = {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"sms_program", "verifier"}
+    missing = {
+        name: carriers.get(name)
+        for name in tops - set(settings.PROJECT_APPS)
+        if not {canonicalize_name(carrier) for carrier in carriers.get(name, [])} & held
+    }
+    assert not missing

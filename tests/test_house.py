@@ -263,15 +263,17 @@ def lock() -> dict[str, set[str]]:
 def test_the_lock_fits_pyproject():
     project = tomllib.loads((BASE / "pyproject.toml").read_text())
     locked = lock()
-    for text in [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]:
+    groups = project["dependency-groups"]
+    for text in [*project["project"]["dependencies"], *itertools.chain(*groups.values())]:
         wanted = Requirement(text)
         name = re.sub(r"[-_.]+", "-", wanted.name).lower()
         assert name in locked, f"{name} chưa có trong requirements.lock: make lock"
         assert all(wanted.specifier.contains(Version(version)) for version in locked[name]), text
 
 
-def test_every_locked_package_has_hashes_and_no_address():
-    text = (BASE / "requirements.lock").read_text()
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-production.lock"])
+def test_every_locked_package_has_hashes_and_no_address(name):
+    text = (BASE / name).read_text()
     blocks = re.split(r"\n(?=[a-z0-9])", text)
     assert all("--hash=sha256:" in block for block in blocks if "==" in block)
     assert "://" not in text
