@@ -258,7 +258,7 @@ class RowErrors(ValueError):
     """A list of devices was refused as a whole; every error with its row and column."""
 
     def __init__(self, errors: Sequence[RowError]):
-        super().__init__(f"Có {len(errors)} chỗ cần sửa; chưa ghi máy nào.")
+        super().__init__(f"Chưa ghi máy nào; {len(errors)} chỗ cần sửa ở bảng dưới đây.")
         self.errors = list(errors)
 
 

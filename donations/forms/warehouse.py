@@ -1,12 +1,22 @@
 """Forms of the warehouse: lots, serials, inspection, criteria."""
 
+import re
+
 from django import forms
 from django.utils.translation import gettext as _
 
 from common.templatetags.vi import format_number
 from donations.forms.pledge import LARGEST_QUANTITY
 from donations.models import DeviceCriteria, Pledge
-from donations.rules import CRITERIA, REASONS, SEEN_BY_INSPECTOR, WRITE_OFF_REASONS
+from donations.rules import (
+    CRITERIA,
+    REASONS,
+    SEEN_BY_INSPECTOR,
+    WRITE_OFF_REASONS,
+    Finding,
+    serial_key,
+)
+from ledger.codes import normalise_code
 from schools.models import Office
 
 LARGEST_FILE = 5 * 2**20
@@ -92,7 +102,7 @@ def fault_choices() -> list:
     """What an inspector may see on one device, grouped by what follows."""
     groups = {"to_repair": "Cần sửa", "refused": "Không đạt"}
     return [
-        ("", "Không thấy lỗi"),
+        ("", "Chọn lỗi"),
         *[
             (
                 label,
@@ -108,23 +118,39 @@ def fault_choices() -> list:
 
 
 class InspectionForm(forms.Form):
-    """What holds for the devices of a lot, then the exceptions item by item."""
+    """What holds for the devices of a lot, and the few that have a fault: as short for 2,000 devices as for two.
+
+    `named` are the waiting devices, code → serial: a person names one by its label, by its serial or by a scan of it.
+    """
+
+    ROWS, MOST_ROWS = 3, 200
 
     is_child_protected = forms.BooleanField(
         label="Đã bật bảo vệ trẻ em trên mạng ở tất cả các máy", required=False
     )
     is_wiped = forms.BooleanField(label="Đã xoá dữ liệu của người dùng cũ ở tất cả các máy", required=False)
-    scope = forms.ChoiceField(
-        label="Kiểm định",
-        choices=[("shown", "Các máy trong bảng dưới đây"), ("all", "Tất cả máy chờ kiểm định của lô")],
-        widget=forms.RadioSelect,
-        initial="shown",
+    only = forms.CharField(
+        label="Chỉ các máy này",
+        required=False,
+        max_length=LARGEST_PASTE * 60,
+        widget=forms.Textarea(
+            attrs={"rows": 4, "autocomplete": "off", "spellcheck": "false", "class": "code"}
+        ),
     )
+    waiting = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
     def __init__(
-        self, *args, criteria: DeviceCriteria, is_used: bool, codes: list[str], waiting: int, **kwargs
+        self,
+        *args,
+        criteria: DeviceCriteria,
+        is_used: bool,
+        named: dict[str, str],
+        row_count: int = ROWS,
+        **kwargs,
     ):
         super().__init__(*args, **kwargs)
+        self.code_of = {serial_key(serial): code for code, serial in named.items()} | {c: c for c in named}
+        self.count = len(named)
         measures = {}
         for key, criterion in CRITERIA.items():
             if key not in criteria.limits or key == "data_wiped":
@@ -147,28 +173,118 @@ class InspectionForm(forms.Form):
         rest = dict(self.fields)
         if not is_used and not criteria.limits.get("data_wiped"):
             del rest["is_wiped"]
-        if waiting <= len(codes):
-            del rest["scope"]
-        self.codes = codes
+        rest["only"].help_text = f"Để trống nếu đã kiểm định cả {format_number(self.count)} máy đang chờ."
         self.fields = measures | rest
-        for code in codes:
-            self.fields[f"f_{code}"] = forms.ChoiceField(
-                label=code,
+        self.fault_rows = range(1, row_count + 1)
+        for number in self.fault_rows:
+            self.fields[f"d_{number}"] = forms.CharField(
+                label=f"Máy có lỗi {number}",
+                max_length=200,
+                required=False,
+                widget=forms.TextInput(
+                    attrs={
+                        "class": "input code",
+                        "list": "may-cho",
+                        "autocomplete": "off",
+                        "spellcheck": "false",
+                    }
+                ),
+            )
+            self.fields[f"f_{number}"] = forms.ChoiceField(
+                label=f"Lỗi của máy {number}",
                 choices=fault_choices(),
                 required=False,
                 widget=forms.Select(attrs={"class": "input"}),
             )
+            for name in (f"d_{number}", f"f_{number}"):
+                self.fields[name].has_default = True  # an empty row is an answer: no fault
 
-    def measured(self) -> dict:
-        """Measure → value, for the rules."""
-        return {name.removeprefix("m_"): self.cleaned_data[name] for name in self.measures}
+    @classmethod
+    def rows_typed(cls, data) -> int:
+        """How many rows for faults: those that were on the page, and always a few empty ones after the last typed."""
+        numbers = {
+            int(name[2:]): value
+            for name, value in data.items()
+            if re.fullmatch(r"d_[1-9][0-9]{0,2}", name, re.ASCII)
+        }
+        last = max((number for number, value in numbers.items() if value.strip()), default=0)
+        return min(max(*numbers, last + cls.ROWS, cls.ROWS), cls.MOST_ROWS)
 
-    def faults(self) -> dict[str, str]:
-        """Device code → the fault that was seen."""
-        return {code: self.cleaned_data[f"f_{code}"] for code in self.codes if self.cleaned_data[f"f_{code}"]}
+    def find(self, typed: str) -> str | None:
+        """Code of the waiting device that was typed or scanned; None if none of them is called so."""
+        # A scanner types the address of the label's QR code.
+        code = normalise_code(typed.rstrip("/").rpartition("/")[2])
+        return self.code_of.get(code or "") or self.code_of.get(serial_key(typed) or "-")
+
+    def clean_only(self) -> list[str]:
+        found, unknown = [], []
+        for line in filter(None, map(str.strip, self.cleaned_data["only"].splitlines())):
+            code = self.find(line)
+            (found if code else unknown).append(code or line[:40])
+        if unknown:
+            names = ", ".join(f"“{name}”" for name in unknown[:5])
+            more = f" và {len(unknown) - 5} mã khác" if len(unknown) > 5 else ""
+            raise forms.ValidationError(
+                f"{names}{more}: không có máy này đang chờ kiểm định trong lô. "
+                "Hãy ghi mã trên tem hoặc số sê-ri, mỗi dòng một máy."
+            )
+        return list(dict.fromkeys(found))
+
+    def clean(self):
+        data = super().clean()
+        chosen = data.get("only")
+        if chosen == [] and data.get("waiting") not in (None, self.count):
+            self.add_error(
+                None,
+                f"Trong lúc thầy/cô điền, số máy chờ kiểm định đổi từ {format_number(data['waiting'])} thành "
+                f"{format_number(self.count)}. Hãy xem lại rồi ghi lần nữa.",
+            )
+        row_of: dict[str, int] = {}
+        for number in self.fault_rows:
+            typed, fault = data.get(f"d_{number}"), data.get(f"f_{number}")
+            if not typed:
+                if fault:
+                    self.add_error(f"d_{number}", "Ghi mã trên tem hoặc số sê-ri của máy có lỗi này.")
+                continue
+            code = self.find(typed)
+            if code is None:
+                self.add_error(
+                    f"d_{number}",
+                    f"Không có máy “{typed[:40]}” đang chờ kiểm định trong lô. Hãy ghi mã trên tem hoặc số sê-ri.",
+                )
+            elif code in row_of:
+                self.add_error(f"d_{number}", f"Máy này đã ghi ở dòng {row_of[code]}.")
+            elif chosen and code not in chosen:
+                self.add_error(f"d_{number}", "Máy này không nằm trong các máy ghi ở ô “Chỉ các máy này”.")
+            else:
+                row_of[code] = number
+            if not fault and f"f_{number}" not in self.errors:
+                self.add_error(f"f_{number}", "Chọn lỗi của máy này, hoặc xoá mã của máy nếu không có lỗi.")
+        self.faults = {code: data.get(f"f_{number}") for code, number in row_of.items()}
+        return data
+
+    def findings(self) -> list[Finding]:
+        """What was found on each device, for the rules; only of a valid form."""
+        data = self.cleaned_data
+        measured = {name.removeprefix("m_"): data[name] for name in self.measures}
+        return [
+            Finding(
+                code,
+                measured,
+                (self.faults[code],) if code in self.faults else (),
+                is_child_protected=data["is_child_protected"],
+                is_wiped=data.get("is_wiped"),
+            )
+            for code in data["only"] or dict.fromkeys(self.code_of.values())
+        ]
 
     def common_fields(self):
-        return [self[name] for name in self.fields if not name.startswith("f_")]
+        return [self[name] for name in self.measures] + [
+            self[name] for name in ("is_child_protected", "is_wiped") if name in self.fields
+        ]
+
+    def pairs(self):
+        return [(self[f"d_{number}"], self[f"f_{number}"]) for number in self.fault_rows]
 
 
 class WriteOffForm(forms.Form):

@@ -50,7 +50,8 @@ def announce(request: HttpRequest, code: str, secret: str) -> HttpResponse:
             except rules.RowErrors as refused:
                 errors = refused.errors
                 form.add_error(
-                    None, _("Có %(count)s chỗ cần sửa; chưa ghi máy nào.") % {"count": len(errors)}
+                    None,
+                    _("Chưa ghi máy nào; %(count)s chỗ cần sửa ở bảng dưới đây.") % {"count": len(errors)},
                 )
             except ValidationError as refused:
                 form.add_error("file" if file else None, _refusal(refused.messages[0]))

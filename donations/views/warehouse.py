@@ -28,7 +28,9 @@ from ledger.codes import normalise_code
 from schools.models import Office
 from schools.reach import reach
 
-SHOWN = 60
+# Devices offered to a person who types; a code that isn't among them is found too.
+SUGGESTED = 300
+FEW = 5
 ERRORS_SHOWN = 200
 STATE_KIND = {
     "received": "info",
@@ -82,13 +84,13 @@ def home(request: HttpRequest) -> HttpResponse:
         lots = lots.with_devices_in("received")
     elif state == "cho-sua":
         lots = lots.with_devices_in("to_repair")
-    page = Paginator(lots.order_by("-received_at", "-pk"), 25).get_page(request.GET.get("trang"))
+    page = Paginator(lots.order_by("-received_at", "-pk"), 10).get_page(request.GET.get("trang"))
     return render(
         request,
         "donations/warehouse.html",
         {
             "counts": {state: counts.get(state, 0) for state in Device.State.values},
-            "expected": Paginator(expected, 25).get_page(request.GET.get("cam-ket")),
+            "expected": Paginator(expected, 10).get_page(request.GET.get("cam-ket")),
             "page_obj": page,
             "state": state,
             "typed": typed,
@@ -271,54 +273,51 @@ def inspect(request: HttpRequest, code: str) -> HttpResponse:
     """Inspect a lot: what holds for all, then the exceptions item by item; the outcome follows from the criteria."""
     found = _lot(request, code)
     pending = found.devices.to_inspect_by(request.user).order_by("pk")
-    waiting = pending.count()
-    if not waiting and not perms.can_inspect(request.user, found):
+    is_waiting = pending.exists()
+    if not is_waiting and not perms.can_inspect(request.user, found):
         raise Http404
-    if not waiting:
+    if not is_waiting:
         messages.info(request, "Lô này không còn máy chờ kiểm định.")
         return redirect("donations:lot", code=found.code)
     criteria = DeviceCriteria.objects.in_force(device_kind=found.device_kind, is_used=found.is_used)
     if criteria is None:
         return render(request, "donations/no_criteria.html", {"lot": found})
-    shown = list(pending.values_list("code", "serial_number")[:SHOWN])
-    if request.method == "POST":
-        # The devices that the person saw, not those that came since.
-        seen = [c for c in request.POST.getlist("code") if normalise_code(c)][:SHOWN]
-        here = found.devices.exclude(state=Device.State.RECEIVED) | pending.order_by()
-        serial_of = dict(here.filter(code__in=seen).values_list("code", "serial_number"))
-        shown = [(c, serial_of[c]) for c in seen if c in serial_of]
+    named = dict(pending.values_list("code", "serial_number"))
+    # More rows are asked for, or the check was left to mend something: what was typed stays, nothing is judged.
+    is_sent = request.method == "POST" and not {"them-dong", "sua"} & set(request.POST)
     form = InspectionForm(
-        request.POST if request.method == "POST" else None,
+        request.POST if is_sent else None,
         criteria=criteria,
         is_used=found.is_used,
-        codes=[c for c, _ in shown],
-        waiting=waiting,
+        named=named,
+        row_count=InspectionForm.rows_typed(request.POST),
         initial=_measured_before(found),
     )
-    if request.method == "POST" and form.is_valid():
-        chosen = [c for c, _ in shown]
-        if form.cleaned_data.get("scope") == "all":
-            chosen = list(pending.values_list("code", flat=True))
-        faults = form.faults()
-        findings = [
-            rules.Finding(
-                c,
-                form.measured(),
-                (faults[c],) if c in faults else (),
-                is_child_protected=form.cleaned_data["is_child_protected"],
-                is_wiped=form.cleaned_data.get("is_wiped"),
-            )
-            for c in chosen
-        ]
-        with refusals_on(form):
-            outcome = services.inspect_devices(by=request.user, findings=findings, at=clock.now())
-        if not form.errors:
-            messages.success(
+    if request.method == "POST" and not is_sent:
+        form.initial = {name: request.POST.get(name, "") for name in form.fields}
+        if empty := next((n for n in form.fault_rows if not form.initial[f"d_{n}"]), None):
+            form.fields[f"d_{empty}"].widget.attrs["autofocus"] = True
+    judged: list[dict] = []
+    if is_sent and form.is_valid():
+        findings = form.findings()
+        if "da-xem" not in request.POST:
+            judged = _what_fails(findings, criteria=criteria, is_used=found.is_used)
+        if not judged:
+            with refusals_on(form):
+                outcome = services.inspect_devices(by=request.user, findings=findings, at=clock.now())
+            if not form.errors:
+                messages.success(
+                    request,
+                    f"Đã kiểm định {len(findings)} máy: {outcome['accepted']} đạt, {outcome['to_repair']} cần sửa, "
+                    f"{outcome['refused']} không đạt.",
+                )
+                return redirect("donations:lot", code=found.code)
+        else:
+            return render(
                 request,
-                f"Đã kiểm định {len(findings)} máy: {outcome['accepted']} đạt, {outcome['to_repair']} cần sửa, "
-                f"{outcome['refused']} không đạt.",
+                "donations/lot_inspect_check.html",
+                {"form": form, "lot": found, "count": len(findings), "judged": judged},
             )
-            return redirect("donations:lot", code=found.code)
     return render(
         request,
         "donations/lot_inspect.html",
@@ -327,11 +326,29 @@ def inspect(request: HttpRequest, code: str) -> HttpResponse:
             "lot": found,
             "criteria": criteria,
             "limits": rules.describe_limits(criteria.limits),
-            "devices": [(code, serial, form[f"f_{code}"]) for code, serial in shown],
-            "waiting": waiting,
+            "named": list(named.items())[:SUGGESTED],
+            "waiting": len(named),
         },
-        status=400 if form.is_bound else 200,
+        status=400 if is_sent else 200,
     )
+
+
+def _what_fails(findings: list[rules.Finding], *, criteria: DeviceCriteria, is_used: bool) -> list[dict]:
+    """Of an inspection that isn't recorded yet: the devices that won't pass, by outcome and reasons; none if all pass."""
+    found: dict[tuple, list[str]] = {}
+    for finding in findings:
+        outcome, reasons = rules.judge(finding, limits=criteria.limits, is_used=is_used)
+        if reasons:
+            found.setdefault((outcome, *reasons), []).append(finding.device_code)
+    return [
+        {
+            "outcome": Device.State(outcome).label,
+            "reasons": "; ".join(rules.REASONS[reason].label for reason in reasons),
+            "count": len(codes),
+            "codes": codes[:FEW],
+        }
+        for (outcome, *reasons), codes in sorted(found.items())
+    ]
 
 
 def _measured_before(lot: Lot) -> dict:

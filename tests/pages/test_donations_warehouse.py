@@ -104,37 +104,102 @@ def test_a_file_that_is_no_list_says_why(world, sign_in, name, content, message)
     assert message in response.content.decode()
 
 
+def inspecting(world, count: int) -> tuple[str, list[str]]:
+    """Address of the inspection of a lot of so many devices, and their codes."""
+    codes = world.devices(count, lot=world.lot())
+    return f"/kho/lo/{Lot.objects.get().code}/kiem-dinh/", codes
+
+
+def states(codes: list[str]) -> list[str]:
+    return [Device.objects.get(code=code).state for code in codes]
+
+
 def test_an_inspector_accepts_a_lot_but_for_one_device(world, sign_in):
-    codes = world.devices(3, lot=world.lot())
-    lot = Lot.objects.get()
+    address, codes = inspecting(world, 3)
     client = sign_in(world.inspector)
-    address = f"/kho/lo/{lot.code}/kiem-dinh/"
-    assert "Từng máy" in client.get(address).content.decode()
-    response = client.post(address, GOOD | {"code": codes, f"f_{codes[1]}": "screen_cracked"})
+    assert "3 máy chờ" in client.get(address).content.decode()
+    typed = GOOD | {"waiting": "3", "d_1": f"https://x.vn/thiet-bi/{codes[1]}/", "f_1": "screen_cracked"}
+    check = client.post(address, typed)
+    assert check.status_code == 200
+    assert "1 máy – chờ sửa" in check.content.decode().lower()
+    assert states(codes) == ["received"] * 3
+    again = client.post(address, typed | {"sua": "1"})
+    assert codes[1] in again.content.decode()
+    assert 'value="8,5"' in again.content.decode()
+    response = client.post(address, typed | {"da-xem": "1"})
     assert response.status_code == 302, response.content.decode()
-    assert [Device.objects.get(code=c).state for c in codes] == ["accepted", "to_repair", "accepted"]
+    assert states(codes) == ["accepted", "to_repair", "accepted"]
     page = client.get(f"/kho/may/{codes[1]}/").content.decode()
     assert "Màn hình nứt" in page
     # The inspector is not the keeper: repair is refused to them.
     assert client.post(f"/kho/may/{codes[1]}/", {"sua": "1"}).status_code == 404
 
 
-def test_below_the_criteria_the_whole_lot_is_refused_and_says_so(world, sign_in):
-    codes = world.devices(2, lot=world.lot())
-    address = f"/kho/lo/{Lot.objects.get().code}/kiem-dinh/"
+def test_enter_after_a_scan_adds_rows_and_records_nothing(world, sign_in):
+    address, codes = inspecting(world, 4)
     client = sign_in(world.inspector)
-    response = client.post(address, GOOD | {"m_screen_inch": "7", "code": codes}, follow=True)
+    typed = GOOD | {"d_1": codes[0], "d_2": codes[1], "d_3": codes[2], "m_ram_gb": "chưa đo"}
+    page = client.post(address, typed | {"them-dong": "1"})
+    assert page.status_code == 200
+    text = page.content.decode()
+    assert all(f'value="{code}"' in text for code in codes[:3])
+    assert 'value="chưa đo"' in text
+    assert 'name="d_6"' in text
+    assert 'role="alert"' not in text
+    assert states(codes) == ["received"] * 4
+
+
+def test_a_part_of_a_lot_is_inspected_by_what_is_listed(world, sign_in):
+    address, codes = inspecting(world, 4)
+    client = sign_in(world.inspector)
+    serial = Device.objects.get(code=codes[2]).serial_number
+    listed = {"only": f"{codes[0]}\n\n {serial.lower()} \n{codes[0]}"}
+    outside = client.post(address, GOOD | listed | {"d_1": codes[3], "f_1": "no_power"})
+    assert outside.status_code == 400
+    assert "không nằm trong các máy ghi" in outside.content.decode()
+    assert client.post(address, GOOD | listed).status_code == 302
+    assert states(codes) == ["accepted", "received", "accepted", "received"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ({"d_1": "KHONGCO", "f_1": "no_power"}, "Không có máy “KHONGCO”"),
+        ({"f_2": "no_power"}, "Ghi mã trên tem hoặc số sê-ri của máy có lỗi này"),
+        ({"d_1": "{0}"}, "Chọn lỗi của máy này"),
+        ({"d_1": "{0}", "f_1": "no_power", "d_2": "{0}", "f_2": "malware"}, "đã ghi ở dòng 1"),
+        ({"d_1": "{0}", "f_1": "nonsense"}, "Lỗi của máy 1: "),
+        ({"only": "{0}\nX-1\nX-2"}, "“X-1”, “X-2”: không có máy này"),
+        ({"waiting": "9"}, "đổi từ 9 thành 2"),
+        ({"d_1": "\u202e" * 300, "f_1": "no_power"}, "200"),
+        ({"m_ram_gb": ""}, "RAM"),
+    ],
+)
+def test_what_is_wrong_on_an_inspection_is_said_and_what_was_typed_stays(world, sign_in, typed, said):
+    address, codes = inspecting(world, 2)
+    typed = {name: value.format(*codes) for name, value in typed.items()}
+    response = sign_in(world.inspector).post(address, GOOD | typed)
+    assert response.status_code == 400
+    text = response.content.decode()
+    assert said in text
+    assert 'href="#id_' in text or "waiting" in typed
+    assert 'value="8,5"' in text
+    assert states(codes) == ["received"] * 2
+
+
+def test_the_page_of_an_inspection_is_as_short_for_many_devices(world, sign_in):
+    address, _ = inspecting(world, 135)
+    page = sign_in(world.inspector).get(address).content.decode()
+    assert page.count("<select") == 3
+
+
+def test_below_the_criteria_the_whole_lot_is_refused_and_says_so(world, sign_in):
+    address, _ = inspecting(world, 2)
+    client = sign_in(world.inspector)
+    assert "2 máy – không đạt" in client.post(address, GOOD | {"m_screen_inch": "7"}).content.decode().lower()
+    response = client.post(address, GOOD | {"m_screen_inch": "7", "da-xem": "1"}, follow=True)
     assert "2 không đạt" in response.content.decode()
     assert client.post(address, GOOD | {"m_ram_gb": ""}).status_code == 302  # nothing waits any more
-
-
-def test_missing_measures_are_named(world, sign_in):
-    codes = world.devices(1, lot=world.lot())
-    response = sign_in(world.inspector).post(
-        f"/kho/lo/{Lot.objects.get().code}/kiem-dinh/", GOOD | {"m_ram_gb": "", "code": codes}
-    )
-    assert response.status_code == 400
-    assert Device.objects.get().state == "received"
 
 
 def test_a_keeper_repairs_and_writes_off(world, sign_in):
