@@ -130,6 +130,7 @@ STEPS = [
     Step("connectivity", "khảo sát kết nối Internet của trường", 3, signal.survey_schools),
     Step("after", "tình hình sử dụng máy", 5, journey.follow_up),
     Step("replacements", "đổi máy hỏng, gửi trả về kho", 1, journey.replace_and_return),
+    Step("losses", "máy mất trên đường", 1, journey.give_up_lost),
     Step("platforms", "nền tảng học trực tuyến và hỗ trợ hạ tầng", 1, signal.open_platforms),
     Step("grievances", "phản ánh của người dân", 1, journey.open_grievances),
     Step("news", "tin tức và kỳ số liệu đầu tiên", 1, news.publish_news),

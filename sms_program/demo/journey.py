@@ -11,10 +11,10 @@ from django.db.models import OuterRef, Subquery
 from accounts.models import User
 from allocation.models import AllocationRun
 from coverage.models import Operator
-from delivery.models import DeviceReport, Handover, HandoverRecord, Shipment
-from delivery.services import aftercare, grievances, handovers, replacement, returns, shipments
+from delivery.models import DeviceReport, Handover, HandoverRecord, Shipment, ShipmentItem
+from delivery.services import aftercare, grievances, handovers, losses, replacement, returns, shipments
 from donations.models import Device
-from schools.models import AdministrativeUnit, School
+from schools.models import AdministrativeUnit, Office, School
 from sms_program.demo import staff
 from sms_program.demo.plan import moment
 
@@ -227,7 +227,41 @@ def replace_and_return(build) -> None:
         )
         if number:
             shipments.dispatch(
-                by=people[school.code], shipment=shipment, at=moment(dt.date(2021, 11, 15), 7, number)
+                by=people[school.code], shipment=shipment, at=moment(dt.date(2021, 11, 14), 18, number)
+            )
+
+
+def give_up_lost(build) -> None:
+    """Of the devices missing for weeks one is given up by two people; the next one waits for a decision."""
+    kinds = [Office.Kind.PROVINCE_DEPARTMENT, Office.Kind.DISTRICT_OFFICE]
+    missing = (
+        ShipmentItem.objects.filter(
+            result=ShipmentItem.Result.MISSING,
+            shipment__from_office__kind__in=kinds,
+            shipment__arrived_at__lt=moment(dt.date(2021, 11, 1)),
+            device__allocations__ended_at=None,
+        )
+        .select_related("device", "shipment__from_office__unit__province")
+        .order_by("shipment__code", "device__code")[:2]
+    )
+    people = _people({item.shipment.from_office.code for item in missing})
+    for number, item in enumerate(missing):
+        sender = item.shipment.from_office
+        (loss,) = losses.request_losses(
+            by=people[sender.code],
+            shipment=item.shipment,
+            device_codes=[item.device.code],
+            reason="in_transit",
+            account="Đã hỏi lái xe và người nhận, đối chiếu phiếu gửi với kho, tìm lại ở cả hai nơi: không thấy máy.",
+            at=moment(dt.date(2021, 11, 9 + number), 10),
+        )
+        if number == 0:
+            province = (sender.unit.province or sender.unit).code
+            losses.decide_loss(
+                by=build.person(f"so-{province}-lanh-dao"),
+                loss=loss,
+                agree=True,
+                at=moment(dt.date(2021, 11, 14), 16),
             )
 
 
