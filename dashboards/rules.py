@@ -59,6 +59,9 @@ STUCK_AFTER_DAYS = {
     "inspection": 7,
     "stock": 14,
     "held": 10,
+    "missing": 7,
+    "loss": 5,
+    "replace": 10,
     "shipment": 7,
     "list": 5,
 }

@@ -4,9 +4,9 @@ What was reported before (returned, replaced, recalled) is settled by the inspec
 may be allocated, sent and handed over again.
 """
 
-# For a statement in which `d` is the device: joins `latest.kind`, NULL when nothing was reported.
+# For a statement in which `d` is the device: joins `latest.kind` and `.reported_at`, NULL when nothing was reported.
 LATEST_REPORT = """LEFT JOIN LATERAL (
-    SELECT kind FROM delivery_devicereport p
+    SELECT kind, reported_at FROM delivery_devicereport p
     WHERE p.device_id = d.id AND p.reported_at >= coalesce(d.accepted_at, p.reported_at) ORDER BY p.id DESC LIMIT 1
 ) latest ON true"""
 # Devices that came to a warehouse wait there for inspection; %(items)s are the items of the shipments they came in.

@@ -117,7 +117,7 @@ def stuck_list(request: HttpRequest) -> HttpResponse:
             for row in rows
         )
         return csv_response("dang-ket.csv", columns, cells)
-    page = Paginator(rows, 50).get_page(request.GET.get("trang"))
+    page = Paginator(rows, 20).get_page(request.GET.get("trang"))
     context = {"page": page, "kinds": stuck.KINDS.values(), "chosen": kind, "is_national": mine is None}
     return render(request, "dashboards/stuck.html", context)
 

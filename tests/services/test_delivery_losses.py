@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from allocation.models import Allocation
+from dashboards import stuck
 from delivery.models import Loss
 from delivery.services import (
     decide_loss,
@@ -161,3 +162,20 @@ def test_only_what_is_missing_from_that_shipment_is_asked_about(world, item):
     arrived = item.shipment.items.get(result="arrived", device__code__gt="", pk=item.shipment.items.last().pk)
     with pytest.raises(ValidationError, match="không phải máy thiếu của lô này"):
         ask(world, arrived)
+
+
+def test_what_is_stuck_is_asked_of_who_can_act_at_each_step(world, item):
+    """A missing device does not lie at the office that looks for it, nor does one that was given up."""
+    warehouse, department = item.shipment.from_office.code, item.shipment.to_office.code
+
+    def stuck_now() -> dict:
+        rows = stuck.waiting(
+            today=(LATER + dt.timedelta(days=30)).date(), kinds=("held", "missing", "loss", "replace")
+        )
+        return {row.kind.code: (row.office_code, row.count) for row in rows}
+
+    assert stuck_now() == {"held": (department, 2), "missing": (warehouse, 1)}
+    loss = ask(world, item)
+    assert stuck_now() == {"held": (department, 2), "loss": ("CT", 1)}
+    decide(world, loss)
+    assert stuck_now() == {"held": (department, 2), "replace": (warehouse, 1)}
