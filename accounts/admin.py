@@ -1,10 +1,23 @@
 """Accounts in the admin, for system administrators: lock, name, take away a lost second factor. Roles are not here."""
 
+from importlib import import_module
+
+from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from django.contrib import admin, messages
+from django.contrib.auth.models import Group
 from django.http import HttpRequest
 
 from accounts.models import PersonalDataAccess, User
+
+# Rights are roles held in offices, never groups; a second factor and an address are changed by their owner alone.
+for model, registered_in in (
+    (Group, "django.contrib.auth.admin"),
+    (Authenticator, "allauth.mfa.admin"),
+    (EmailAddress, "allauth.account.admin"),
+):
+    import_module(registered_in)
+    admin.site.unregister(model)
 
 
 @admin.register(User)

@@ -11,8 +11,9 @@ from django.views.decorators.http import require_GET
 
 from accounts.services import record_reading
 from allocation import notices, perms, taking_back
-from allocation.forms import DecisionForm, ReductionForm, RevocationForm
+from allocation.forms import ReductionForm, RevocationForm
 from allocation.models import Allocation, Reduction, Revocation
+from allocation.views.decisions import decided
 from allocation.views.runs import run_of
 from allocation.views.students import whole
 from common import clock
@@ -114,25 +115,17 @@ def revocation_page(request: HttpRequest, pk: int) -> HttpResponse:
     """One request: its notice for school and family, the log of the mail, and the decision for who may take it."""
     revocation = get_object_or_404(revocations_of(request.user), pk=pk)
     may_decide = perms.can_decide_revocation(request.user, revocation)
-    form = DecisionForm(request.POST or None)
-    if request.method == "POST":
-        if not may_decide:
-            raise Http404
-        if form.is_valid():
-            agree = form.cleaned_data["quyet_dinh"] == "dong-y"
-            with refusals_on(form):
-                taking_back.decide_revocation(
-                    by=request.user, revocation=revocation, agree=agree, at=clock.now()
-                )
-            if not form.errors:
-                code = revocation.allocation.device.code
-                messages.success(
-                    request,
-                    f"Đã thu hồi phân bổ máy {code}; thông báo được gửi cho nhà trường."
-                    if agree
-                    else f"Đã ghi: không đồng ý thu hồi phân bổ máy {code}. Em vẫn được nhận máy.",
-                )
-                return redirect("allocation:revocation", pk=pk)
+
+    def decide(agree: bool) -> str:
+        taking_back.decide_revocation(by=request.user, revocation=revocation, agree=agree, at=clock.now())
+        code = revocation.allocation.device.code
+        if agree:
+            return f"Đã thu hồi phân bổ máy {code}; thông báo được gửi cho nhà trường."
+        return f"Đã ghi: không đồng ý thu hồi phân bổ máy {code}. Em vẫn được nhận máy."
+
+    form, is_done = decided(request, may=may_decide, decide=decide)
+    if is_done:
+        return redirect("allocation:revocation", pk=pk)
     named = perms.sees_names(request.user)
     child = revocation.allocation.student
     child_page = reverse("schools:student", args=[child.pk])
@@ -200,24 +193,16 @@ def reduction_page(request: HttpRequest, pk: int) -> HttpResponse:
         pk=pk,
     )
     may_decide = perms.can_decide_reduction(request.user, reduction)
-    form = DecisionForm(request.POST or None)
-    if request.method == "POST":
-        if not may_decide:
-            raise Http404
-        if form.is_valid():
-            agree = form.cleaned_data["quyet_dinh"] == "dong-y"
-            with refusals_on(form):
-                taking_back.decide_reduction(
-                    by=request.user, reduction=reduction, agree=agree, at=clock.now()
-                )
-            if not form.errors:
-                messages.success(
-                    request,
-                    f"Đã cắt giảm {reduction.count} máy; thông báo được gửi cho các trường."
-                    if agree
-                    else "Đã ghi: không đồng ý cắt giảm. Không phân bổ nào thay đổi.",
-                )
-                return redirect("allocation:reduction", pk=pk)
+
+    def decide(agree: bool) -> str:
+        taking_back.decide_reduction(by=request.user, reduction=reduction, agree=agree, at=clock.now())
+        if agree:
+            return f"Đã cắt giảm {format_number(reduction.count)} máy; thông báo được gửi cho các trường."
+        return "Đã ghi: không đồng ý cắt giảm. Không phân bổ nào thay đổi."
+
+    form, is_done = decided(request, may=may_decide, decide=decide)
+    if is_done:
+        return redirect("allocation:reduction", pk=pk)
     return render(
         request,
         "allocation/reduction.html",

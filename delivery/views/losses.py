@@ -6,8 +6,8 @@ from django.db.models import Exists, OuterRef
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
-from allocation.forms import DecisionForm
 from allocation.models import Allocation
+from allocation.views.decisions import decided
 from common.clock import now
 from common.refusals import refusals_on
 from common.templatetags.vi import format_number
@@ -99,17 +99,14 @@ def loss_page(request: HttpRequest, pk: int) -> HttpResponse:
     loss = get_object_or_404(_losses(request.user), pk=pk)
     may_decide = perms.can_decide_loss(request.user, loss)
     device = loss.item.device
-    form = DecisionForm(request.POST or None)
-    if request.method == "POST":
-        if not may_decide:
-            raise Http404
-        if form.is_valid():
-            agree = form.cleaned_data["quyet_dinh"] == "dong-y"
-            with refusals_on(form):
-                new = services.decide_loss(by=request.user, loss=loss, agree=agree, at=now())
-            if not form.errors:
-                messages.success(request, _said(spell(device.code), agree, new, _waits(device)))
-                return redirect("delivery:loss", pk=pk)
+
+    def decide(agree: bool) -> str:
+        new = services.decide_loss(by=request.user, loss=loss, agree=agree, at=now())
+        return _said(spell(device.code), agree, new, _waits(device))
+
+    form, is_done = decided(request, may=may_decide, decide=decide)
+    if is_done:
+        return redirect("delivery:loss", pk=pk)
     return render(
         request,
         "delivery/loss.html",

@@ -22,6 +22,7 @@ from schools.reach import reach
 
 PER_PAGE = 25
 SHOWN_UNFIT = 20
+ERRORS_SHOWN = 10
 BADGE = {
     Shipment.State.DRAFT: "neutral",
     Shipment.State.DISPATCHED: "info",
@@ -308,16 +309,22 @@ def receive(request, code: str):
 
 def _differences(form: ReceiveForm, expected: list[str]) -> dict:
     """Device code → what is wrong with it; errors go on the form's fields."""
-    data, results = form.cleaned_data, {}
+    # An error takes its field out of `cleaned_data`.
+    data, results = dict(form.cleaned_data), {}
     for field in ("missing", "damaged"):
+        refused = []
         for line in rules.read_scan(data[field]):
             code = normalise_code(line)
             if code not in expected:
-                form.add_error(field, f"«{line}» không phải mã máy chờ nhận của lô này.")
+                refused.append(f"«{line[:40]}» không phải mã máy chờ nhận của lô này.")
             elif code in results:
-                form.add_error(field, f"Máy {spell(code)} ghi hai lần: thiếu hay hư hại?")
+                refused.append(f"Máy {spell(code)} ghi hai lần: thiếu hay hư hại?")
             else:
                 results[code] = "missing" if field == "missing" else ("damaged", data["fault"])
+        for text in refused[:ERRORS_SHOWN]:
+            form.add_error(field, text)
+        if len(refused) > ERRORS_SHOWN:
+            form.add_error(field, f"Và {format_number(len(refused) - ERRORS_SHOWN)} dòng khác cũng sai.")
     if data["damaged"].strip() and not data["fault"]:
         form.add_error("fault", "Hãy chọn hư hại gì.")
     return results

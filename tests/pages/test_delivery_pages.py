@@ -148,6 +148,24 @@ class TestShipments:
         shipment.refresh_from_db()
         assert shipment.state == "dispatched"
 
+    def test_what_is_wrong_while_receiving_is_said_and_stays(self, world, sign_in):
+        (shipment,) = plan_shipments(by=world.people["keeper"], at=AT)
+        dispatch_shipments(by=world.people["keeper"], shipments=[shipment], at=AT)
+        code = shipment.items.first().device.code
+        wrong = "\n".join(f"KHONG-CO-{number}" for number in range(30))
+        response = sign_in(world.people["department"]).post(
+            f"/van-chuyen/{shipment.code}/nhan/", {"missing": wrong, "damaged": f"{code}\n\u202e" + "Đ" * 900}
+        )
+        assert response.status_code == 422
+        page = response.content.decode()
+        assert 'href="#id_missing"' in page
+        assert "«KHONG-CO-9» không phải mã máy chờ nhận của lô này." in page
+        assert "Và 20 dòng khác cũng sai." in page
+        assert "Hãy chọn hư hại gì." in page
+        assert "KHONG-CO-29" in page
+        shipment.refresh_from_db()
+        assert shipment.state == "dispatched"
+
     def test_another_school_finds_nothing(self, arrived, sign_in):
         shipment = Shipment.objects.get(to_office=arrived.schools[1].office)
         client = sign_in(arrived.people["school"])
