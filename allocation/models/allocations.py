@@ -8,7 +8,7 @@ from allocation.models.runs import AllocationRun
 from common.audit import audited
 from common.constraints import paired, positive, spelled_out
 from donations.models import Device
-from schools.models import Student
+from schools.models import StatusChange, Student
 from schools.reach import reach
 
 # What a family is told says why, from when, and where to complain.
@@ -177,14 +177,14 @@ class Revocation(models.Model):
         DEVICE_UNFIT = "device_unfit", "Máy không còn dùng được"
         SUPPLY_REDUCED = "supply_reduced", "Số máy bị cắt giảm"
 
-    # What these say of the child, the child's record must say too.
-    ABOUT_THE_CHILD = [
-        Reason.NOT_ELIGIBLE,
-        Reason.ALREADY_HAS_DEVICE,
-        Reason.MOVED_AWAY,
-        Reason.WITHDRAWN,
-        Reason.DUPLICATE,
-    ]
+    # What these say of the child, the child's record must say too: by which change there.
+    IN_THE_RECORD = {
+        Reason.NOT_ELIGIBLE: StatusChange.Kind.OUT_OF_GROUP,
+        Reason.ALREADY_HAS_DEVICE: StatusChange.Kind.GOT_DEVICE,
+        Reason.MOVED_AWAY: StatusChange.Kind.MOVED,
+        Reason.WITHDRAWN: StatusChange.Kind.LEFT,
+        Reason.DUPLICATE: StatusChange.Kind.OUT_OF_GROUP,
+    }
 
     allocation = models.ForeignKey(
         Allocation, on_delete=models.PROTECT, related_name="revocations", verbose_name="phân bổ"
@@ -249,6 +249,11 @@ class Revocation(models.Model):
         return self.approved_at is None and self.refused_at is None
 
     @property
+    def next_change(self) -> StatusChange.Kind:
+        """The change that the child's record still lacks, when it is behind (`is_record_behind`)."""
+        return self.IN_THE_RECORD[self.Reason(self.reason)]
+
+    @property
     def is_record_behind(self) -> bool:
         """Whether the reason is about the child but nothing in the child's record has changed since the freeze.
 
@@ -257,7 +262,7 @@ class Revocation(models.Model):
         child = self.allocation.student
         return (
             self.refused_at is None
-            and self.reason in self.ABOUT_THE_CHILD
+            and self.reason in self.IN_THE_RECORD
             and child.state == Student.State.APPROVED
             and not child.has_device
             and not child.status_changes.filter(changed_at__gte=self.allocation.run.frozen_at).exists()

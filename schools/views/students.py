@@ -71,7 +71,8 @@ def student(request: HttpRequest, pk: int) -> HttpResponse:
         Student.objects.for_user(request.user).select_related("school__office", "student_list"), pk=pk
     )
     may_change = can_change_status(request.user, found)
-    form = forms.StatusForm(request.POST or None)
+    # A decision about the child leads here with the change that its record still lacks.
+    form = forms.StatusForm(request.POST or None, initial={"kind": request.GET.get("thay-doi", "")})
     if request.method == "POST":
         if not may_change:
             raise Http404

@@ -242,6 +242,7 @@ def test_taking_back_by_two_officials(world, client, sign_in):
     text = client.get(decide).text
     assert "Em đã chuyển trường" in text
     assert "Hồ sơ của em chưa đổi nên đợt sau vẫn xét em." in text
+    assert "Việc tiếp theo: ghi «Chuyển trường» vào hồ sơ của em." in text
     Student.objects.filter(pk=allocation.student_id).update(has_device=True)
     assert "Hồ sơ của em chưa đổi" not in client.get(decide).text
     client.post(decide, {"quyet-dinh": "dong-y"})
