@@ -101,6 +101,15 @@ register.filter("vi_percent_of", format_percent)
 
 
 @register.filter
+def real_moment(value: datetime) -> str:
+    """A moment of the machine's own clock; a demonstration, whose other days are the programme's of 2021, says so."""
+    when = format_moment(value)
+    if not settings.DEMO:
+        return when
+    return gettext("%(when)s (giờ thật lúc chạy bản trình diễn)") % {"when": when}
+
+
+@register.filter
 def vi_iso(value: str) -> str:
     """A date as the public log writes it (`2021-09-21`) as `21/09/2021`."""
     return format_date(date.fromisoformat(value))

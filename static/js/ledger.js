@@ -150,11 +150,13 @@
     );
   }
 
-  // In the order in which a family reads them.
-  const LABELS = { recipient: "Người nhận", guardian: "Người giám hộ", date: "Ngày nhận", school: "Mã trường", record: "Mã biên bản", photo: "Mã ảnh" };
+  // In the order in which a family reads them; their names are the page's, in its language.
+  const ORDER = ["recipient", "guardian", "date", "school", "record", "photo"];
   const family = document.querySelector("[data-family]");
   if (family) {
     const packed = location.hash.slice(1);
+    // What the receipt says goes with its reader into the other language; still no server sees it.
+    for (const link of document.querySelectorAll("a[hreflang]")) link.hash = location.hash;
     if (!packed) say(family, "textEmpty");
     else
       attempt(family, async () => {
@@ -170,15 +172,14 @@
         if (found.entry.eid !== opened.e || found.entry.dev !== opened.d) throw new Error("another entry");
         const list = family.querySelector("[data-opened]");
         if (!Object.keys(opened.o).length) return say(family, "textErased");
-        const order = Object.keys(LABELS);
-        const fields = Object.keys(opened.o).sort((one, other) => order.indexOf(one) - order.indexOf(other));
+        const fields = Object.keys(opened.o).sort((one, other) => ORDER.indexOf(one) - ORDER.indexOf(other));
         for (const field of fields) {
           const { value, salt } = opened.o[field];
           if ((await commitment(field, value, salt)) !== found.entry.c[field]) throw new Error("another commitment");
           const row = document.createElement("div");
           const name = document.createElement("dt");
           const shown = document.createElement("dd");
-          name.textContent = LABELS[field] || field;
+          name.textContent = family.getAttribute(`data-label-${field}`) || field;
           shown.textContent = value.replace(/^(\d{4})-(\d\d)-(\d\d)$/, "$3/$2/$1");
           row.append(name, shown);
           list.append(row);

@@ -12,6 +12,7 @@ from ledger.draw import draw_file
 from ledger.publisher import put_draw_file
 from ledger.receipts import check_receipt
 from ledger.services import openings_of, record
+from tests.browser.acting import follow
 from tests.browser.answering import OLD, answered
 from tests.ledger_log import DAY, make_log, receive
 
@@ -49,7 +50,7 @@ def page(browser):
 
 def result(page) -> str:
     page.wait_for_function(
-        "!/Đang kiểm tra|^$/.test(document.querySelector('[data-result]').textContent.trim())"
+        "!/Đang kiểm tra|Checking|^$/.test(document.querySelector('[data-result]').textContent.trim())"
     )
     return page.inner_text("[data-result]")
 
@@ -71,6 +72,9 @@ def test_a_family_opens_its_own_receipt_and_the_salt_never_leaves_the_browser(
     assert {field: value for field, value, _ in opened} == {
         "recipient": NAME, "school": "TH Sao Mai", "date": DAY.isoformat(),
     }  # fmt: skip
+    follow(page.get_by_role("link", name="English"))
+    assert "is your family's" in result(page)
+    assert page.inner_text("[data-opened]").split("\n")[:2] == ["Recipient", NAME]
     secrets = [bytes(one.salt).hex() for one in openings_of(eid=eid)] + [address.split("#")[1], NAME]
     assert len(page.requests_made) >= 4
     told = "\n".join(page.requests_made) + caplog.text
