@@ -54,10 +54,10 @@ HOLDS, BROKEN, WRONG_USE, UNREADABLE = 0, 1, 2, 3
 MAX_FILE, MAX_DRAW_FILE = 32 * 2**20, 1024 * 2**20
 MAX_LINE = 400
 VERDICT = {
-    HOLDS: "HOLDS (ĐẠT)",
-    BROKEN: "DOES NOT HOLD (KHÔNG ĐẠT)",
-    WRONG_USE: "WRONG USE (SAI CÁCH GỌI)",
-    UNREADABLE: "CAN'T READ (KHÔNG ĐỌC ĐƯỢC)",
+    HOLDS: "ĐẠT (HOLDS)",
+    BROKEN: "KHÔNG ĐẠT (DOES NOT HOLD)",
+    WRONG_USE: "SAI CÁCH GỌI (WRONG USE)",
+    UNREADABLE: "KHÔNG ĐỌC ĐƯỢC (CAN'T READ)",
 }
 
 
@@ -423,6 +423,42 @@ def plain_audit(report: dict, vi: bool) -> str:
     return "\n".join(lines + [f"  {one_line(problem)}" for problem in report["problems"]])
 
 
+# What kind of trouble it is, before the English words that name the place.
+TROUBLE_VI: dict[type[BaseException], str] = {
+    UsageError: "lệnh thiếu, thừa hoặc ghi sai một phần",
+    UnreadableError: "không có hoặc không đọc được thứ cần kiểm tra",
+    NoLogError: "ở đây không có sổ cái nào đã ký",
+    LogError: "sổ cái không đúng như đã ký",
+    ReceiptError: "biên nhận không đúng, hoặc bị sửa hay bị cắt",
+    ProofError: "bằng chứng không dẫn đến gốc đã ký",
+    NoteError: "chữ ký hoặc khoá không đúng",
+    DrawError: "kết quả phân bổ không tính lại được như đã công bố",
+    TileError: "tệp của sổ cái bị thiếu, bị cắt hoặc bị sửa",
+    CanonError: "có mục không được ghi đúng dạng",
+    EventError: "có mục trái quy tắc của sổ cái",
+    DisclosureError: "có mục chứa điều không được công khai",
+    OSError: "không đọc được tệp hoặc địa chỉ",
+    KeyboardInterrupt: "đã dừng giữa chừng",
+}
+
+
+def said(error: BaseException, *, vi: bool) -> str:
+    """One error as a person reads it: in Vietnamese what kind it is, and in English, as the log itself, what and where."""
+    if isinstance(error, OSError):
+        what = f"{error.filename or ''}: {error.strerror or error}"
+    elif isinstance(error, KeyboardInterrupt):
+        what = "interrupted"
+    elif type(error) in TROUBLE_VI:
+        what = str(error)
+    else:
+        # A file so malformed that no reader named the place: still one line and an exit code.
+        what = f"malformed data ({type(error).__name__}: {error})"
+    if not vi:
+        return what
+    kind = next((TROUBLE_VI[one] for one in type(error).__mro__ if one in TROUBLE_VI), "dữ liệu hỏng")
+    return f"{kind} – {what}"
+
+
 COMMANDS: dict[str, Callable[..., dict]] = {
     "verify-log": do_verify_log,
     "verify-device": do_verify_device,
@@ -476,40 +512,26 @@ def main(argv: list[str] | None = None) -> int:
         options = parser.parse_args(argv)
     except SystemExit as end:
         return WRONG_USE if end.code else HOLDS
+    vi = options.lang == "vi"
     try:
         code, report, trouble, broken = HOLDS, judge(options), "", ""
         if count := report.get("problem_count"):
-            code, broken = BROKEN, f"{count} rules are broken, first: {report['problems'][0]}"
+            rules = f"{count} chỗ trái quy tắc, chỗ đầu tiên" if vi else f"{count} rules are broken, first"
+            code, broken = BROKEN, f"{rules}: {report['problems'][0]}"
     except UsageError as error:
-        code, report, trouble = WRONG_USE, {}, str(error)
-    except (UnreadableError, NoLogError) as error:
-        code, report, trouble = UNREADABLE, {}, str(error)
-    except (
-        LogError,
-        ReceiptError,
-        ProofError,
-        NoteError,
-        DrawError,
-        TileError,
-        CanonError,
-        EventError,
-        DisclosureError,
-    ) as error:
-        code, report, trouble = BROKEN, {}, str(error)
-    except OSError as error:
-        code, report, trouble = UNREADABLE, {}, f"{error.filename or ''}: {error.strerror or error}"
-    except KeyboardInterrupt:
-        code, report, trouble = UNREADABLE, {}, "interrupted"
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError) as error:
-        # A file so malformed that no reader above named the place: still one line and an exit code.
-        code, report, trouble = BROKEN, {}, f"malformed data ({type(error).__name__}: {error})"
+        code, report, trouble = WRONG_USE, {}, said(error, vi=vi)
+    except (UnreadableError, NoLogError, OSError, KeyboardInterrupt) as error:
+        code, report, trouble = UNREADABLE, {}, said(error, vi=vi)
+    except (LogError, ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError) as error:
+        # The errors of the log's own parts are ValueErrors.
+        code, report, trouble = BROKEN, {}, said(error, vi=vi)
     try:
         if trouble:
             print(f"{VERDICT[code]}: {one_line(trouble)}", file=sys.stderr)
         elif options.json:
             print(json.dumps(report, ensure_ascii=False, indent=1))
         else:
-            print(f"{VERDICT[code]}: {plain(options.command, report, vi=options.lang == 'vi')}")
+            print(f"{VERDICT[code]}: {plain(options.command, report, vi=vi)}")
         sys.stdout.flush()
         if code == BROKEN and not trouble:
             print(f"{VERDICT[code]}: {one_line(broken)}", file=sys.stderr)

@@ -74,6 +74,7 @@ def test_the_one_file_runs_alone_and_quotably(log, story):
     done = alone("verify-log", "log", folder=log.parent)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert "tile/0/001.p/" in done.stderr
+    assert done.stderr.startswith("KHÔNG ĐẠT (DOES NOT HOLD): sổ cái không đúng như đã ký – ")
 
 
 def old_fragment(device: str, eid: str, openings) -> str:
