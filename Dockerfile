@@ -10,6 +10,8 @@ RUN useradd --no-log-init --uid 10001 --home-dir /var/lib/sms --create-home --sh
 COPY --from=packages /venv /venv
 WORKDIR /app
 COPY . .
+# Compiled once here: the containers' file systems are read-only, and every process would compile everything anew.
+RUN python -m compileall -q .
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     PRODUCTION=1 HOST=0.0.0.0 PORT=8000 VAR_DIR=/var/lib/sms STATIC_ROOT=/srv/static LEDGER_DIR=/srv/ledger
 USER sms

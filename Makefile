@@ -10,6 +10,8 @@ READY := $(VENV)/.ready
 # Certificates of the system too: some networks put their own in front of every registry.
 export UV_SYSTEM_CERTS := 1
 export PYTHONUTF8 := 1
+# Whatever the caller has set: without compiled files each of the many processes compiles some 2,200 modules anew.
+export PYTHONDONTWRITEBYTECODE :=
 COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
   --no-emit-index-url --quiet
 
