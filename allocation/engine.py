@@ -525,14 +525,14 @@ def parts(key: Ints) -> Iterator[Ints]:
     for start in range(0, len(key), BLOCK):
         part = (key[start : start + BLOCK].astype(np.int64) - least >> shift).astype(np.uint8)
         rows = np.argsort(part, kind="stable") + start
-        ends = np.cumsum(np.bincount(part, minlength=256)).tolist()
-        for piece, begin, end in zip(pieces, [0, *ends], ends, strict=False):
-            if begin < end:
-                piece.append(rows[begin:end])
-    for piece in pieces:
-        if piece:
-            yield np.concatenate(piece)
-            piece.clear()
+        counted = np.bincount(part)
+        end = 0
+        for number in np.flatnonzero(counted).tolist():
+            begin, end = end, end + int(counted[number])
+            pieces[number].append(rows[begin:end])
+    for piece in filter(None, pieces):
+        yield np.concatenate(piece)
+        piece.clear()
 
 
 def radix_order(*keys: Ints | Flags) -> Ints:
@@ -568,7 +568,8 @@ def position_within(key: Ints) -> Ints:
     if not len(key):
         return np.zeros(0, dtype=np.int64)
     row = np.arange(len(key))
-    begins = np.r_[True, key[1:] != key[:-1]]
+    begins = np.ones(len(key), dtype=bool)
+    np.not_equal(key[1:], key[:-1], out=begins[1:])
     return row - np.maximum.accumulate(np.where(begins, row, 0))
 
 
