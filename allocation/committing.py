@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+import numpy as np
 from django.db import connection
 
 from allocation.engine import FREE, NOBODY, Outcome
 from allocation.inputs import Inputs
 from allocation.models import AllocationRun
-from ledger.bulk import Seen, column_test, record_select
+from common.columns import read_columns
+from ledger.bulk import column_test, record_select
+from ledger.bulk_columns import Seen, record_columns
 from ledger.disclosure import CELL_MINIMUM, choose_areas, merge_small
 
 # What changed between the freeze and now, in words for the refusal. Each count looks for what no longer holds, which is
@@ -58,9 +61,8 @@ ALLOCATED = """
     JOIN donations_device d ON d.id = p.device_id WHERE p.run_id = %s
 """
 ALLOCATED_AS_SEEN = """
-    SELECT o.code AS device, area.public_area AS area, o.step FROM allocation_proposed p
-    JOIN allocation_area area ON area.school_id = p.school_id
-    JOIN allocation_offer o ON o.run_id = p.run_id AND o.device_id = p.device_id WHERE p.run_id = %s
+    (SELECT o.code, o.step, p.school_id FROM allocation_proposed p
+     JOIN allocation_offer o ON o.run_id = p.run_id AND o.device_id = p.device_id WHERE p.run_id = %s) AS rows
 """
 
 
@@ -101,21 +103,31 @@ def insert_live(run: AllocationRun) -> int:
 
 
 def record_allocations(run: AllocationRun, *, on: dt.date) -> int:
-    """One ledger entry per allocation, queued without leaving the database.
-
-    A run that was frozen before runs kept the log's size has every device looked up."""
-    seen = None if run.log_size is None else Seen("accepted", run.log_size)
+    """One ledger entry per allocation, queued without leaving the database. After `write_areas`."""
     return record_select(
         event="device.allocated",
         on=on,
-        columns=["device", "area", "step"] if seen else ["device", "area"],
-        seen=seen,
-        # By the checks of `allocation_area` and, where the device is read from it, `allocation_offer`.
-        held=["area", "device"] if seen else ["area"],
+        columns=["device", "area"],
         constants={"run": run.code},
-        select=ALLOCATED_AS_SEEN if seen else ALLOCATED,
+        select=ALLOCATED,
         params=[run.pk],
-        expected=run.summary["allocated"],
+    )
+
+
+def record_national(run: AllocationRun, *, areas: Mapping[int, str], on: dt.date) -> int:
+    """The same for hundreds of thousands: of the devices only what was recorded since the freeze is looked up."""
+    assert run.log_size is not None
+    rows = read_columns(ALLOCATED_AS_SEEN, [run.pk], code="S12", step="i4", school_id="i8")
+    schools = np.array(sorted(areas))
+    return record_columns(
+        event="device.allocated",
+        on=on,
+        devices=rows["code"],
+        steps=rows["step"],
+        areas=[areas[school] for school in schools.tolist()],
+        area_of=np.searchsorted(schools, rows["school_id"]),
+        constants={"run": run.code},
+        seen=Seen("accepted", run.log_size),
     )
 
 

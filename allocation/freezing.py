@@ -11,9 +11,9 @@ from typing import Any
 from django.db import connection
 
 from allocation import engine, rules
-from allocation.columns import read_columns
 from allocation.engine import FREE, GROUPS
 from allocation.inputs import APPLICANTS, OFFERS, Inputs, inputs_of
+from common.columns import read_columns
 from ledger.bulk import with_steps
 
 ENGINE = Path(engine.__file__)

@@ -17,9 +17,9 @@ from django.db import connection
 from numpy.typing import NDArray
 
 from allocation import engine
-from allocation.columns import read_columns
 from allocation.engine import Devices, Students
 from allocation.models import AllocationRun, FrozenColumn
+from common.columns import read_columns
 
 Columns = dict[str, NDArray[Any]]  # by name, one value per row
 APPLICANTS = {

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from allocation import engine
-from allocation.columns import write_columns
 from allocation.engine import FREE, GROUPS, NOBODY, PASSES, PROVINCE, Outcome, Policy
 from allocation.inputs import Inputs
+from common.columns import write_columns
 
 
 def engine_policy(rules: Mapping[str, Any]) -> Policy:

@@ -9,10 +9,10 @@ import numpy as np
 from django.db import connection
 
 from allocation import freezing, proposing
-from allocation.columns import write_columns
 from allocation.engine import NOBODY
 from allocation.inputs import frozen_inputs
 from allocation.models import AllocationRun, Ranking
+from common.columns import write_columns
 
 # A device's public area decides who is asked: its school, commune, district, province or the nation. A family that
 # declined a device of this run isn't asked again: its allocation ended by a substitute though the child hasn't moved.

@@ -1,17 +1,15 @@
 """Recording many entries at once, set-based: a class's handovers, a lot's arrival, a national commit.
 
-`record_many` takes rows from Python (thousands); `record_select` takes a SELECT and never leaves the
-database (a million). Both check the legal order of every device in one statement and record all or nothing.
+`record_many` takes rows from Python, `record_select` takes a SELECT and never leaves the database (both: thousands; a
+national run's million is recorded by `bulk_columns`). Both check the legal order of every device in one statement and record all or nothing.
 """
 
 import datetime
-import functools
 import itertools
 import re
 import secrets
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db import DataError, IntegrityError, connection, transaction
@@ -59,26 +57,16 @@ ALL_AT_ONCE = """
         ) AS steps
     ) AS latest ON latest.dev = made.dev
 """
-# What was recorded since the caller looked: few rows, however long the log. `made.step` is the step it saw.
-SINCE = """
-    (
-        SELECT DISTINCT ON (dev) dev, n, state FROM (
-            SELECT dev, n, state FROM ledger_outbox
-            UNION ALL SELECT dev, n, state FROM ledger_entry WHERE index >= {size}
-        ) AS both_tables WHERE dev IS NOT NULL ORDER BY dev, n DESC
-    ) AS since ON since.dev = made.dev
-    CROSS JOIN LATERAL (SELECT coalesce(since.n, made.step) AS n, coalesce(since.state, {state}) AS state) AS latest
-"""
 # A look into two indexes costs as much as some entries in a pass over all.
 ENTRIES_PER_LOOK = 4
-ROWS_IN_MEMORY = 10_000
+# In the order of their random codes: the caller's (a class's list, say) would tell who stands beside whom.
 # An illegal move has no state after it, and a body that breaks the format is NULL: the table refuses either, and with
 # it the whole statement, so that a million legal ones are looked at once.
 INSERT = """
     INSERT INTO ledger_outbox (eid, event, day, dev, n, state, subject, hold, body, prev_at)
     SELECT made.eid, {event}, {day}, made.dev, coalesce(latest.n, -1) + 1, move.after, made.subject, made.hold,
         made.body, made.prev_at
-    FROM ({made}) AS made {stands} {order}
+    FROM ({made}) AS made {stands} ORDER BY made.dev
 """
 INSERT_OTHER = """
     INSERT INTO ledger_outbox (eid, event, day, state, subject, hold, body, prev_at)
@@ -108,15 +96,6 @@ STATES = """
         ) both_tables ORDER BY n DESC LIMIT 1
     ) latest
 """
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What the caller of `record_select` saw before: every device in `state` after its `step`, when the log had `size`
-    entries. Only what was recorded since is then looked at."""
-
-    state: str
-    size: int
 
 
 def states_of(codes: Sequence[str]) -> dict[str, str]:
@@ -194,18 +173,14 @@ def record_select(
     params: Sequence | Mapping = (),
     columns: Sequence[str],
     constants: Mapping[str, str | int] | None = None,
-    expected: int = 0,
-    seen: Seen | None = None,
-    held: Collection[str] = (),
 ) -> int:
     """Record one entry per row of `select` in the caller's transaction, in one statement; return how many.
 
     `select` is SQL of the caller (never of a person) that yields exactly `columns`: `device`, keys of the
     event, `hold`; a NULL leaves an optional key out. `constants` are keys with the same value in every row.
     Codes, hashes and words are checked in the database against the event's kinds. No commitments and no
-    names this way. `held` are columns that a CHECK of `column_test` holds to their kind where they come from, so that
-    a million are not looked at twice. `expected` says about how many rows there are, when they are many. With `seen` the rows have a column `step` too. Raises LedgerRefusedError naming the first device of `select` that may not make the
-    move or whose values break the format; then nothing is recorded.
+    names this way. A nation's are recorded by `bulk_columns`. Raises LedgerRefusedError naming the first device of
+    `select` that may not make the move or whose values break the format; then nothing is recorded.
 
     Example: record_select(event="device.allocated", on=day, columns=["device", "area"], constants={"run": code},
     select="SELECT device_code, public_area FROM allocation_allocation WHERE run_id = %s", params=[run.pk])
@@ -213,30 +188,9 @@ def record_select(
     _must_be_atomic()
     _check_day(on)
     _check_hold(event, "hold" if "hold" in columns else None)
-    if (seen is not None) != ("step" in columns):
-        raise LedgerRefusedError("Sổ cái: cột step đi cùng với seen.", code="format")
-    made = functools.partial(_made_sql, event, on, columns=columns, constants=constants or {}, held=held)
+    made = _made_sql(event, on, select, columns=columns, constants=constants or {})
     with connection.cursor() as cursor:
-        if expected <= ROWS_IN_MEMORY:
-            return _insert(cursor, event, on, made(select), params)  # few are looked up, whatever was seen
-        # So many are put in order, and seen by the guard, without the disk.
-        cursor.execute("SET LOCAL work_mem = '512MB'")
-        in_order = (
-            f'SELECT * FROM ({select}) AS given ORDER BY device COLLATE "C"'
-            if "device" in columns
-            else select
-        )
-        at_once = seen is None and expected * ENTRIES_PER_LOOK > _steps_known(cursor)
-        return _insert(
-            cursor,
-            event,
-            on,
-            made(in_order, numbered="device" not in columns),
-            params,
-            at_once=at_once,
-            seen=seen,
-            as_given=made(select),
-        )
+        return _insert(cursor, event, on, made, params)
 
 
 def with_steps(*, event: str, select: str, expected: int) -> str:
@@ -268,36 +222,16 @@ def _fresh_stage(cursor) -> None:
     cursor.execute(STAGE)
 
 
-def _insert(
-    cursor,
-    event: str,
-    on: datetime.date,
-    made: str,
-    params: Sequence | Mapping = (),
-    *,
-    at_once: bool = False,
-    seen: Seen | None = None,
-    as_given: str = "",
-) -> int:
-    """Put the rows of `made` into the outbox; refuse all if one device may not make the move. Returns how many.
-
-    `at_once` reads the log once instead of looking up each device, `seen` only its end; `as_given` has the rows in the caller's order, in
-    which the first to be refused is named.
-    """
+def _insert(cursor, event: str, on: datetime.date, made: str, params: Sequence | Mapping = ()) -> int:
+    """Put the rows of `made` into the outbox; refuse all if one device may not make the move. Returns how many."""
     names = {"made": made, "event": _literal(event), "day": _literal(on)}
-    as_given = as_given or made
     if "dev" in EVENTS[event].required:
-        latest, after = ALL_AT_ONCE if at_once else ONE_BY_ONE, _after_sql(event)
-        if seen is not None:
-            latest = SINCE.format(size=seen.size, state=_literal(seen.state))
-        # In the order of their random codes: the caller's (a class's list, say) would tell who stands beside whom. A
-        # million rows come in it already, and sorting whole entries once more would cost a second.
-        order = "" if at_once or seen else "ORDER BY made.dev"
-        statement = INSERT.format(**names, stands=STANDS.format(latest=latest, after=after), order=order)
-        refused = REFUSED.format(made=as_given, stands=STANDS.format(latest=ONE_BY_ONE, after=after))
+        stands = STANDS.format(latest=ONE_BY_ONE, after=_after_sql(event))
+        statement = INSERT.format(**names, stands=stands)
+        refused = REFUSED.format(made=made, stands=stands)
     else:
         statement = INSERT_OTHER.format(**names)
-        refused = f"SELECT NULL, '', '', false FROM ({as_given}) AS made WHERE body IS NULL LIMIT 1"
+        refused = f"SELECT NULL, '', '', false FROM ({made}) AS made WHERE body IS NULL LIMIT 1"
     try:
         with transaction.atomic():
             cursor.execute(statement, params or None)
@@ -408,8 +342,6 @@ def _made_sql(
     *,
     columns: Sequence[str],
     constants: Mapping[str, str | int],
-    held: Collection[str] = (),
-    numbered: bool = True,
 ) -> str:
     """SELECT of `eid, dev, outcome, subject, hold, body, prev_at, pos`; `body` is canonical by construction, NULL if a
     value is not of its kind.
@@ -421,7 +353,7 @@ def _made_sql(
     keys = {
         ("dev" if column == "device" else column.removesuffix("_")): column
         for column in columns
-        if column not in ("hold", "step")
+        if column != "hold"
     }
     unknown = [key for key in [*keys, *constants] if key not in kinds]
     missing = [key for key in EVENTS[event].required if key not in keys and key not in constants]
@@ -449,8 +381,7 @@ def _made_sql(
                 side.add(f'"{key}":{quote}', text, f"{quote},")
             else:
                 side.add("", f"""coalesce('"{key}":{quote}' || {text} || '{quote},', '')""", "")
-            if keys[key] not in held:
-                tests.append(column_test(column, kind, optional=key in EVENTS[event].optional))
+            tests.append(column_test(column, kind, optional=key in EVENTS[event].optional))
     if "hold" in columns:
         tests.append("hold <> ''")
     subject_key = EVENTS[event].subject
@@ -460,21 +391,19 @@ def _made_sql(
     elif subject_key is not None and subject_key in constants:
         subject = _literal(str(constants[subject_key]))
     outcome = '"outcome"' if "outcome" in keys else _literal(str(constants.get("outcome", "")))
-    # 128 bits per entry from 256 fresh ones and its number, or its device, which has one in a statement: as random as
-    # asking the system for each, a tenth of the cost.
+    # 128 bits per entry from 256 fresh ones and its number: as random as asking the system for each, a tenth of the cost.
     secret = f"'\\x{secrets.token_hex(32)}'::bytea"
-    own = "int8send(pos)" if numbered else "convert_to(device, 'UTF8')"
-    eid = f"encode(substr(sha256({secret} || {own}), 1, 16), 'hex')"
+    eid = f"encode(substr(sha256({secret} || int8send(pos)), 1, 16), 'hex')"
     # OFFSET 0 keeps the planner from writing the head out twice. No percent sign is in any of it: psycopg's are the caller's.
     return f"""
         SELECT eid::uuid AS eid, {"device" if "device" in columns else "NULL::text"} AS dev, {outcome} AS outcome,
             {subject} AS subject, {"hold" if "hold" in columns else "NULL::text"} AS hold,
             CASE WHEN {" AND ".join(tests) or "true"} THEN head || {tail.closed()} END AS body,
-            octet_length(head) AS prev_at{", pos" if numbered else ""}{", step" if "step" in columns else ""}
+            octet_length(head) AS prev_at, pos
         FROM (
             SELECT numbered.*, {head.joined()} AS head FROM (
                 SELECT placed.*, {eid} AS eid FROM (
-                    SELECT rows.*{", row_number() OVER () AS pos" if numbered else ""} FROM ({select}) AS rows
+                    SELECT rows.*, row_number() OVER () AS pos FROM ({select}) AS rows
                 ) AS placed OFFSET 0
             ) AS numbered OFFSET 0
         ) AS with_head

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 
+from allocation import committing, taking_back
 from allocation import services as runs
-from allocation import taking_back
 from allocation.models import Allocation, AllocationRun
 from coverage.models import CoveragePoint
 from coverage.services import add_points, report_point
@@ -29,7 +29,8 @@ from tests.supply import TABLET
 from tests.supply import World as Supply
 
 # The log about itself: no other table changes with these.
-ALONE = {"figures.published", "key.rotated", "unit.registered", "unit.renamed", "unit.merged by its task"}
+ALONE = {"figures.published", "key.rotated", "unit.registered", "unit.renamed", "unit.merged by its task",
+         "device.allocated by the hundred thousand"}  # fmt: skip
 
 # Name → (event, service that records it, what makes the world and gives the act).
 SCENES: dict[str, tuple[str, str, Callable[..., Callable]]] = {}
@@ -228,6 +229,19 @@ def _(**_):
     world = with_need()
     run = approved(world)
     return lambda: runs.commit(by=world.approver, run=run, at=AT)
+
+
+@scene("device.allocated", "allocation.committing.record_national", "by the hundred thousand")
+def _(**_):
+    world = with_need()
+    run = approved(world)
+
+    # Their table is built beside, on another connection: tests/services/test_allocation_large_commit.py has the whole.
+    def act():
+        with transaction.atomic():
+            committing.record_national(run, areas=committing.public_areas(run), on=DAY)
+
+    return act
 
 
 @scene("device.allocation_revoked", "allocation.taking_back.decide_revocation")

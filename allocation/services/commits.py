@@ -64,8 +64,9 @@ def commit(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_p
 
 def is_large(run: AllocationRun) -> bool:
     """Whether a run gives out so many devices that its commit builds a table beside the old one."""
-    summary = AllocationRun.objects.values_list("summary", flat=True).get(pk=run.pk)
-    return summary.get("allocated", 0) >= SWAP_FROM_ROWS
+    summary, log_size = AllocationRun.objects.values_list("summary", "log_size").get(pk=run.pk)
+    # One that was frozen before runs kept the log's size has every device looked up.
+    return log_size is not None and summary.get("allocated", 0) >= SWAP_FROM_ROWS
 
 
 @transaction.atomic
@@ -107,8 +108,7 @@ def _commit_beside(*, by, run: AllocationRun, at: dt.datetime, progress: Progres
         except BaseException as error:
             areas.set_exception(error)  # or the other one would wait for ever
             raise
-        committing.write_areas(areas.result())
-        recorded = committing.record_allocations(run, on=day_of(at))
+        recorded = committing.record_national(run, areas=areas.result(), on=day_of(at))
     _refuse_other_counts(run, built.result(), recorded)
     progress(1, 2, step="Đưa phân bổ vào bảng chính")
     _mark_committed(run)

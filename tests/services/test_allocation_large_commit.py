@@ -8,9 +8,10 @@ from django.db import IntegrityError, connection, transaction
 
 from allocation import committing, services, swapping, tasks
 from allocation.inputs import frozen_rows, inputs_of, kept_columns
-from allocation.models import Allocation, FrozenColumn
+from allocation.models import Allocation, AllocationRun, FrozenColumn
 from common.models import Job
 from ledger.models import LedgerOutbox
+from ledger.sequencer import seal
 from ledger.services import LedgerRefusedError, record
 from schools.models import Student
 from tests.allocation_world import AT, AllocationWorld
@@ -158,3 +159,34 @@ def test_the_kept_columns_are_the_frozen_rows_until_the_run_is_over(world):
     again = world.proposed()
     services.reject(by=world.clerk, run=again, reason="legal", at=AT)
     assert not FrozenColumn.objects.exists()
+
+
+@pytest.mark.parametrize("sealed", [False, True], ids=["waiting", "sealed"])
+@pytest.mark.parametrize("way", ["many rows", "few rows", "frozen by an earlier release"])
+def test_a_device_that_moved_after_the_freeze_is_refused_by_name(world, monkeypatch, way, sealed):
+    run = approved(world, devices=3)
+    assert run.offers.filter(step__isnull=False).count() == 3
+    codes = sorted(run.offers.values_list("code", flat=True))
+    if way == "few rows":
+        monkeypatch.setattr(services.commits, "SWAP_FROM_ROWS", 4)
+    if way == "frozen by an earlier release":
+        AllocationRun.objects.filter(pk=run.pk).update(log_size=None)
+    assert services.commits.is_large(run) == (way == "many rows")
+    with transaction.atomic():
+        record(event="device.recalled", on=AT.date(), device=codes[1], reason="malware")
+    if sealed:
+        seal(today=AT.date())
+    with pytest.raises(ValidationError, match=f"{codes[1]}.*hu hồi"):
+        services.commit(by=world.approver, run=run, at=AT)
+    run.refresh_from_db()
+    assert (run.state, Allocation.objects.count(), recorded("device.allocated")) == ("approved", 0, [])
+
+
+def test_a_device_that_came_back_after_the_freeze_keeps_its_steps_in_order(world):
+    run = approved(world)
+    code, step = run.offers.values_list("code", "step").first()
+    with transaction.atomic():
+        record(event="device.recalled", on=AT.date(), device=code, reason="malware")
+        record(event="device.inspected", on=AT.date(), device=code, outcome="accepted")
+    services.commit(by=world.approver, run=run, at=AT)
+    assert LedgerOutbox.objects.get(event="device.allocated", dev=code).n == step + 3

@@ -10,9 +10,7 @@ from django.db import IntegrityError, connection, transaction
 
 from allocation import explaining, rules, services
 from allocation.models import Allocation, AllocationRun, Applicant, Phase, Proposed
-from ledger import bulk
 from ledger.models import LedgerOutbox
-from ledger.sequencer import seal
 from ledger.services import record
 from schools.models import AdministrativeUnit, DirectivePeriod, Student
 from tests.allocation_world import AT, AllocationWorld
@@ -199,39 +197,6 @@ def test_a_device_accepted_in_stock_and_recalled_in_the_ledger_is_refused_by_nam
     run.refresh_from_db()
     assert (run.state, run.applicants.count(), run.offers.count()) == ("opened", 0, 0)
     assert entries("run.frozen") == []
-
-
-@pytest.mark.parametrize("sealed", [False, True], ids=["waiting", "sealed"])
-@pytest.mark.parametrize("knows_the_log", [True, False], ids=["as frozen", "frozen by an earlier release"])
-def test_a_device_that_moved_after_the_freeze_is_refused_by_name(world, monkeypatch, sealed, knows_the_log):
-    monkeypatch.setattr(bulk, "ROWS_IN_MEMORY", 0)  # as a national run is recorded
-    world.students(5)
-    codes = sorted(world.stock(3))
-    run = services.approve(by=world.approver, run=world.proposed(), at=AT + HOUR)
-    assert run.offers.filter(step__isnull=False).count() == 3
-    if not knows_the_log:
-        AllocationRun.objects.filter(pk=run.pk).update(log_size=None)
-    with transaction.atomic():
-        record(event="device.recalled", on=AT.date(), device=codes[1], reason="malware")
-    if sealed:
-        seal(today=AT.date())
-    with pytest.raises(ValidationError, match=f"{codes[1]}.*hu hồi"):
-        services.commit(by=world.approver, run=run, at=AT + HOUR)
-    run.refresh_from_db()
-    assert (run.state, Allocation.objects.count(), entries("device.allocated")) == ("approved", 0, [])
-
-
-def test_a_device_that_came_back_after_the_freeze_keeps_its_steps_in_order(world, monkeypatch):
-    monkeypatch.setattr(bulk, "ROWS_IN_MEMORY", 0)
-    world.students(5)
-    code = world.stock(1)[0]
-    run = services.approve(by=world.approver, run=world.proposed(), at=AT + HOUR)
-    step = run.offers.get().step
-    with transaction.atomic():
-        record(event="device.recalled", on=AT.date(), device=code, reason="malware")
-        record(event="device.inspected", on=AT.date(), device=code, outcome="accepted")
-    services.commit(by=world.approver, run=run, at=AT + HOUR)
-    assert LedgerOutbox.objects.get(event="device.allocated", dev=code).n == step + 3
 
 
 def test_an_overlapping_live_run_is_refused(world):

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from django.db import Error, connection, transaction
 
-from ledger import bulk
+from ledger import bulk, bulk_columns
 from ledger import services as ledger_services
 from ledger.canon import parse
 from ledger.events import EVENTS, check_entry
@@ -26,11 +26,12 @@ pytestmark = pytest.mark.django_db
 BASE = Path(__file__).resolve().parent.parent.parent
 APPS = ("accounts", "allocation", "common", "coverage", "dashboards", "delivery", "donations", "ledger", "schools",
         "sms_program")  # fmt: skip
-RECORDERS = {"record", "record_many", "record_select", "prepare"}
+RECORDERS = {"record", "record_many", "record_select", "record_columns", "prepare"}
 # What records is itself made of these.
-INSIDE = {"ledger.services.record", "ledger.bulk._prepared"}
+INSIDE = {"ledger.services.record", "ledger.bulk._prepared", "ledger.bulk_columns.Template.of"}
 OBSERVED = {inspect.unwrap(function).__code__: function.__name__ for function in (
     ledger_services.record, ledger_services.prepare, bulk.record_many, bulk.record_select,
+    bulk_columns.record_columns,
 )}  # fmt: skip
 
 

@@ -6,7 +6,8 @@ laid out by numpy. A million rows cost about as much as PostgreSQL needs for the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ TYPES = {"i2": ("int2", ">i2"), "i4": ("int4", ">i4"), "i8": ("int8", ">i8"), "?
 ARRAY_HEADER_BYTES = 20  # dimensions, has-nulls, element type, length, lower bound: 4 bytes each
 COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 COPY_TRAILER = b"\xff\xff"
+CHUNK_ROWS = 1 << 14  # laid out within the processor's cache
 
 
 def read_columns(
@@ -57,22 +59,31 @@ def _column(data: bytes | None, kind: str) -> NDArray[Any]:
     return column.astype(bool) if kind == "?" else column.astype(kind)
 
 
+@contextmanager
+def binary_copy(table: str, names: Sequence[str]) -> Iterator[Callable[[bytes], None]]:
+    """COPY rows into the columns `names` of `table`; yields what takes whole rows in COPY's binary form.
+    Raises Django's errors of the database, IntegrityError among them."""
+    listed = ", ".join(f'"{name}"' for name in names)
+    copying = f"COPY {table} ({listed}) FROM STDIN BINARY"
+    with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(copying) as copy:
+        copy.write(COPY_HEADER)
+        yield copy.write
+        copy.write(COPY_TRAILER)
+
+
 def write_columns(table: str, **columns: tuple[str, Any]) -> int:
     """COPY columns (name → (type, array or one value for every row)) into `table`; returns the rows written."""
     size = max(len(values) for _, values in columns.values() if isinstance(values, np.ndarray))
     layout: list[tuple[str, str]] = [("fields", ">i2")]
     for name, (kind, _) in columns.items():
         layout += [(f"{name}_size", ">i4"), (name, TYPES[kind][1])]
-    rows = np.empty(size, dtype=layout)
-    rows["fields"] = len(columns)
-    for name, (_, values) in columns.items():
-        rows[f"{name}_size"] = rows.dtype[name].itemsize
-        rows[name] = values
-    names = ", ".join(f'"{name}"' for name in columns)
-    with connection.cursor() as cursor, cursor.copy(f"COPY {table} ({names}) FROM STDIN BINARY") as copy:
-        copy.write(COPY_HEADER)
-        step = 1 << 16
-        for start in range(0, size, step):
-            copy.write(rows[start : start + step].tobytes())
-        copy.write(COPY_TRAILER)
+    with binary_copy(table, list(columns)) as write:
+        for start in range(0, size, CHUNK_ROWS):
+            chunk = slice(start, min(start + CHUNK_ROWS, size))
+            rows = np.empty(chunk.stop - start, dtype=layout)
+            rows["fields"] = len(columns)
+            for name, (_, values) in columns.items():
+                rows[f"{name}_size"] = rows.dtype[name].itemsize
+                rows[name] = values[chunk] if isinstance(values, np.ndarray) else values
+            write(rows.tobytes())
     return size
