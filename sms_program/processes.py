@@ -52,8 +52,12 @@ class Process:
         self._signal(signal.SIGKILL)
         self.starts += 1
         self.started_at = time.monotonic()
+        self.popen = self.spawn()
+
+    def spawn(self) -> subprocess.Popen:
+        """The operating system's process, just started."""
         with self.log.open("ab") as output:
-            self.popen = subprocess.Popen(
+            return subprocess.Popen(
                 [sys.executable, *self.argv],
                 stdin=subprocess.DEVNULL,
                 stdout=output,

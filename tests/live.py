@@ -16,7 +16,7 @@ from psycopg import sql
 
 from common.pg import die_with_parent
 from sms_program.processes import COMMANDS, Process, stop_all
-from tests.warm import Warm
+from tests.warm import Warm, WarmProcess
 
 
 def wait_until(what: str, check: Callable[[], object], timeout_s: float = 30, every_s: float = 0.05):
@@ -98,7 +98,9 @@ class Platform:
         """
         for name in names:
             argv = [app if argument == "sms_program" else argument for argument in COMMANDS[name]]
-            process = Process(name, argv, env=self.env, log=self.folder / f"{name}.log")
+            process = WarmProcess(
+                name, argv, env=self.env, log=self.folder / f"{name}.log", warm=self._warmed()
+            )
             process.start()
             self.processes[name] = process
         if "web" in names:
@@ -119,14 +121,22 @@ class Platform:
         return self._warm_run("python.log", code=code)
 
     def _warm_run(self, log: str, *, check: bool = True, **asked) -> str:
-        if self.warm is None:
-            self.warm = Warm(self.env | {"PROCESS_NAME": "test"})
         written = self.folder / log
-        code = self.warm.run(written, **asked)
+        code = self._warmed().run(written, **asked)
         said = written.read_text(errors="replace").strip()
         if check:
             assert code == 0, said[-4000:]
         return said
+
+    def _warmed(self) -> Warm:
+        if self.warm is None:
+            self.warm = Warm(self.env | {"PROCESS_NAME": "test"})
+        return self.warm
+
+    def _cool(self) -> None:
+        if self.warm is not None:
+            self.warm.stop()
+            self.warm = None
 
     def query(self, statement: str, *parameters) -> list[tuple]:
         """Rows of one statement on the installation's database."""
@@ -137,15 +147,13 @@ class Platform:
     def stop(self) -> None:
         """Stop everything that was started, in the way a supervisor does."""
         stop_all(list(self.processes.values()))
-        if self.warm is not None:
-            self.warm.stop()
+        self._cool()
 
     def kill(self) -> None:
         """End everything at once: a test is over and its database goes. Celery takes seconds for an orderly end."""
         for process in self.processes.values():
             process.kill()
-        if self.warm is not None:
-            self.warm.stop()
+        self._cool()
 
 
 def redis_program() -> str:

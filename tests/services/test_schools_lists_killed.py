@@ -1,15 +1,10 @@
 """The worker killed in mid-read and in mid-commit: the list is as it was, and the work is taken up again."""
 
 import contextlib
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 
 import psycopg
 
-from sms_program.processes import BASE_DIR
 from tests.live import Platform, wait_until
 
 ROWS = 300
@@ -38,40 +33,6 @@ from django.utils import timezone
 from common import jobs
 assert jobs.sweep(at=timezone.now() + dt.timedelta(minutes=2)) == 1
 """
-# Django takes seconds to start: one process does what the test asks for, and holds no session in between.
-CONSOLE = """
-import json, sys
-import django
-django.setup()
-from django.db import connections
-for line in sys.stdin:
-    exec(json.loads(line), {})
-    connections.close_all()
-    print("done", flush=True)
-"""
-
-
-@contextlib.contextmanager
-def console(installation: Platform) -> Iterator[Callable[[str], None]]:
-    """`do(code)` runs Python in the installation; it fails when the code does."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", CONSOLE], cwd=BASE_DIR, env=os.environ | installation.env, text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-    )  # fmt: skip
-    assert process.stdin
-    assert process.stdout
-
-    def do(code: str) -> None:
-        process.stdin.write(json.dumps(code) + "\n")
-        process.stdin.flush()
-        for line in process.stdout:
-            if line == "done\n":
-                return
-        raise AssertionError("the code failed; its trace is in the captured output")
-
-    with process:
-        yield do
-        process.stdin.close()
 
 
 @contextlib.contextmanager
@@ -113,28 +74,28 @@ def figures(installation: Platform) -> tuple:
 
 def test_a_killed_worker_leaves_the_list_as_it_was_and_another_takes_the_work_up(platform):
     installation = platform()
-    with console(installation) as do:
-        do(SEND)
-        # Students are looked at when all rows are copied.
-        killed_in_the_middle(
-            installation,
-            "schools_student",
-            "CREATE TEMP TABLE list_pairs",
-            lambda: installation.start("worker"),
-        )
-        assert figures(installation) == ("uploaded", 0, 0, 1)
-        do(SWEEP)
-        installation.start("worker")
-        wait_until(
-            "danh sách đã kiểm tra", lambda: figures(installation) == ("checked", ROWS, 0, 0), timeout_s=90
-        )
-        # The trail of the list is written last: by then all students are in.
-        killed_in_the_middle(
-            installation, "schools_studentlistevent", 'UPDATE "schools_studentlist"', lambda: do(COMMIT)
-        )
-        assert figures(installation) == ("checked", ROWS, 0, 1)
-        do(SWEEP)
-        installation.start("worker")
-        wait_until(
-            "danh sách đã ghi", lambda: figures(installation) == ("committed", ROWS, ROWS, 0), timeout_s=90
-        )
+    do = installation.python
+    do(SEND)
+    # Students are looked at when all rows are copied.
+    killed_in_the_middle(
+        installation,
+        "schools_student",
+        "CREATE TEMP TABLE list_pairs",
+        lambda: installation.start("worker"),
+    )
+    assert figures(installation) == ("uploaded", 0, 0, 1)
+    do(SWEEP)
+    installation.start("worker")
+    wait_until(
+        "danh sách đã kiểm tra", lambda: figures(installation) == ("checked", ROWS, 0, 0), timeout_s=90
+    )
+    # The trail of the list is written last: by then all students are in.
+    killed_in_the_middle(
+        installation, "schools_studentlistevent", 'UPDATE "schools_studentlist"', lambda: do(COMMIT)
+    )
+    assert figures(installation) == ("checked", ROWS, 0, 1)
+    do(SWEEP)
+    installation.start("worker")
+    wait_until(
+        "danh sách đã ghi", lambda: figures(installation) == ("committed", ROWS, ROWS, 0), timeout_s=90
+    )
