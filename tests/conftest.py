@@ -15,13 +15,17 @@ from tests.signing_in import pass_second_factor
 
 
 def pytest_collection_modifyitems(items):
-    """A database test may use both connections; one with processes needs the database made first, and no transaction."""
+    """A database test may use both connections; one with processes needs the database made first, and no transaction.
+
+    Long ones begin first: a runner that ends with one would leave the other without work.
+    """
     for item in items:
         marker = item.get_closest_marker("django_db")
         if marker is None and "test_database_url" in item.fixturenames:
             item.add_marker(pytest.mark.django_db(transaction=True, databases="__all__"), append=False)
         elif marker is not None and "databases" not in marker.kwargs:
             item.add_marker(pytest.mark.django_db(**marker.kwargs | {"databases": "__all__"}), append=False)
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 @pytest.fixture(scope="session")

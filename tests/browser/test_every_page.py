@@ -35,6 +35,7 @@ def _pages(house) -> dict[Client, list[str]]:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.django_db
 def test_every_page_is_accessible(house, browser, check_page):
     wrong, count = [], 0

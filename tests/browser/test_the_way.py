@@ -81,6 +81,7 @@ def story(live, screens, signed_in_as, check_page):
     return Story(live, screens, signed_in_as, check_page)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_the_way_once_through(story, tmp_path):
     choose_places(story)

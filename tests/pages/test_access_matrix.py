@@ -21,7 +21,7 @@ from tests.delivery_world import AT
 from tests.house import _client
 
 Role, Kind = StaffRole.Role, Office.Kind
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
 # --- addresses ------------------------------------------------------------------------------------------------
 

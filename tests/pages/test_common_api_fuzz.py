@@ -37,6 +37,7 @@ def schema(db):
         signal.connect(receiver)
 
 
+@pytest.mark.long
 def test_no_request_of_the_schema_is_our_fault_or_gets_an_undocumented_answer(schema):
     operations = [found.ok() for found in schema.get_all_operations()]
     assert len(operations) >= 8

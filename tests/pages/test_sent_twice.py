@@ -115,6 +115,7 @@ def send(client: Client, address: str, fields):
     return response.status_code, response.get("Location", "")
 
 
+@pytest.mark.long
 @pytest.mark.django_db
 def test_every_form_sent_twice_has_one_effect_and_leads_on(house):
     people = [(house.people[post], client) for post, client in house.own.items()]

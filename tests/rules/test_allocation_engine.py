@@ -140,6 +140,7 @@ def run_engine(students, devices, policy, seed):
 SIZES = sorted(product(range(25), range(21), range(20)), key=lambda size: size[0] + size[1])
 
 
+@pytest.mark.long
 def test_engine_equals_the_oracle_on_ten_thousand_scenarios():
     for people, machines, _ in SIZES:
         number = random.getrandbits(64)

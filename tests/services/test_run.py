@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from sms_program.processes import BASE_DIR
 from sms_program.run import warn_without_redis
 from tests.live import answer, free_port, redis_server, wait_until
@@ -91,6 +93,7 @@ def test_a_redis_that_is_down_is_said_without_its_password(tmp_path, capsys):
     assert "mat-khau" not in warned
 
 
+@pytest.mark.long
 def test_it_runs_once_stops_whole_and_leaves_nothing_when_killed(tmp_path, new_database):
     url = new_database()
     port = free_port()
