@@ -7,6 +7,7 @@ This decides *who may open the page*; which rows they see is ``QuerySet.for_user
 """
 
 import enum
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import resolve_url
 from django.urls import Resolver404, resolve
+from django.utils.translation import get_language
 from django_htmx.http import HttpResponseClientRedirect
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -151,12 +153,18 @@ def access_of(view) -> Access | None:
     return LIBRARIES[max(known, key=len)] if known else None
 
 
+@functools.lru_cache(maxsize=256)
+def _access_at(path: str, urls: str, language: str | None) -> Access | None:
+    """What the page at this address declares. Addresses depend on the language, the tests' on their own table too."""
+    try:
+        return access_of(resolve(path, urls).func)
+    except Resolver404:
+        return None
+
+
 def may_open(user, path: str) -> bool:
     """Whether the page at this address exists and its own declaration lets this person in."""
-    try:
-        access = access_of(resolve(path).func)
-    except Resolver404:
-        return False
+    access = _access_at(path, settings.ROOT_URLCONF, get_language())
     if access is None:
         return False
     return any(member.test is None or member.test(user) for member in access.alternatives or (access,))

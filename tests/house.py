@@ -98,6 +98,8 @@ def make_house() -> House:
     neighbours["operator"] = _client(member)
     neighbours["nobody"] = _client(User.objects.create_user("khong-vai@example.vn", full_name="Không vai"))
     own = {post: _client(user) for post, user in people.items()}
+    for user in people.values():
+        user.remembers_roles = True  # asked of every page whether it is theirs; their roles stay
     return House(world, own, neighbours, people, _objects(world, by))
 
 
