@@ -37,7 +37,6 @@ class Command(PlainCommand):
             self.stderr.write(f"Cơ sở dữ liệu: đang tạo bảng ({waiting} bước)…")
             call_command("migrate", verbosity=0, interactive=False)
         broker.prepare()
-        self.stderr.write("Dữ liệu nền: 63 tỉnh, 705 huyện, 10.599 xã, chỉ tiêu của Kế hoạch 3667…")
         call_command("load_reference")
         stamp = settings.STATIC_ROOT / ".stamp"
         digest = static_digest()
