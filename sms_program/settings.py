@@ -20,8 +20,30 @@ from common import pg
 from sms_program import logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+NO = ("0", "false", "off", "no", "n")
+EXPECTED = {bool: "1 hoặc 0", int: "một số nguyên", "json": "JSON đúng cú pháp"}
+
+
+class _Environment(environ.Env):
+    """Variables with types: one left empty is not set, and one that can't be read is named instead of guessed at."""
+
+    def get_value(self, var, cast=None, default=environ.Env.NOTSET, parse_default=False):
+        given = os.environ.get(var)
+        if given == "" and default is not self.NOTSET:
+            return default
+        try:
+            if cast is bool and given and given.lower() not in (*self.BOOLEAN_TRUE_STRINGS, *NO):
+                raise ValueError
+            return super().get_value(var, cast=cast, default=default, parse_default=parse_default)
+        except ValueError:
+            expected = EXPECTED.get(cast, EXPECTED["json"])
+            raise ImproperlyConfigured(
+                f"{var}={given} không đọc được: cần {expected}. Xem .env.example."
+            ) from None
+
+
 # `common.pg` has read `.env` by now.
-env = environ.Env()
+env = _Environment()
 
 # --- what kind of installation ------------------------------------------------------------------------------------
 
@@ -55,7 +77,7 @@ def secret(name: str, *, length: int = 32) -> str:
     if value := given(name):
         return value
     if PRODUCTION:
-        raise ImproperlyConfigured(f"Thiếu {name} (hoặc {name}_FILE). Xem docs/operations.md, phần Khóa.")
+        raise ImproperlyConfigured(f"Thiếu {name} (hoặc {name}_FILE). Xem docs/operations.md, phần Keys.")
     kept = VAR_DIR / "keys" / name
     kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     made = base64.urlsafe_b64encode(secrets.token_bytes(length)).decode()
@@ -190,6 +212,10 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Before the embedded server's first start nothing answers there, and the commands that need no database still run.
 DATABASE_URL = given("DATABASE_URL") or pg.default_url() or "postgresql://sms_program@127.0.0.1:1/none"
+try:
+    pg.check_address(DATABASE_URL)
+except pg.PgError as error:
+    raise ImproperlyConfigured(str(error)) from None
 _database = environ.Env.db_url_config(DATABASE_URL) | {
     "ENGINE": "django.db.backends.postgresql",
     # Kept connections, checked at each request, so that the work goes on when the database is back.
@@ -217,6 +243,10 @@ DATABASES = {
 REDIS_URL = env.str("REDIS_URL", default="")
 # One hour: nothing that runs longer than the time limit below exists, so nothing is delivered twice while it runs.
 VISIBILITY_TIMEOUT_S = env.int("VISIBILITY_TIMEOUT_S", default=3600)
+if REDIS_URL and not REDIS_URL.startswith(("redis://", "rediss://")):
+    raise ImproperlyConfigured(
+        "REDIS_URL phải có dạng redis://máy-chủ:6379/0. Bỏ trống thì dùng hàng đợi trong cơ sở dữ liệu."
+    )
 if REDIS_URL:
     CELERY_BROKER_URL = REDIS_URL
     CELERY_BROKER_TRANSPORT_OPTIONS = {
@@ -245,7 +275,8 @@ else:
         # The SQL comes by `manage.py prepare_queue`; the wheel's PostgreSQL has no such extension.
         "init_extension": False,
         "visibility_timeout": VISIBILITY_TIMEOUT_S,
-        "wait_time_seconds": 5,
+        # So long may an idle worker take to hear that it shall stop.
+        "wait_time_seconds": 1,
         "poll_interval_ms": 100,
         "pool_size": 4,
         "pool_timeout": 5,
@@ -443,7 +474,11 @@ STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(VAR_DIR / "static")))
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage",
+        # The proxy serves them as another user; what people upload stays ours alone (below).
+        "OPTIONS": {"file_permissions_mode": 0o644, "directory_permissions_mode": 0o755},
+    },
 }
 WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 WHITENOISE_MANIFEST_STRICT = False
