@@ -32,7 +32,7 @@ lint: $(READY) ## kiểm tra mã: định dạng, kiểu, các tầng, bản m�
 fix: $(READY) ## tự sửa định dạng của mã và bản mẫu
 	@$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format -q . ; git ls-files 'templates/*.html' '*/templates/*.html' | xargs -r $(BIN)/djade --target-version 5.2 ; true
 
-bench: $(READY) ## đo tốc độ: bộ phân bổ, danh sách, sổ cái, trang thiết bị (ARGS="engine --quick")
+bench: $(READY) ## đo tốc độ: bộ phân bổ, danh sách, sổ cái, trang thiết bị (ARGS="allocation.engine --quick")
 	@$(BIN)/python -m common.pg with -- $(BIN)/python -m bench $(ARGS)
 
 drill: $(READY) ## diễn tập sự cố: giết tiến trình, mất hàng đợi, khôi phục bản sao lưu (ARGS=restore)

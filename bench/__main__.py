@@ -23,12 +23,16 @@ def main() -> int:
     # A line of log per request would be measured too.
     os.environ.setdefault("LOG_LEVEL", "WARNING")
     django.setup()
-    call_command("migrate", verbosity=0)
-    call_command("prepare_queue", stdout=sys.stderr)  # a run hands its steps to workers; here none takes them
-    call_command("collectstatic", interactive=False, verbosity=0)
     for module in pkgutil.iter_modules(bench.__path__):
         if module.name not in ("__main__", "nation", "urls"):
             importlib.import_module(f"bench.{module.name}")
+    if unknown := [
+        name for name in options.names if not any(known.startswith(name) for known in bench.BENCHES)
+    ]:
+        parser.error(f"{', '.join(unknown)}: không có phép đo này. Có: {', '.join(sorted(bench.BENCHES))}")
+    call_command("migrate", verbosity=0)
+    call_command("prepare_queue", stdout=sys.stderr)  # a run hands its steps to workers; here none takes them
+    call_command("collectstatic", interactive=False, verbosity=0)
     over = 0
     for name, function in sorted(bench.BENCHES.items()):
         if options.names and not name.startswith(tuple(options.names)):

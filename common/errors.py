@@ -1,7 +1,9 @@
 """Pages for what went wrong. They need no database and no session, for those may be what is away."""
 
+import errno
 import sys
 
+import psycopg
 import structlog
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -16,6 +18,17 @@ log = structlog.get_logger("request")
 LOST_DATABASE = (InterfaceError, OperationalError)
 LOST_BROKER = (BrokerError, RedisConnectionError, RedisTimeoutError)
 RETRY_AFTER_S = 15
+
+
+def is_full_disk(error: BaseException | None) -> bool:
+    """Whether a disk without room is behind an error: PostgreSQL's, or that of our own files."""
+    while error is not None:
+        if isinstance(error, psycopg.errors.DiskFull):
+            return True
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def bad_request(request: HttpRequest, exception=None) -> HttpResponse:
@@ -41,7 +54,7 @@ def not_found(request: HttpRequest, exception=None) -> HttpResponse:
 def server_error(request: HttpRequest) -> HttpResponse:
     """500: our fault; or 503 when a service was lost before the view (session and roles are read in middleware)."""
     error = sys.exc_info()[1]
-    if isinstance(error, (*LOST_DATABASE, *LOST_BROKER)):
+    if isinstance(error, (*LOST_DATABASE, *LOST_BROKER)) or is_full_disk(error):
         return service_lost(request, error)
     if error is not None:
         match = request.resolver_match
@@ -50,9 +63,10 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def service_lost(request: HttpRequest, error: BaseException) -> HttpResponse:
-    """503: database or broker away; nothing was half done, the same request works when it is back."""
-    log.error("service.lost", **described(error))
-    response = _page(request, 503, name="broker" if isinstance(error, LOST_BROKER) else "database")
+    """503: database, broker or room away; nothing was half done, the same request works when it is back."""
+    kind = "full" if is_full_disk(error) else "broker" if isinstance(error, LOST_BROKER) else "database"
+    log.error("service.lost", what=kind, **described(error))
+    response = _page(request, 503, name=kind)
     response["Retry-After"] = str(RETRY_AFTER_S)
     return response
 
@@ -79,6 +93,7 @@ MESSAGES = {
     "404": "Không có địa chỉ này.",
     "500": "Lỗi của hệ thống. Việc vừa gửi chưa được ghi.",
     "database": "Cơ sở dữ liệu đang gián đoạn. Việc vừa gửi chưa được ghi; hãy thử lại sau ít phút.",
+    "full": "Máy chủ đã hết chỗ lưu. Việc vừa gửi chưa được ghi; hãy thử lại sau ít phút.",
     "closed": "Chương trình đang tạm ngừng nhận. Việc vừa gửi chưa được ghi.",
     "broker": "Hàng đợi công việc đang gián đoạn. Hãy thử lại sau ít phút.",
 }

@@ -77,7 +77,7 @@ class EnglishPages:
 
 
 class LostServices:
-    """When the database or the broker is away, answer with a page that says so and what to do (503), not a 500."""
+    """When the database or the broker is away, or the disk full, answer with a page that says so and what to do (503), not a 500."""
 
     def __init__(self, get_response: GetResponse):
         self.get_response = get_response
@@ -87,7 +87,7 @@ class LostServices:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Errors of the view itself; those of middleware come to `errors.server_error`."""
-        if isinstance(error, (*errors.LOST_DATABASE, *errors.LOST_BROKER)):
+        if isinstance(error, (*errors.LOST_DATABASE, *errors.LOST_BROKER)) or errors.is_full_disk(error):
             return errors.service_lost(request, error)
         return None
 

@@ -20,6 +20,7 @@ import hashlib
 import json
 import os
 import pwd
+import re
 import secrets
 import shutil
 import signal
@@ -129,6 +130,17 @@ def default_url() -> str | None:
         return server().url()
     except PgError:
         return None
+
+
+def check_address(url: str) -> None:
+    """Raise PgError when this is no address of a PostgreSQL database. Never quotes it: it may hold a password."""
+    if not re.fullmatch(
+        r"postgres(ql)?://([^/?#]*@)?([^/?#@:]*|\[[0-9a-fA-F:.]+\])(:\d+)?(,[^/?#]*)?/[^/?#]+(\?.*)?", url
+    ):
+        raise PgError(
+            "DATABASE_URL không đọc được: cần dạng postgresql://người-dùng:mật-khẩu@máy-chủ:5432/tên-cơ-sở-dữ-liệu "
+            "(ký tự đặc biệt trong mật khẩu viết theo %, ví dụ / là %2F). Bỏ trống thì dùng PostgreSQL đi kèm."
+        )
 
 
 # --- starting -------------------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ is small gives it at once; a larger one is asked for here, its progress shown, a
 """
 
 import datetime as dt
-import errno
 import itertools
 import re
 import tempfile
@@ -22,6 +21,7 @@ from django.utils import timezone
 
 from common import exports, jobs
 from common.access import Access
+from common.errors import is_full_disk
 from common.models import Job, RequestedFile
 
 TASK = "common.tasks.write_requested_file"
@@ -132,7 +132,7 @@ def write(*, by, requested: RequestedFile, progress: Callable[..., None]) -> Non
             default_storage.delete(requested.file_name)
             default_storage.save(requested.file_name, File(content))
     except OSError as error:
-        if error.errno == errno.ENOSPC:
+        if is_full_disk(error):
             raise jobs.CannotContinue("Máy chủ hết chỗ để ghi tệp. Xin báo người quản trị.") from error
         raise
     RequestedFile.objects.filter(pk=requested.pk).update(row_count=count)

@@ -22,10 +22,14 @@ def main() -> int:
     options = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sms_program.settings")
     django.setup()
-    call_command("migrate", verbosity=0)
     for module in pkgutil.iter_modules(drills.__path__):
         if not module.name.startswith("_"):
             importlib.import_module(f"drills.{module.name}")
+    if unknown := [
+        name for name in options.names if not any(known.startswith(name) for known in drills.DRILLS)
+    ]:
+        parser.error(f"{', '.join(unknown)}: không có diễn tập này. Có: {', '.join(sorted(drills.DRILLS))}")
+    call_command("migrate", verbosity=0)
     broken = 0
     for name, function in sorted(drills.DRILLS.items()):
         if options.names and not name.startswith(tuple(options.names)):

@@ -1,13 +1,19 @@
-"""`make run` as a whole: the first page in time, what the demonstration then holds, and a database that is killed."""
+"""`make run` as a whole: the first page in time, what the demonstration then holds, a database killed, a disk full."""
 
+import contextlib
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
+import urllib.parse
+import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from http.cookiejar import CookieJar
 from pathlib import Path
 
 import psycopg
@@ -48,13 +54,35 @@ def _postmaster(settings: dict[str, str]) -> int:
     return int(subprocess.check_output([sys.executable, "-c", PID], cwd=BASE_DIR, env=settings))
 
 
-@contextmanager
-def _run(**variables: str) -> Iterator[tuple[str, Path, dict[str, str]]]:
+HOME = "from common import pg; print(pg.server().home.parent)"
+
+
+@contextlib.contextmanager
+def _small_disk(folder: Path, settings: dict[str, str], size_mb: int) -> Iterator[None]:
+    """One disk of so much room for the files and for the rows, which root keeps elsewhere. Needs root."""
+    home = Path(
+        subprocess.check_output([sys.executable, "-c", HOME], cwd=BASE_DIR, env=settings, text=True).strip()
+    )
+    with contextlib.ExitStack() as undo:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size_mb}m", "tmpfs", folder], check=True)
+        undo.callback(subprocess.run, ["umount", folder], check=True)
+        (folder / "rows").mkdir(mode=0o711)
+        home.mkdir(mode=0o711, parents=True)
+        undo.callback(shutil.rmtree, home)
+        subprocess.run(["mount", "--bind", folder / "rows", home], check=True)
+        undo.callback(subprocess.run, ["umount", home], check=True)
+        yield
+
+
+@contextlib.contextmanager
+def _run(*, disk_mb: int = 0, **variables: str) -> Iterator[tuple[str, Path, dict[str, str]]]:
     """The supervisor in a folder and with a database of its own: its address, folder and environment. Asserts that
     Ctrl-C then ends it in order and leaves nothing behind."""
-    with tempfile.TemporaryDirectory(prefix="drill-run-") as name:
+    with tempfile.TemporaryDirectory(prefix="drill-run-") as name, contextlib.ExitStack() as stack:
         folder, port = Path(name), free_port()
         settings = environment(folder, port) | variables
+        if disk_mb:
+            stack.enter_context(_small_disk(folder, settings, disk_mb))
         with (folder / "run.out").open("w") as output:
             command = [sys.executable, "-m", "sms_program.run"]
             running = subprocess.Popen(command, cwd=BASE_DIR, env=settings, stdout=output, stderr=output)
@@ -113,3 +141,62 @@ def postmaster_killed() -> dict:
         assert "PostgreSQL dừng" in said(folder)
         assert told
     return {"kills": KILLS, "pages_that_said_so": told, "back_after_s": back_s}
+
+
+def _begin_pledge(address: str) -> tuple[int, str]:
+    """The first page of the pledge form, sent as a browser does: a draft is written. Status and page."""
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+    try:
+        page = browser.open(f"{address}/ung-ho/", timeout=30).read().decode()
+        token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)[1]
+        typed = {
+            "csrfmiddlewaretoken": token,
+            "donor_kind": "individual",
+            "name": "Nguyễn Thị Hoa",
+            "kind": "device",
+        }
+        with browser.open(
+            f"{address}/ung-ho/", urllib.parse.urlencode(typed).encode(), timeout=30
+        ) as reached:
+            return reached.status, reached.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode(errors="replace")
+
+
+def disk_full() -> dict:
+    """The disk of files and rows runs full under the platform, and has room again."""
+    said_full = taken = 0
+    with _run(DEMO="0", disk_mb=1_500) as (address, folder, settings):
+        wait_until("lời chào", lambda: "Dừng: Ctrl-C" in said(folder), timeout_s=300, every_s=0.2)
+        url = subprocess.check_output(
+            [sys.executable, "-m", "common.pg", "url"], cwd=BASE_DIR, env=settings, text=True
+        ).strip()
+        filler = folder / "filler"
+        refused: dict[int, int] = {}
+        started = time.monotonic()
+        while said_full < 20 and time.monotonic() - started < 120:
+            # What PostgreSQL gives back is taken too.
+            with filler.open("ab") as handle, contextlib.suppress(OSError):
+                size = filler.stat().st_size + shutil.disk_usage(folder).free
+                os.posix_fallocate(handle.fileno(), 0, size)
+            status, page = _begin_pledge(address)
+            taken += status == 200
+            refused[status] = refused.get(status, 0) + (status != 200)
+            said_full += "hết chỗ lưu" in page
+        assert said_full, refused
+        assert answer(f"{address}/healthz/live")[0] == 200
+        wait_until("cửa sổ lệnh báo", lambda: "sắp hết chỗ" in said(folder))
+        filler.unlink()
+        started = time.monotonic()
+        wait_until("nhận lại", lambda: _begin_pledge(address)[0] == 200, timeout_s=120, every_s=0.5)
+        back_s = round(time.monotonic() - started, 1)
+        with psycopg.connect(url) as connection:
+            kept = connection.execute("SELECT count(*) FROM donations_pledgedraft").fetchone()[0]
+        assert kept > taken, (kept, taken)
+        wait_until("cửa sổ lệnh báo", lambda: "đã có chỗ trở lại" in said(folder))
+    return {"taken": taken, "refused": refused, "said_full": said_full, "kept": kept, "back_after_s": back_s}
+
+
+if os.geteuid() == 0:  # only root may mount
+    drill("run.disk_full")(disk_full)

@@ -18,11 +18,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import django
 import psycopg
 import redis
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command, get_commands
 from django.db import OperationalError, connections
 
@@ -31,6 +33,8 @@ from sms_program.demo import staff
 from sms_program.processes import COMMANDS, Process, stop_all
 
 NEEDED_BYTES = 1_000_000_000
+# While it runs: below this the terminal says so, for PostgreSQL soon refuses to write.
+LOW_BYTES = 50_000_000
 WEB_TIMEOUT_S = 60
 # A process that keeps falling is started again ever more slowly.
 RESTART_AFTER_S = (0.5, 1, 2, 5, 10, 30)
@@ -63,6 +67,7 @@ def main() -> int:
     try:
         with contextlib.ExitStack() as stack:
             port = _port()
+            _check_web_workers()
             _check_room()
             was_killed = stack.enter_context(_only_one(port))
             _check_port(port, patience_s=AFTER_A_KILL_S if was_killed else 0)
@@ -71,7 +76,7 @@ def main() -> int:
     except KeyboardInterrupt:
         say("\nĐã dừng tất cả. Dữ liệu vẫn còn; `make run` để chạy tiếp.")
         return 0
-    except (CannotRun, pg.PgError) as error:
+    except (CannotRun, ImproperlyConfigured, pg.PgError) as error:
         say(f"\nKhông chạy được: {error}")
         return 1
     except OSError as error:
@@ -96,13 +101,39 @@ def _interrupt(number, frame) -> None:
 
 
 def _check_room() -> None:
-    pg.VAR_DIR.mkdir(parents=True, exist_ok=True)
-    if shutil.disk_usage(pg.VAR_DIR).free < NEEDED_BYTES:
+    try:
+        pg.VAR_DIR.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, FileNotFoundError, NotADirectoryError):
+        raise CannotRun(
+            f"không tạo được thư mục {pg.VAR_DIR}. Hãy chọn thư mục khác: VAR_DIR=/đường/dẫn make run"
+        ) from None
+    if _without_room(NEEDED_BYTES):
         raise CannotRun(_no_room())
 
 
+def _folders() -> list[Path]:
+    """Where we write: files, and the rows of the embedded server, which root keeps elsewhere."""
+    home = pg.server().home
+    return (
+        [pg.VAR_DIR]
+        if os.environ.get("DATABASE_URL") or home.is_relative_to(pg.VAR_DIR)
+        else [pg.VAR_DIR, home]
+    )
+
+
+def _without_room(needed_bytes: int) -> list[Path]:
+    """Folders of ours on whose disk less is free; a folder that is still to be made counts by the one above it."""
+    return [
+        folder
+        for folder in _folders()
+        if shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.exists())).free
+        < needed_bytes
+    ]
+
+
 def _no_room() -> str:
-    return f"ổ đĩa chứa {pg.VAR_DIR} còn dưới 1 GB trống. Hãy giải phóng chỗ rồi chạy lại; dữ liệu đã có vẫn còn."
+    full = " và ".join(str(folder) for folder in _without_room(NEEDED_BYTES) or _folders())
+    return f"ổ đĩa chứa {full} còn dưới 1 GB trống. Hãy giải phóng chỗ rồi chạy lại; dữ liệu đã có vẫn còn."
 
 
 @contextlib.contextmanager
@@ -134,6 +165,13 @@ def _port() -> int:
     if not given.isdecimal() or not 0 < int(given) < 65536:
         raise CannotRun(f"PORT={given} không phải số cổng. Hãy chọn số từ 1024 đến 65535: PORT=8000 make run")
     return int(given)
+
+
+def _check_web_workers() -> None:
+    """gunicorn's configuration reads it before Django's settings could say what is wrong."""
+    given = os.environ.get("WEB_WORKERS") or "1"
+    if not given.isdecimal() or int(given) < 1:
+        raise CannotRun(f"WEB_WORKERS={given} không đọc được: cần một số nguyên từ 1. Xem .env.example.")
 
 
 def _check_port(port: int, *, patience_s: float) -> None:
@@ -175,7 +213,8 @@ class _Database:
             self.popen = pg.start(self.target, with_parent=True)
 
     def stop(self) -> None:
-        connections.close_all()
+        if settings.configured:  # not when they are what is wrong
+            connections.close_all()
         if self.target is not None and self.popen is not None:
             pg.stop(self.target)
 
@@ -197,6 +236,7 @@ class _Database:
 def _database() -> Iterator[_Database]:
     """The database of DATABASE_URL, or the embedded one for as long as we run."""
     if url := os.environ.get("DATABASE_URL"):
+        pg.check_address(url)
         try:
             psycopg.connect(url, connect_timeout=5).close()
         except psycopg.Error as error:
@@ -308,10 +348,14 @@ def _sign_ins(address: str) -> list[str]:
 def _watch(processes: list[Process], filling: Process, database: _Database, address: str) -> None:
     """Until Ctrl-C: start again what falls, show how far the demonstration is."""
     restart_at: dict[str, float] = {}
+    is_low = False
     progress = _Tail(filling, at_end="\n".join([f"Địa chỉ: {address}", *_sign_ins(address)]))
     while True:
         now = time.monotonic()
         database.mend(now)
+        if bool(full := _without_room(LOW_BYTES)) != is_low:
+            is_low = bool(full)
+            say(_low(full) if is_low else "Ổ đĩa đã có chỗ trở lại.")
         for process in processes:
             if process.is_running:
                 continue
@@ -327,6 +371,13 @@ def _watch(processes: list[Process], filling: Process, database: _Database, addr
                 process.start()
         progress.show()
         time.sleep(0.3)
+
+
+def _low(full: list[Path]) -> str:
+    return (
+        f"\nỔ đĩa chứa {' và '.join(map(str, full))} sắp hết chỗ (còn dưới {LOW_BYTES // 10**6} MB). Hãy giải phóng chỗ: "
+        "dữ liệu đã có vẫn còn, việc mới chỉ ghi được khi có chỗ."
+    )
 
 
 class _Tail:

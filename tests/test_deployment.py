@@ -12,10 +12,13 @@ from pathlib import Path
 import pytest
 import yaml
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from common.pg import PgError, check_address
 from sms_program.processes import COMMANDS
+from sms_program.settings import _Environment
 
 BASE = Path(settings.BASE_DIR)
 COMPOSE = yaml.safe_load((BASE / "docker-compose.yml").read_text())
@@ -134,9 +137,45 @@ def test_production_refuses_to_start_without_its_keys(tmp_path):
     del environment["IDENTITY_KEYS"]
     outcome = check(environment)
     assert outcome.returncode != 0
-    assert "IDENTITY_KEYS" in outcome.stderr
+    assert outcome.stderr.startswith("Không chạy được: Thiếu IDENTITY_KEYS")
+    assert "Traceback" not in outcome.stderr
     (tmp_path / "keys").write_text("tu-tep\n")
     assert check(environment | {"IDENTITY_KEYS_FILE": str(tmp_path / "keys")}).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "needed"),
+    [
+        ("bool", "maybe", "1 hoặc 0"),
+        ("int", "hai", "một số nguyên"),
+        ("json", "[", "JSON"),
+        ("int", "1.5", "một số nguyên"),
+    ],
+)
+def test_a_variable_that_cannot_be_read_is_named(monkeypatch, kind, value, needed):
+    """Neither a traceback nor a silent no."""
+    monkeypatch.setenv("BIEN", value)
+    with pytest.raises(ImproperlyConfigured, match=f"BIEN=.*cần {needed}"):
+        getattr(_Environment(), kind)("BIEN", default=None)
+    monkeypatch.setenv("BIEN", "")
+    assert getattr(_Environment(), kind)("BIEN", default=7) == 7
+
+
+@pytest.mark.parametrize(
+    "url", ["abc", "mysql://a:bi-mat@b/c", "postgresql://a:bi-mat@b:cổng/c", "postgresql://a:bi-mat@b"]
+)
+def test_an_address_of_no_database_is_refused_without_being_quoted(url):
+    with pytest.raises(PgError) as refused:
+        check_address(url)
+    assert "DATABASE_URL" in str(refused.value)
+    assert "bi-mat" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["postgres://a:b%2F@[::1]:5432/c?sslmode=require", "postgresql:///c", "postgresql://b/c"]
+)
+def test_addresses_of_databases_are_taken(url):
+    check_address(url)
 
 
 # --- what the image holds ---------------------------------------------------------------------------------------

@@ -62,6 +62,16 @@ def test_a_lost_database_gives_a_page_that_says_so_and_the_next_request_works(an
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("address", ["/thu/het-cho-csdl", "/thu/het-cho-tep"])
+def test_a_full_disk_gives_a_page_that_says_so(answers, address):
+    full = answers.get(address)
+    assert full.status_code == 503
+    assert full["Retry-After"]
+    assert "hết chỗ lưu" in full.content.decode()
+    assert "chưa được ghi" in full.content.decode()
+
+
+@pytest.mark.django_db
 def test_a_lost_broker_gives_a_page_that_says_so(answers):
     lost = answers.post("/thu/mat-hang-doi")
     assert lost.status_code == 503

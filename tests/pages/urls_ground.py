@@ -1,5 +1,7 @@
 """Addresses that misbehave, for the tests of what every request passes through."""
 
+import errno
+
 from celery import Celery
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
@@ -52,6 +54,18 @@ def lose_database(request):
 
 
 @public
+def fill_the_database(request):
+    with connection.cursor() as cursor:
+        cursor.execute("DO $$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = 'disk_full'; END $$")
+    return HttpResponse("không đến được đây")
+
+
+@public
+def fill_the_disk(request):
+    raise OSError(errno.ENOSPC, "no room")
+
+
+@public
 def lose_broker(request):
     Celery(broker="redis://127.0.0.1:1/0", set_as_current=False).send_task("viec", retry=False)
     return HttpResponse("không đến được đây")
@@ -96,6 +110,8 @@ urlpatterns = [
     path("thu/ghi-co-ly-do", write_with_reason),
     path("thu/mat-csdl", lose_database),
     path("thu/mat-csdl-truoc-trang", behind_a_lost_gate),
+    path("thu/het-cho-csdl", fill_the_database),
+    path("thu/het-cho-tep", fill_the_disk),
     path("thu/mat-hang-doi", lose_broker),
     path("thu/loi", fail),
     path("thu/cam", forbid),

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from common import pg
+from sms_program import run as run_module
 from sms_program.processes import BASE_DIR
 from sms_program.run import warn_without_redis
 from tests.live import answer, free_port, redis_server, wait_until
@@ -74,6 +76,16 @@ def test_a_port_that_is_none_is_said(tmp_path):
     process = run(tmp_path, "tám nghìn")
     assert process.wait(60) == 1
     assert "PORT=tám nghìn không phải số cổng" in said(tmp_path)
+
+
+def test_too_little_room_is_said_of_every_disk_we_write_to(monkeypatch):
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    monkeypatch.setattr(run_module, "NEEDED_BYTES", 10**18)
+    with pytest.raises(run_module.CannotRun) as refused:
+        run_module._check_room()
+    home = pg.server().home
+    assert str(pg.VAR_DIR) in str(refused.value)
+    assert home.is_relative_to(pg.VAR_DIR) or str(home) in str(refused.value)
 
 
 def test_a_database_that_does_not_answer_is_said(tmp_path):
