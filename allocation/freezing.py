@@ -53,12 +53,12 @@ ELIGIBLE = f"""
         coalesce(held.devices, 0) AS held, able.grade
     FROM able LEFT JOIN {{held}}
 """
-# A province's households are looked up one by one; the nation's cost less counted at once.
+# A province's households are looked up one by one, but for who asks, who has none; the nation's cost less counted at once.
 HELD_BY_ONE = """
     LATERAL (
         SELECT count(*) AS devices FROM schools_student s
         JOIN allocation_allocation a ON a.student_id = s.id AND a.ended_at IS NULL
-        WHERE s.household_key = able.household_key AND s.household_key <> ''
+        WHERE s.household_key = able.household_key AND s.household_key <> '' AND s.id <> able.id
     ) AS held ON true
 """
 HELD_BY_ALL = """
