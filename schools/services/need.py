@@ -3,11 +3,11 @@
 import datetime as dt
 
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from accounts.models import User
-from schools.models import NeedReminder, Office, School, StaffRole, Student, StudentList, SurveyFigure
+from schools.models import NeedReminder, Office, School, StaffRole, Student, SurveyFigure
 from schools.reach import held_roles, reach
 
 _BY_LEVEL = """
@@ -44,6 +44,17 @@ HAVING count(s.id) FILTER (WHERE s.state IN ('listed', 'approved')) > 0 OR NOT %
 ORDER BY o.path
 """.replace("{need}", "s.state = 'approved' AND NOT s.has_device")
 
+# From what was sent up to every office above it; a school whose pupils are in its Sở's list has nothing more to send.
+_HEARD = """
+SELECT DISTINCT array_to_string(sent.parts[:above.n], '/') || '/'
+FROM (SELECT string_to_array(rtrim(o.path, '/'), '/') AS parts FROM schools_office o WHERE o.id IN (
+        SELECT office_id FROM schools_studentlist WHERE state IN ('committed', 'submitted', 'verified', 'approved')
+        UNION SELECT office_id FROM schools_surveyfigure
+        UNION SELECT office_id FROM schools_school sc WHERE EXISTS (
+            SELECT FROM schools_student s WHERE s.school_id = sc.office_id AND s.state IN ('listed', 'approved')))
+     ) sent CROSS JOIN LATERAL generate_series(2, cardinality(sent.parts)) AS above (n)
+"""
+
 
 @transaction.atomic
 def report_figure(
@@ -72,7 +83,7 @@ def reminders_for(user) -> list[NeedReminder]:
     """The latest reminder of each silent office that a person works for."""
     roles = (StaffRole.Role.CLERK, StaffRole.Role.MANAGER)
     mine = [held.office_id for held in held_roles(user) if held.role in roles]
-    found = NeedReminder.objects.filter(office__in=mine).exclude(office__in=_heard())
+    found = NeedReminder.objects.filter(office__in=mine).exclude(office__path__in=_heard())
     return list(
         found.select_related("office").order_by("office_id", "-reminded_at").distinct("office_id")[:20]
     )
@@ -134,17 +145,9 @@ def by_school(patterns: list[str], *, only_listed: bool = True) -> list[tuple]:
         return cursor.fetchall()
 
 
-def _heard():
-    """Offices of whose subtree a list is committed or further, pupils are listed, or a figure is typed."""
-    sent = StudentList.objects.filter(
-        state__in=["committed", "submitted", "verified", "approved"],
-        office__path__startswith=OuterRef("path"),
-    )
-    typed = SurveyFigure.objects.filter(office__path__startswith=OuterRef("path"))
-    # A school whose pupils are in its Sở's list has nothing more to send.
-    named = Student.objects.filter(school=OuterRef("pk"), state__in=["listed", "approved"])
-    schools = School.objects.filter(Exists(named), office__path__startswith=OuterRef("path"))
-    return Office.objects.filter(Exists(sent) | Exists(typed) | Exists(schools)).values("pk")
+def _heard() -> RawSQL:
+    """Paths of the offices in whose subtree a list is committed or further, pupils are listed, or a figure is typed."""
+    return RawSQL(_HEARD, [])
 
 
 def silent_offices(user):
@@ -159,7 +162,7 @@ def silent_offices(user):
     if len(own) < 2:
         kinds = (Office.Kind.DISTRICT_OFFICE, Office.Kind.SCHOOL)
         offices = mine.filter(kind__in=kinds).exclude(staff_roles__in=user.staff_roles.filter(ended_at=None))
-    silent = offices.exclude(pk__in=_heard())
+    silent = offices.exclude(path__in=_heard())
     all_of_them = offices.count()
     return silent, all_of_them - silent.count(), all_of_them
 
