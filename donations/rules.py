@@ -207,6 +207,16 @@ def describe_limits(
 
 # --- serial numbers -----------------------------------------------------------------------------------------------
 
+# Digits alone, or in groups of three under one kind of separator: "10.500,00" is no amount of whole đồng.
+_VND = re.compile(r"([0-9]{1,3}(?:([., ])[0-9]{3})(?:\2[0-9]{3})*|[0-9]+) ?(?:đ|đồng|vnđ|vnd)?", re.I)
+
+
+def read_vnd(text: str) -> int | None:
+    """Đồng as people write them ("25.000.000.000", "5000000 đ"); None for anything else."""
+    found = _VND.fullmatch(" ".join(text.split()))
+    return int(re.sub(r"[., ]", "", found[1])) if found else None
+
+
 _NOT_SERIAL = re.compile(r"[^0-9A-Z]")
 
 

@@ -5,7 +5,7 @@ from django.utils.translation import gettext_lazy as _
 
 from donations.forms.pledge import LARGEST_QUANTITY, LARGEST_VND
 from donations.models import BudgetLine, Donor, Pledge, PriceAgreement
-from donations.rules import normalise_tax_code
+from donations.rules import normalise_tax_code, read_vnd
 from schools.models import AdministrativeUnit, Office
 
 
@@ -22,12 +22,12 @@ class VndField(forms.CharField):
         text = super().clean(value)
         if not text:
             return None
-        digits = text.translate({ord(c): None for c in "., đ"})
-        if not (digits.isascii() and digits.isdigit()):
+        amount = read_vnd(text)
+        if amount is None:
             raise forms.ValidationError(_("Hãy ghi số tiền bằng chữ số, ví dụ 25.000.000.000."))
-        if not 1 <= int(digits) <= LARGEST_VND:
+        if not 1 <= amount <= LARGEST_VND:
             raise forms.ValidationError(_("Số tiền phải từ 1 đ đến 10.000 tỷ đồng."))
-        return int(digits)
+        return amount
 
 
 class CancelForm(forms.Form):
@@ -236,7 +236,7 @@ class StaffPledgeForm(forms.Form):
         if kind == Pledge.Kind.DEVICE:
             if not data.get("device_kind"):
                 self.add_error("device_kind", "Hãy chọn loại máy.")
-            if not data.get("quantity"):
+            if not data.get("quantity") and "quantity" not in self.errors:
                 self.add_error("quantity", "Hãy ghi số máy.")
             data["amount_vnd"], data["infrastructure_kind"] = None, ""
         elif kind == Pledge.Kind.MONEY:

@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from common.vietnamese import clean, search_key
 from donations.models import DeviceCriteria, Donor, Pledge
-from donations.rules import REASONS, failed_criteria, normalise_tax_code
+from donations.rules import REASONS, failed_criteria, normalise_tax_code, read_vnd
 from schools.models import AdministrativeUnit, School
 
 # A person needs longer than this from the first page to the last; a form older than a day is begun anew.
@@ -136,18 +136,12 @@ class MoneyForm(_Translated):
     description = forms.CharField(label=_("Lời nhắn"), max_length=200, required=False)
 
     def clean_amount_vnd(self):
-        digits = (
-            self.cleaned_data["amount_vnd"]
-            .replace(".", "")
-            .replace(",", "")
-            .replace(" ", "")
-            .removesuffix("đ")
-        )
-        if not (digits.isascii() and digits.isdigit()):
+        amount = read_vnd(self.cleaned_data["amount_vnd"])
+        if amount is None:
             raise forms.ValidationError(_("Hãy ghi số tiền bằng chữ số, ví dụ 25.000.000.000."))
-        if not 1_000 <= int(digits) <= LARGEST_VND:
+        if not 1_000 <= amount <= LARGEST_VND:
             raise forms.ValidationError(_("Số tiền phải từ 1.000 đ đến 10.000 tỷ đồng."))
-        return int(digits)
+        return amount
 
 
 class InfrastructureForm(_Translated):

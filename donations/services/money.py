@@ -170,6 +170,10 @@ def propose_order(
     day = timezone.localdate(at)
     if not PriceAgreement.objects.valid_on(day).filter(pk=agreement.pk).exists():
         raise ValidationError({"agreement": f"Thoả thuận giá này không có hiệu lực ngày {day:%d/%m/%Y}."})
+    if expected_on and expected_on < day:
+        raise ValidationError(
+            {"expected_on": f"Ngày hẹn giao đã qua. Hãy ghi từ ngày {day:%d/%m/%Y} trở đi."}
+        )
     # One buyer at a time counts this money and this need.
     pledge = Pledge.objects.select_for_update(of=("self",)).get(pk=pledge.pk)
     if pledge.earmark_unit_id and (target_unit is None or target_unit.pk != pledge.earmark_unit_id):

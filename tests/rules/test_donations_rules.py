@@ -114,3 +114,24 @@ def test_limits_in_words():
     assert rules.describe_limits({"screen_inch_min": 8.5, "wifi": True, "webcam": False}) == [
         ("Màn hình", "từ 8,5 inch"), ("Wi-Fi", "có"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [
+        ("25.000.000.000", 25_000_000_000),
+        (" 5000000 đ ", 5_000_000),
+        ("1,250,000 VND", 1_250_000),
+        ("600 000\u00a0đồng", 600_000),
+        ("0", 0),
+        ("10.500,00", None),
+        ("1.5", None),
+        ("1.500.00", None),
+        ("-1", None),
+        ("１２０００", None),
+        ("năm tỷ", None),
+        ("", None),
+    ],
+)
+def test_an_amount_is_read_as_people_write_it_or_not_at_all(text, amount):
+    assert rules.read_vnd(text) == amount

@@ -88,6 +88,11 @@ def test_nothing_is_bought_without_money_price_and_known_students(world):
     ended = world.price(2_400_000, valid_from=dt.date(2021, 8, 1), valid_to=dt.date(2021, 8, 31))
     with pytest.raises(ValidationError, match="không có hiệu lực"):
         services.propose_order(by=world.clerk, agreement=ended, pledge=pledge, quantity=1, at=AT)
+    past = AT.date() - dt.timedelta(days=1)
+    with pytest.raises(ValidationError, match="đã qua"):
+        services.propose_order(
+            by=world.clerk, agreement=price, pledge=pledge, quantity=1, at=AT, expected_on=past
+        )
     services.propose_order(by=world.clerk, agreement=price, pledge=pledge, quantity=30, at=AT)
     assert open_need(None) == 0
     assert open_need(world.other_province) == 0
