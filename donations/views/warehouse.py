@@ -193,6 +193,9 @@ def lot(request: HttpRequest, code: str) -> HttpResponse:
                 (Device.State(s).label, counts.get(s, 0), s) for s in Device.State.values if counts.get(s)
             ],
             "total": total,
+            "label_parts": [(start, min(start + MAX_LABELS, total)) for start in range(0, total, MAX_LABELS)]
+            if total > MAX_LABELS
+            else [],
             "page_obj": page,
             "state": state,
             "state_kind": STATE_KIND,
