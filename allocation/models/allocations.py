@@ -265,5 +265,7 @@ class Revocation(models.Model):
             and self.reason in self.IN_THE_RECORD
             and child.state == Student.State.APPROVED
             and not child.has_device
-            and not child.status_changes.filter(changed_at__gte=self.allocation.run.frozen_at).exists()
+            and not child.status_changes.exclude(kind=StatusChange.Kind.STILL_HERE)
+            .filter(changed_at__gte=self.allocation.run.frozen_at)
+            .exists()
         )

@@ -20,6 +20,7 @@ from common import clock
 from common.access import may_open
 from common.refusals import refusals_on
 from common.templatetags.vi import format_number
+from schools.perms import can_change_status
 
 CODE_LENGTH = 40
 
@@ -134,6 +135,7 @@ def revocation_page(request: HttpRequest, pk: int) -> HttpResponse:
             by=request.user, subject_type="schools.student", subject_id=child.pk, fields="họ tên, lớp",
             reason="thu hồi phân bổ", row_count=1,
         )  # fmt: skip
+    may_change = may_open(request.user, child_page) and can_change_status(request.user, child)
     return render(
         request,
         "allocation/revocation.html",
@@ -146,7 +148,7 @@ def revocation_page(request: HttpRequest, pk: int) -> HttpResponse:
             "may_decide": may_decide,
             "form": form,
             "mails": list(notices.log_of(revocation.reduction or revocation)),
-            "record": child_page if may_open(request.user, child_page) else "",
+            "record": child_page if may_change else "",
             "is_real": clock.is_real(),
         },
         status=422 if form.errors else 200,

@@ -491,7 +491,7 @@ def test_cutting_a_run_by_two_officials(world, client, sign_in):
     assert "Em không nhận máy nữa" in page  # whom it meets, before it is decided
     client.post(reduction, {"quyet-dinh": "dong-y"})
     page = client.get(reduction).text
-    assert "Trả lại nhà tài trợ" in page
+    assert "Máy đã đạt kiểm định ở lại Chương trình" in page
     met = f"{reverse('allocation:revocations')}?cat-giam={Reduction.objects.get().pk}"
     assert met in page
     assert client.get(met).text.count('data-label="Trường"') == 2
