@@ -27,7 +27,7 @@ from coverage.models import (
     OperatorMember,
 )
 
-PER_PAGE = 25
+PER_PAGE = 15
 State = CoveragePoint.State
 BADGE = {
     State.OPEN: "neutral",

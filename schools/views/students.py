@@ -37,7 +37,7 @@ def students(request: HttpRequest) -> HttpResponse:
     """Students within reach, found with or without diacritics; sorted as names are sorted in Vietnam."""
     words = request.GET.get("q", "").strip()
     found = files.found_students(by=request.user, words=words).select_related("school__office")
-    page = Paginator(found.order_by("sort_key", "pk"), 50).get_page(request.GET.get("trang"))
+    page = Paginator(found.order_by("sort_key", "pk"), 25).get_page(request.GET.get("trang"))
     _record(request, len(page.object_list))
     context = {"page_obj": page, "words": words, "is_long": page.paginator.count > DIRECT_ROWS}
     return render(request, "schools/students/list.html", context)
@@ -216,7 +216,7 @@ def need(request: HttpRequest) -> HttpResponse:
         "heard": heard,
         "all_offices": all_offices,
         "figures": services_need.figures(patterns),
-        "page_obj": Paginator(schools, 50).get_page(request.GET.get("trang")),
+        "page_obj": Paginator(schools, 20).get_page(request.GET.get("trang")),
         "may_remind": heard < all_offices and _reminder.test(request.user),
         "may_type": Office.objects.filter(reach(request.user, Role.CLERK), kind__in=_SENDING).exists(),
     }
