@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from operator import itemgetter
 
 import numpy as np
 from django.db import connection
@@ -15,7 +16,7 @@ from allocation.models import AllocationRun
 from common.columns import read_columns
 from ledger.bulk import column_test, record_select
 from ledger.bulk_columns import Seen, record_columns
-from ledger.disclosure import CELL_MINIMUM, choose_areas, merge_small
+from ledger.disclosure import CELL_MINIMUM, choose_areas
 
 # What changed between the freeze and now, in words for the refusal. Each count looks for what no longer holds, which is
 # little, among the lines of the proposal: to look up every line's device and pupil costs a million random reads.
@@ -156,26 +157,37 @@ def draw_rows(inputs: Inputs, outcome: Outcome) -> Iterator[tuple[str, str, str]
         yield code, shown[cell], HOW.get(served, "earmark")
 
 
+def draw_counts(rows: Iterable[tuple[str, str, str]]) -> dict[str, list[int]]:
+    """Per cell of the draw file: [applicants, of them served]."""
+    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for (cell, how), count in sorted(Counter(map(itemgetter(1, 2), rows)).items()):
+        counts[cell][0] += count
+        counts[cell][1] += count * (how != HOW[NOBODY])
+    return dict(counts)
+
+
 def merged_cells(counts: Counter[str]) -> dict[str, str]:
-    """The name under which each cell is shown: itself, or `*province`, or `*VN`."""
-    parents = {cell: "*" + cell.split("-", 1)[1] for cell in counts}
-    parents |= dict.fromkeys(set(parents.values()), TOP)
-    while True:
-        kept = merge_small(counts, parents)
-        if kept.get(TOP, CELL_MINIMUM) >= CELL_MINIMUM or len(kept) == 1:
-            break
-        # What is left over at the top is too few to stand alone: the smallest other cell joins it.
-        smallest = min((cell for cell in kept if cell != TOP), key=lambda cell: (kept[cell], cell))
-        counts = Counter(
-            {TOP if cell == smallest else cell: count for cell, count in kept.items()}
-        ) + Counter({TOP: kept[TOP]})
-        for cell, parent in list(parents.items()):
-            if smallest in (cell, parent):
-                parents[cell] = TOP
+    """The name under which each cell is shown: itself, or `*province`, or `*VN`.
+
+    What is too few for a cell stays in its province, with the smallest cell there: left to the nation's, a province's
+    applicants less its own cells would say how many it is.
+    """
+    sizes, into = Counter(counts), dict[str, str]()
+
+    def pool(cells: list[str], name: str) -> None:
+        for cell in sorted(cells, key=lambda cell: (sizes[cell], cell)):
+            if sizes[cell] < CELL_MINIMUM or 0 < sizes[name] < CELL_MINIMUM:
+                into[cell] = name
+                sizes[name] += sizes.pop(cell)
+
+    provinces = defaultdict(list)
+    for cell in counts:
+        provinces["*" + cell.split("-", 1)[1]].append(cell)
+    for name, cells in provinces.items():
+        pool(cells, name)
+    pool(list(sizes), TOP)
 
     def shown(cell: str) -> str:
-        while cell not in kept:
-            cell = parents[cell]
-        return cell
+        return shown(into[cell]) if cell in into else cell
 
-    return {cell: shown(cell) for cell in parents if not cell.startswith("*")}
+    return {cell: shown(cell) for cell in counts}

@@ -32,6 +32,6 @@ class FigureReleaseAdmin(OnlyToRead):
 
 @admin.register(DailyFigure)
 class DailyFigureAdmin(OnlyToRead):
-    list_display = ["on", "name", "area", "value", "instead", "revision", "note"]
+    list_display = ["on", "name", "area", "value", "shown", "shown_on", "revision", "note"]
     list_filter = ["on"]
     search_fields = ["name", "area"]

@@ -9,7 +9,6 @@ from django.utils.translation import gettext as _
 from dashboards import snapshot
 from dashboards.figures import DONOR_HANDED_OVER, DONOR_RECEIVED
 from donations.models import Donor, Pledge
-from ledger.disclosure import CELL_MINIMUM
 
 # A member's pledge inside an umbrella's is shown with the member and not added to any total.
 PLEDGED = """
@@ -61,14 +60,14 @@ class DonorRow:
 def delivered(shot: snapshot.Snapshot | None = None) -> list[DonorRow]:
     """Named donors by devices in students' hands, then received, then money; names in the order of their codes."""
     shot = shot or snapshot.latest()
-    received, handed = shot.counts(DONOR_RECEIVED), shot.counts(DONOR_HANDED_OVER)
+    received, handed = shot.counts(DONOR_RECEIVED), shot.shown.get(DONOR_HANDED_OVER, {})
     labels = dict(Donor.Kind.choices)
     with connection.cursor() as cursor:
         cursor.execute(PLEDGED)
         rows = [
             DonorRow(
                 code, name, str(_(labels[kind])), umbrella or "", pledged, amount, received.get(code, 0),
-                None if 0 < handed.get(code, 0) < CELL_MINIMUM else handed.get(code, 0),
+                None if isinstance(given := handed.get(code, 0), str) else given,
             )
             for _id, code, name, kind, umbrella, pledged, amount in cursor.fetchall()
         ]  # fmt: skip

@@ -9,13 +9,13 @@ import datetime as dt
 import hashlib
 import json
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.db import connection
 from django.utils.translation import gettext_lazy as _
 
 from ledger.custody import ALLOCATED, WITH_STUDENT
-from ledger.disclosure import CELL_MINIMUM, FEW, as_shown
 
 NATION = "VN"
 # Reached a child: with the student now, or lost there after a real handover.
@@ -56,7 +56,7 @@ DEFINITIONS = {
         Definition("refused", _("Không đạt"), DEVICE, _("Máy được ủng hộ nhưng không đạt kiểm định."), LOG),
         Definition("need", _("Nhu cầu"), STUDENT, _("Học sinh, sinh viên thuộc ba nhóm đối tượng, chưa có máy, đã được duyệt trong danh sách."), NEED, True),
         Definition("listed", _("Đang chờ duyệt"), STUDENT, _("Học sinh có trong danh sách đã ghi vào hệ thống nhưng chưa được duyệt."), NEED, True),
-        Definition("provinces_reporting", _("Địa phương có số liệu"), _("tỉnh, thành phố"), _("Tỉnh, thành phố có ít nhất một danh sách đã duyệt."), NEED),
+        Definition("provinces_reporting", _("Địa phương có số công khai"), _("tỉnh, thành phố"), _("Tỉnh, thành phố có số nhu cầu đang hiện; nơi ghi “ẩn” không tính vào đây."), NEED),
         Definition("urgent_points", _("Điểm khẩn cấp"), POINT, _("Điểm chưa có Internet di động ở địa phương thực hiện Chỉ thị 16, hạn 30/09/2021."), POINTS),
         Definition("urgent_points_covered", _("Điểm khẩn cấp đã có sóng"), POINT, _("Trong đó đã có sóng, có số đo kèm theo."), POINTS),
         Definition("points", _("Điểm toàn quốc"), POINT, _("Mọi điểm chưa có Internet di động, gồm cả điểm khẩn cấp."), POINTS, True),
@@ -214,7 +214,6 @@ def compute(*, size: int) -> tuple[dict[tuple[str, str], int], list[tuple[dt.dat
             for name, value in (("need", need), ("listed", listed)):
                 values[name, province] = value
                 values[name, NATION] += value
-            values["provinces_reporting", NATION] += bool(need)
         cursor.execute(POINTS_BY_PROVINCE)
         for province, points, covered, urgent, urgent_covered in cursor.fetchall():
             values["points", province], values["points_covered", province] = points, covered
@@ -248,20 +247,10 @@ def _names_of(state: str) -> list[str]:
     return names
 
 
-def digest(values: dict[tuple[str, str], int], *, hidden: set[tuple[str, str]]) -> str:
-    """SHA-256 over the canonical list of [name, area, value as the public sees it].
+def digest(shown: Mapping[tuple[str, str], int]) -> str:
+    """SHA-256 over the canonical list of [name, area, value] of what the public sees.
 
-    Of a hidden figure only "<10" or "ẩn" goes in: whoever knows the rest could otherwise try its few values out.
+    Of a hidden figure nothing goes in: whoever knows the rest could otherwise try its few values out.
     """
-    lines: dict[str, dict[str, int]] = defaultdict(dict)
-    for (name, area), value in values.items():
-        lines[name][area] = value
-    rows = []
-    for name, line in lines.items():
-        nation = {NATION: line.pop(NATION)} if NATION in line else {}
-        shown = nation | as_shown(line, frozenset(area for area in line if (name, area) in hidden))
-        for area, value in shown.items():
-            is_few = name == DONOR_HANDED_OVER and isinstance(value, int) and 0 < value < CELL_MINIMUM
-            rows.append([name, area, FEW if is_few else str(value)])
-    rows.sort()
+    rows = sorted([name, area, str(value)] for (name, area), value in shown.items())
     return hashlib.sha256(json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()

@@ -185,6 +185,7 @@ def late_points(*, today: dt.date, province: str) -> int:
 def report(*, today: dt.date, shot: snapshot.Snapshot) -> dict:
     """Everything that the periodic report to the ministers says, as plain texts ready to be set (Plan IV.1)."""
     late = stuck.waiting(today=today)
+    provinces = province_rows(shot)
     return {
         "title": "BÁO CÁO TIẾN ĐỘ",
         "subtitle": "Chương trình “Sóng và máy tính cho em” – Kế hoạch 3667/KH-BTTTT-BGDĐT",
@@ -194,7 +195,7 @@ def report(*, today: dt.date, shot: snapshot.Snapshot) -> dict:
         "headline": [
             ["Máy đã bàn giao cho học sinh", format_number(shot.nation("handed_over") or 0)],
             ["Đáp ứng nhu cầu đã duyệt", format_percent(shot.nation("handed_over"), shot.nation("need"))],
-            ["Địa phương có số liệu", f"{shot.reporting} trên 63"],
+            ["Địa phương có danh sách đã duyệt", f"{sum(row['need'] > 0 for row in provinces)} trên 63"],
             ["Tiền đã nhận", format_money(shot.nation("money_received") or 0)],
             ["Tiền đã đặt mua", format_money(shot.nation("money_spent") or 0)],
         ],
@@ -223,6 +224,6 @@ def report(*, today: dt.date, shot: snapshot.Snapshot) -> dict:
         "provinces": [
             [row["unit"].name, format_number(row["need"]), format_number(row["allocated"]), format_number(row["in_province"]),
              format_number(row["handed_over"]), format_percent(row["handed_over"], row["need"])]
-            for row in province_rows(shot)
+            for row in provinces
         ],
     }  # fmt: skip

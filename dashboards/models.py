@@ -47,8 +47,9 @@ class DailyFigure(models.Model):
     value = models.BigIntegerField("giá trị")
     revision = models.PositiveSmallIntegerField("lần điều chỉnh", default=0)
     note = models.CharField("ghi chú điều chỉnh", max_length=200, blank=True)
-    # "<10" or "ẩn" where the public may not see it: decided when it was released, with what was released before.
-    instead = models.CharField("công khai thành", max_length=4, blank=True, default="", db_default="")
+    # What the public sees of it, and since which day that stands; neither where it is hidden (`dashboards.protection`).
+    shown = models.BigIntegerField("công khai", null=True, blank=True)
+    shown_on = models.DateField("công khai từ ngày", null=True, blank=True)
 
     class Meta:
         verbose_name = "số liệu trong ngày"
@@ -64,24 +65,27 @@ class DailyFigure(models.Model):
                 condition=Q(revision=0) | ~Q(note=""),
                 violation_error_message="Điều chỉnh số liệu phải ghi lý do.",
             ),
+            models.CheckConstraint(
+                name="dailyfigure_shown_since_a_day",
+                condition=Q(shown__isnull=True, shown_on__isnull=True)
+                | Q(shown__isnull=False, shown_on__isnull=False),
+                violation_error_message="Số đã công khai phải ghi từ ngày nào.",
+            ),
         ]
-        indexes = [
-            models.Index(fields=["name", "area", "on"], name="dailyfigure_series"),
-            models.Index(fields=["name", "on"], condition=~Q(instead=""), name="dailyfigure_hidden"),
-        ]
+        indexes = [models.Index(fields=["name", "area", "on"], name="dailyfigure_series")]
 
     def __str__(self):
         return f"{self.name} {self.area} {self.on}"
 
 
 class PublicFigure(models.Model):
-    """A view of `DailyFigure` in which a hidden value isn't: `instead` stands for it, `value` is NULL."""
+    """A view of `DailyFigure` without what was counted: `value` is what is shown, NULL where it is hidden."""
 
     on = models.DateField("ngày")
     name = models.CharField("chỉ số", max_length=60)
     area = models.CharField("địa bàn", max_length=24)
     value = models.BigIntegerField("giá trị", null=True)
-    instead = models.CharField("công khai thành", max_length=4)
+    shown_on = models.DateField("công khai từ ngày", null=True)
     revision = models.PositiveSmallIntegerField("lần điều chỉnh")
     note = models.CharField("ghi chú điều chỉnh", max_length=200)
 
@@ -93,6 +97,25 @@ class PublicFigure(models.Model):
 
     def __str__(self):
         return f"{self.name} {self.area} {self.on}"
+
+
+class NeedRelease(models.Model):
+    """What stood in public of the need, each time that it changed: never rewritten, for others have read it.
+
+    `ledger.disclosure.release_line` asks all of them before a province's number is shown or changes.
+    """
+
+    on = models.DateField("ngày")
+    total = models.BigIntegerField("cả nước")
+    # Public code of a province -> [number, since which day].
+    shown = models.JSONField("các tỉnh hiện số", default=dict)
+
+    class Meta:
+        verbose_name = "nhu cầu đã công khai"
+        verbose_name_plural = "nhu cầu đã công khai"
+
+    def __str__(self):
+        return f"Nhu cầu công khai ngày {self.on:%d/%m/%Y}"
 
 
 class StoryQuerySet(models.QuerySet):

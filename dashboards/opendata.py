@@ -77,9 +77,12 @@ def province_rows() -> Iterator[tuple]:
     shot = snapshot.latest()
     on = shot.release.on if shot.release else None
     for row in shot.provinces:
-        counts = (row.need, row.allocated, row.in_province, row.handed_over, row.in_use)
+        need, *counts = (
+            None if isinstance(count, str) else count
+            for count in (row.need, row.allocated, row.in_province, row.handed_over, row.in_use)
+        )
         yield (
-            row.unit.public_code, row.unit.name, *(None if isinstance(n, str) else n for n in counts), row.points, row.points_covered, on, shot.is_demonstration,
+            row.unit.public_code, row.unit.name, need, row.need_on, *counts, row.points, row.points_covered, on, shot.is_demonstration,
         )  # fmt: skip
 
 
@@ -119,7 +122,7 @@ def platform_rows() -> Iterator[tuple]:
     )
 
 
-FEW = _("Trống: từ 1 đến 9, hoặc ẩn để không tính ngược ra được.")
+FEW = _("Trống: từ 1 đến 9.")
 DATASETS = {
     dataset.slug: dataset
     for dataset in (
@@ -135,7 +138,8 @@ DATASETS = {
         Dataset("provinces", _("Tiến độ theo tỉnh, thành phố"), _("Mỗi địa phương một dòng; số nhỏ được ẩn."), (
             Field("province", "string", _("Mã đơn vị hành chính, có năm của bộ mã")),
             Field("name", "string", _("Tên")),
-            Field("need", "integer", FEW, True),
+            Field("need", "integer", _("Trống: đang ẩn. Số đã hiện đứng yên đến khi thực tế thay đổi từ 10 em."), True),
+            Field("need_on", "date", _("Số nhu cầu này đứng từ ngày"), True),
             Field("allocated", "integer", FEW, True),
             Field("in_province", "integer", FEW, True),
             Field("handed_over", "integer", FEW, True),

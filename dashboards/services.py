@@ -8,10 +8,8 @@ from django.db.models import Max
 from django.utils import timezone
 
 from common import clock
-from dashboards import figures
+from dashboards import figures, protection
 from dashboards.models import DailyFigure, FigureRelease, Story
-from dashboards.protection import PROTECTED, protect_day
-from schools.models import AdministrativeUnit
 
 # One computation at a time, whichever process asks.
 LOCK = 0x53D4_F16
@@ -30,34 +28,38 @@ def store_figures(*, by, at: dt.datetime) -> FigureRelease:
     day = timezone.localdate(at)
     size = figures.log_size()
     values, series = figures.compute(size=size)
-    # A zero is a figure too: where few children are counted in all, which provinces have none is hidden with them.
-    for area in AdministrativeUnit.objects.provinces().valid_on(day).values_list("public_code", flat=True):
-        for name in PROTECTED:
-            values.setdefault((name, area), 0)
-    before = DailyFigure.objects.filter(on=day, revision=0).exclude(name=figures.CUMULATIVE)
-    # What was hidden this morning stays hidden all day: each drawing anew is a release too.
-    seen = {(name, area): text for name, area, text in before.values_list("name", "area", "instead")}
-    before.delete()
+    shown = protection.show(values, on=day)
+    # How many lists there are would tell which hidden province has one.
+    reporting = "provinces_reporting", figures.NATION
+    values[reporting] = sum(name == protection.NEED for name, area in shown if area != figures.NATION)
+    shown[reporting] = protection.Standing(values[reporting], day)
+    DailyFigure.objects.filter(on=day, revision=0).exclude(name=figures.CUMULATIVE).delete()
     DailyFigure.objects.bulk_create(
         (
-            DailyFigure(on=day, name=name, area=area, value=value, instead=seen.get((name, area), ""))
+            DailyFigure(
+                on=day, name=name, area=area, value=value,
+                shown=seen.number if seen else None, shown_on=seen.since if seen else None,
+            )
             for (name, area), value in values.items()
+            for seen in [shown.get((name, area))]
         ),
         batch_size=2_000,
-    )
+    )  # fmt: skip
     # The curve of handovers by their published day is derived as a whole, so it is replaced as a whole.
     DailyFigure.objects.filter(name=figures.CUMULATIVE, revision=0).delete()
     DailyFigure.objects.bulk_create(
-        (DailyFigure(on=on, name=figures.CUMULATIVE, value=value) for on, value in series), batch_size=2_000
+        (
+            DailyFigure(on=on, name=figures.CUMULATIVE, value=value, shown=value, shown_on=on)
+            for on, value in series
+        ),
+        batch_size=2_000,
     )
-    protect_day(on=day)
-    hidden = DailyFigure.objects.filter(on=day).exclude(instead="")
     release, _created = FigureRelease.objects.update_or_create(
         on=day,
         defaults={
             "as_of": at,
             "ledger_size": size,
-            "digest": figures.digest(values, hidden=set(hidden.values_list("name", "area"))),
+            "digest": figures.digest({key: seen.number for key, seen in shown.items()}),
         },
     )
     return release
@@ -74,20 +76,25 @@ def figures_are_behind() -> bool:
 def revise_figure(*, by, on: dt.date, name: str, area: str, value: int, note: str) -> DailyFigure:
     """Correct a figure of a day: a new revision beside the old one, with the reason that readers will see.
 
-    Raises ValidationError when that day has no such figure or the note is empty.
+    Raises ValidationError when that day has no such figure, the note is empty, or it is a province's need: of one
+    number alone that changes for a known reason the totals would tell what it was.
     """
+    if area != figures.NATION and (name == protection.NEED or name in protection.STAFF_ONLY):
+        raise ValidationError(
+            "Nhu cầu của một tỉnh được đếm lại mỗi đêm từ danh sách: hãy sửa danh sách, không sửa con số."
+        )
     known = DailyFigure.objects.select_for_update().filter(on=on, name=name, area=area)
     latest = known.aggregate(Max("revision"))["revision__max"]
     if latest is None:
         raise ValidationError(f"Ngày {on:%d/%m/%Y} không có số liệu «{name}» của {area} để điều chỉnh.")
     del by  # the audit trail names who; the public note doesn't
-    instead = known.aggregate(Max("instead"))["instead__max"]
+    shown = protection.show_alone(name, area, value)
     revision = DailyFigure(
-        on=on, name=name, area=area, value=value, revision=latest + 1, note=note, instead=instead
-    )
+        on=on, name=name, area=area, value=value, revision=latest + 1, note=note,
+        shown=shown, shown_on=None if shown is None else on,
+    )  # fmt: skip
     revision.full_clean()
     revision.save()
-    protect_day(on=on)
     return revision
 
 

@@ -10,31 +10,32 @@ from common import clock
 from common.models import Programme
 from dashboards.figures import CUMULATIVE, DEFINITIONS, NATION
 from dashboards.models import DailyFigure, FigureRelease, PublicFigure
-from dashboards.protection import PROTECTED
+from dashboards.protection import FROM_ENTRIES, NEED, hidden_text
 from ledger.disclosure import HIDDEN
 from schools.models import AdministrativeUnit
 
 
 @dataclass(frozen=True)
 class ProvinceRow:
-    """One province in public: a count is a number, "<10", or "ẩn" where it is hidden beside such a one."""
+    """One province in public: the need is a number or "ẩn", what the log's entries say of it a number or "<10"."""
 
     unit: AdministrativeUnit
     need: int | str
+    # Since which day this number stands: it changes once the count has moved by ten.
+    need_on: dt.date | None
     allocated: int | str
     in_province: int | str
     handed_over: int | str
     in_use: int | str
     points: int
     points_covered: int
-    has_figures: bool
 
     @property
     def share(self) -> float | None:
-        """Handed over of the need; None where either is hidden or there is no need yet."""
-        if not self.need or isinstance(self.need, str) or isinstance(self.handed_over, str):
+        """Handed over of the need as it stands; None where either is hidden."""
+        if isinstance(self.need, str) or isinstance(self.handed_over, str):
             return None
-        return self.handed_over / self.need
+        return min(1.0, self.handed_over / self.need)
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Snapshot:
     # How far the demonstration is while it still fills: (percent, what it does); None otherwise.
     filling: tuple[int, str] | None = None
     revised: dict[tuple[str, str], str] = field(default_factory=dict)
+    # Since which day the need of a province stands as it is shown.
+    since: dict[str, dt.date] = field(default_factory=dict)
 
     def nation(self, name: str) -> int | None:
         """A figure of the whole nation: never hidden."""
@@ -80,8 +83,9 @@ class Snapshot:
             unit=unit,
             points=cell("points"),
             points_covered=cell("points_covered"),
-            has_figures=any(cell(name) for name in ("need", "allocated")),
-            **{name: cell(name) for name in PROTECTED if name != "listed"},
+            need=self.shown.get(NEED, {}).get(area, HIDDEN),
+            need_on=self.since.get(area),
+            **{name: cell(name) for name in FROM_ENTRIES},
         )
 
     def shares(self) -> dict[str, float | None]:
@@ -97,19 +101,22 @@ def latest() -> Snapshot:
     release = FigureRelease.objects.filter(on__lte=clock.today()).order_by("-on").first()
     shown: dict[str, dict[str, int | str]] = {name: {} for name in DEFINITIONS}
     revised: dict[tuple[str, str], str] = {}
+    since: dict[str, dt.date] = {}
     if release:
         rows = PublicFigure.objects.filter(on=release.on).exclude(name=CUMULATIVE).order_by("revision")
-        for name, area, value, instead, revision, note in rows.values_list(
-            "name", "area", "value", "instead", "revision", "note"
+        for name, area, value, shown_on, revision, note in rows.values_list(
+            "name", "area", "value", "shown_on", "revision", "note"
         ):
-            shown.setdefault(name, {})[area] = instead or value
+            shown.setdefault(name, {})[area] = hidden_text(name) if value is None else value
+            if name == NEED and shown_on and area != NATION:
+                since[area] = shown_on
             if revision:
                 revised[name, area] = note
     programme = Programme.objects.filter(pk=1, is_demonstration=True).first()
     filling = None
     if programme and programme.demonstration_step:
         filling = (programme.demonstration_percent, programme.demonstration_step)
-    return Snapshot(release, shown, programme is not None, filling, revised)
+    return Snapshot(release, shown, programme is not None, filling, revised, since)
 
 
 def counted(shot: Snapshot) -> dict[str, dict[str, int]]:
@@ -135,7 +142,7 @@ class Revision:
 
 
 def revisions(*, limit: int = 50) -> list[Revision]:
-    """The newest corrections of published figures; hidden values stay hidden on both sides, and how small they are."""
+    """The newest corrections of published figures; what is hidden stays so on both sides."""
     known = PublicFigure.objects.filter(revision__gt=0).order_by("-on", "name", "area", "-revision")[:limit]
     earlier = {
         (row.on, row.name, row.area, row.revision + 1): row
@@ -146,7 +153,7 @@ def revisions(*, limit: int = 50) -> list[Revision]:
     names = dict(AdministrativeUnit.objects.provinces().values_list("public_code", "name"))
 
     def shown(row: PublicFigure) -> int | str:
-        return row.value if row.value is not None else HIDDEN
+        return hidden_text(row.name) if row.value is None else row.value
 
     return [
         Revision(

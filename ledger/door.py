@@ -23,7 +23,7 @@ from django.http.response import HttpResponseBase
 from common.access import access_of
 from ledger.disclosure import MASK, NAMES_OF_THINGS, DisclosureError, check_keys, check_public
 
-# Tables with a row per child, or per what one child received, and the one of counts as they are behind a "<10".
+# Tables with a row per child, or per what one child received, and the one of counts as they are where the public sees less.
 PRIVATE = re.compile(
     r'"?\b(schools_student|schools_studentevent|schools_listrow|schools_duplicatecase|schools_statuschange'
     r"|allocation_allocation|delivery_handover|coverage_dataplan|ledger_opening|dashboards_dailyfigure)\b"

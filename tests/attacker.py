@@ -23,15 +23,17 @@ from common import crypto
 from common.access import access_of
 from dashboards import opendata
 from dashboards.models import DailyFigure
-from dashboards.protection import PROTECTED
+from dashboards.protection import NEED
 from dashboards.services import store_figures
 from delivery import services as delivery
 from ledger.canon import parse
+from ledger.disclosure import PublicLine
 from ledger.publisher import publish_figures
 from ledger.tiles import read_entries
 from schools.models import AdministrativeUnit, School, Student
 from tests.allocation_world import AT, AllocationWorld
 from tests.ledger_log import Log
+from tests.small_lines import plain_guesses
 from tests.supply import FOUNDED, office, person
 
 WEEK = dt.timedelta(days=7)
@@ -283,35 +285,24 @@ def link(log: Log, world: Programme, found: Found) -> None:
 
 
 def guess(found: Found) -> None:
-    """From one release to another: guess that what was hidden beside a small count did not change, or one alone did."""
-    for name in PROTECTED:
-        weeks: dict[dt.date, dict[str, tuple[int, bool]]] = defaultdict(dict)
-        rows = DailyFigure.objects.filter(name=name).exclude(area="VN")
-        for on, place, value, instead in rows.values_list("on", "area", "value", "instead"):
-            weeks[on][place] = value, bool(instead)
-        days = sorted(weeks)
-        for then in days:
-            before = weeks[then]
-            hidden = {place for place, (_, is_hidden) in before.items() if is_hidden}
-            few = {place for place in hidden if 0 < before[place][0] < 10}
-            assert len(hidden) != 1, (name, then)
-            found.small_cells += len(few)
-            for now in (day for day in days if day != then):
-                after = weeks[now]
-                shown = {place: value for place, (value, is_hidden) in after.items() if not is_hidden}
-                unclear = hidden | {place for place, (_, is_hidden) in after.items() if is_hidden}
-                moved = sum(after.get(p, (0,))[0] - before.get(p, (0,))[0] for p in unclear)
-                total = sum(before[place][0] for place in hidden)
-                for place in few:
-                    others = hidden - {place}
-                    guesses = [shown[place] - moved] if shown.get(place) else []
-                    if others <= shown.keys():
-                        rest = total - sum(shown[other] for other in others)
-                        guesses += [rest, rest + moved]
-                    found.guesses += len(guesses)
-                    found.right_guesses += [
-                        f"{name} {place} {then} from {now}" for value in guesses if value == before[place][0]
-                    ]
+    """From one release to another: guess that what was hidden of the need did not change since, or one alone did."""
+    rows = DailyFigure.objects.filter(name=NEED).order_by("on", "area")
+    truth: dict[dt.date, dict[str, int]] = defaultdict(dict)
+    shown: dict[dt.date, dict[str, int]] = defaultdict(dict)
+    for on, place, value, number in rows.values_list("on", "area", "value", "shown"):
+        truth[on][place] = value
+        if number is not None:
+            shown[on][place] = number
+    lines = {on: PublicLine(seen.pop("VN"), seen) for on, seen in shown.items()}
+    for on, then in lines.items():
+        few = {place for place, count in truth[on].items() if 0 < count < 10}
+        assert not few & then.shown.keys(), (on, few)
+        found.small_cells += len(few)
+        for now in lines.values():
+            for place, value in plain_guesses(then, now, [place for place in truth[on] if place != "VN"]):
+                found.guesses += 1
+                if place in few and value == truth[on][place]:
+                    found.right_guesses.append(f"{place} {on}: {value}")
 
 
 def attack(

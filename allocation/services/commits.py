@@ -141,9 +141,12 @@ def publish(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_
     inputs = frozen_inputs(run)
     outcome = proposing.decide(inputs=inputs, rules=run.policy.rules, seed=bytes.fromhex(run.seed))
     progress(1, 2, step="Lập tệp bốc thăm công khai")
-    data = draw_file(committing.draw_rows(inputs, outcome))
+    rows = list(committing.draw_rows(inputs, outcome))
+    data = draw_file(rows)
     run.draw_file_digest = sha256(data).hexdigest()
-    run.save(update_fields=["draw_file_digest"])
+    # The public page's tables: what whoever counts the file's lines has too.
+    run.summary["draw"] = committing.draw_counts(rows)
+    run.save(update_fields=["draw_file_digest", "summary"])
     record(
         event="run.committed",
         on=day_of(at),

@@ -13,6 +13,7 @@ from allocation.services.lottery import record_seed
 from allocation.services.runs import Progress, State, day_of, locked, no_progress
 from common import jobs
 from ledger.bulk import refuse_moves
+from ledger.disclosure import CELL_MINIMUM
 from ledger.sequencer import log_size
 from ledger.services import record
 
@@ -29,7 +30,8 @@ def freeze(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_p
     If a run over the very same students was drawn and then rejected, its codes and its seed are kept: nobody may
     reject a draw to get another one.
     Does nothing if the run is frozen already. Raises ValidationError, with nothing fixed, when the policy
-    contradicts the phase, an earmark points to a place that is gone, or there is no device or no student.
+    contradicts the phase, an earmark points to a place that is gone, or there is no device or no student, or fewer
+    than ten of one province.
     """
     run = locked(run)
     if run.state != State.OPENED:
@@ -110,6 +112,12 @@ def fix_rows(run: AllocationRun, day: dt.date) -> AllocationRun | None:
     freezing.analyze("allocation_applicant", "allocation_offer", rows=run.applicant_count)
     if not run.applicant_count:
         raise ValidationError("Không có học sinh nào đủ điều kiện trong phạm vi này nên không có gì để chốt.")
+    if run.province_id and run.applicant_count < CELL_MINIMUM:
+        # The log says how many the run has, and of which province: rule 4 of what is public.
+        raise ValidationError(
+            f"Tỉnh này có dưới {CELL_MINIMUM} em đủ điều kiện. Sổ cái công khai ghi mỗi đợt có bao nhiêu em, nên ít em thế "
+            "này thì chốt trong đợt của cả nước, không mở đợt riêng."
+        )
     if not run.supply_count:
         raise ValidationError("Không có máy nào trong kho cho phạm vi này nên không có gì để chốt.")
     # What the stock calls accepted must be so in the ledger too: a recalled device is found now, not at the commit.

@@ -1,5 +1,7 @@
 """A run for everyone: aggregates by the disclosure rules, and the draw recomputed in the reader's browser."""
 
+from collections import Counter, defaultdict
+
 from django.conf import settings
 from django.core.paginator import Paginator
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
@@ -8,15 +10,17 @@ from django.views.decorators.http import require_GET
 
 from allocation import rules
 from allocation.models import AllocationRun
-from allocation.proposing import totals_by
 from allocation.views.proposal import policy_rows
 from common import clock
 from common.access import public
 from common.templatetags.vi import format_number
-from ledger.disclosure import suppress_split
+from ledger.disclosure import FEW, NATION, ten_or_none
+from ledger.draw import TIER_CELL
 from schools.models import AdministrativeUnit
 
 State = AllocationRun.State
+# What the draw file merges so that no cell has fewer than ten.
+MIXED, ELSEWHERE = "Nhiều đối tượng, gộp chung", "Nhiều tỉnh, gộp chung"
 
 
 def announced():
@@ -62,29 +66,40 @@ def run_page(request: HttpRequest, code: str) -> HttpResponse:
 
 
 def public_figures(run: AllocationRun) -> dict:
-    """Tables in which no cell below ten is shown or derivable (ledger rules 2 and 4)."""
-    cells = run.summary["cells"]
+    """Tables of a committed run: the lines of its public draw file counted, and nothing finer (ADR 24, 34).
+
+    A cell of the file has ten applicants; with exact totals beside them, what is merged could be told apart again.
+    """
     names = {unit.public_code: unit.full_name for unit in AdministrativeUnit.objects.provinces()}
-    by_group, by_province = (
-        suppress_split({name: (got, need - got) for name, need, got in totals_by(cells, key)})
-        for key in ("group", "province")
-    )
+    groups = [*map(rules.group_title, run.summary["policy_groups"]), MIXED]
+    by_group, by_province = defaultdict[str, Counter](Counter), defaultdict[str, Counter](Counter)
+    for cell, (size, served) in run.summary.get("draw", {}).items():
+        tier = TIER_CELL.fullmatch(cell)
+        parts = Counter(served=served, waiting=size - served)
+        by_group[groups[int(tier[2]) - 1] if tier else MIXED] += parts
+        by_province[tier[4] if tier else cell.removeprefix("*")] += parts
+    codes = sorted(by_province, key=lambda code: (code == NATION, code))
     waterline = run.summary["waterline"]
     words = ""
     if waterline:
         words = rules.tier_words(rules.tier_of(waterline), run.summary["policy_groups"])
     return {
+        "is_counted": "draw" in run.summary,
         "group_columns": ["Đối tượng", "Em có máy", "Còn chờ"],
         "province_columns": ["Tỉnh", "Em có máy", "Còn chờ"],
         "waterline": waterline,
         "waterline_words": words,
-        "group_rows": [[rules.group_title(name), *map(shown, row)] for name, row in by_group.items()],
-        "province_rows": [[names.get(code, code), *map(shown, row)] for code, row in by_province.items()],
+        "group_rows": [[name, *shown(by_group[name])] for name in groups if name in by_group],
+        "province_rows": [
+            [ELSEWHERE if code == NATION else names.get(code, code), *shown(by_province[code])]
+            for code in codes
+        ],
     }
 
 
-def shown(value: int | str) -> str:
-    return format_number(value) if isinstance(value, int) else value
+def shown(parts: Counter) -> list[str]:
+    numbers = (ten_or_none(parts[name]) for name in ("served", "waiting"))
+    return [FEW if number is None else format_number(number) for number in numbers]
 
 
 @public

@@ -1,34 +1,13 @@
 """What stands for a hidden figure is stored with it, and the public reads a view in which the figure itself isn't."""
 
-from collections import defaultdict
-
 from django.db import migrations, models
 from django.db.models import Q
-
-from ledger.disclosure import FEW, HIDDEN, as_shown
 
 VIEW = """
 CREATE VIEW dashboards_publicfigure AS
 SELECT id, "on", name, area, CASE WHEN instead = '' THEN value END AS value, instead, revision, note
 FROM dashboards_dailyfigure
 """
-
-
-def keep_as_shown(apps, schema_editor):
-    figures = apps.get_model("dashboards", "DailyFigure").objects
-    days = figures.filter(is_hidden=True).values_list("on", "name").distinct()
-    for on, name in days:
-        values, hidden = {}, set()
-        rows = figures.filter(on=on, name=name).exclude(area="VN").order_by("revision")
-        for area, value, is_hidden in rows.values_list("area", "value", "is_hidden"):
-            values[area] = value
-            if is_hidden:
-                hidden.add(area)
-        areas = defaultdict(list)
-        for area, text in as_shown(values, frozenset(hidden)).items():
-            areas[text].append(area)
-        for instead in (FEW, HIDDEN):
-            figures.filter(on=on, name=name, area__in=areas[instead]).update(instead=instead)
 
 
 class Migration(migrations.Migration):
@@ -41,7 +20,6 @@ class Migration(migrations.Migration):
                 blank=True, db_default="", default="", max_length=4, verbose_name="công khai thành"
             ),
         ),
-        migrations.RunPython(keep_as_shown, migrations.RunPython.noop),
         migrations.RemoveIndex(model_name="dailyfigure", name="dailyfigure_hidden"),
         migrations.RemoveField(model_name="dailyfigure", name="is_hidden"),
         migrations.AddIndex(

@@ -12,6 +12,7 @@ from common.templatetags.vi import format_date, format_number, format_percent
 from dashboards import donors, snapshot
 from dashboards.figures import DEFINITIONS
 from dashboards.models import Story
+from dashboards.protection import FROM_ENTRIES, NEED
 from schools.models import AdministrativeUnit
 
 FUNNEL = (
@@ -30,7 +31,7 @@ def count_or_few(value: int | str) -> str:
 
 
 def share_text(row: snapshot.ProvinceRow) -> str:
-    return format_percent(row.handed_over, row.need) if row.share is not None else "—"
+    return "—" if row.share is None else format_percent(row.share, 1)
 
 
 def province_table(rows: list[snapshot.ProvinceRow]) -> tuple[list[str], list[list[str]]]:
@@ -103,8 +104,11 @@ def provinces_csv(request: HttpRequest) -> HttpResponse:
     day = format_date(shot.release.on) if shot.release else ""
     return csv_response(
         "tien-do-theo-tinh.csv",
-        [_("Mã tỉnh"), *columns, _("Số liệu ngày")],
-        ([row.unit.public_code, *cells, day] for row, cells in zip(shot.provinces, rows, strict=True)),
+        [_("Mã tỉnh"), *columns, _("Số liệu ngày"), _("Số nhu cầu từ ngày")],
+        (
+            [row.unit.public_code, *cells, day, format_date(row.need_on) if row.need_on else ""]
+            for row, cells in zip(shot.provinces, rows, strict=True)
+        ),
     )
 
 
@@ -137,9 +141,13 @@ def province(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "dashboards/province.html", context)
 
 
-def _province_stages(row: snapshot.ProvinceRow) -> list[list[str]]:
-    names = ("need", "allocated", "in_province", "handed_over", "in_use")
-    return [[str(DEFINITIONS[name].label), count_or_few(getattr(row, name))] for name in names]
+def _province_stages(row: snapshot.ProvinceRow) -> list[tuple[str, str, str]]:
+    """(stage, count, since which day it stands if it isn't the day's)."""
+    since = _("từ ngày %(day)s") % {"day": format_date(row.need_on)} if row.need_on else ""
+    stages = [(str(DEFINITIONS[NEED].label), count_or_few(row.need), since)]
+    return stages + [
+        (str(DEFINITIONS[name].label), count_or_few(getattr(row, name)), "") for name in FROM_ENTRIES
+    ]
 
 
 @public

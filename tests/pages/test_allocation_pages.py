@@ -102,6 +102,10 @@ def test_the_ceremony_by_three_officials(world, client, sign_in):
     client.logout()
     public = client.get(run_url("public_run", run)).text
     assert run.seed in public
+    # What the tables say is what the lines of the file add up to.
+    run.refresh_from_db()
+    assert sum(size for size, _ in run.summary["draw"].values()) == 30
+    assert "Theo đối tượng" in public
     assert "Em 1" not in public
     lines = b"".join(client.get(run_url("public_draw_file", run)).streaming_content).decode().splitlines()
     assert (len(lines), sum(line.endswith(",draw") for line in lines)) == (31, 20)
@@ -286,7 +290,7 @@ def elsewhere(world):
         office=office("school", "TR-10000001", parent=department, unit=commune), code="10000001",
         level="primary", commune=commune, province=there, enrolment=100,
     )  # fmt: skip
-    world.students(4, school=school)
+    world.students(10, school=school)
     world.stock(2, earmark_unit=there)
     run = world.committed(province=there)
     one = Allocation.objects.filter(run=run).first()

@@ -131,7 +131,7 @@ def test_a_reserve_is_held_back(world):
 
 
 def test_a_province_runs_only_over_its_own_devices(world):
-    world.students(5)
+    world.students(10)
     world.stock(2)
     world.stock(1, earmark_unit=world.province)
     run = world.proposed(province=world.province)
@@ -142,7 +142,7 @@ def test_a_province_s_own_devices_have_a_waterline(world):
     """Of a run over one province there is no other: it says how far the devices went, and to whom they did not come."""
     world.students(3)
     world.students(4, group="near_poor")
-    world.students(2, group="covid_orphan")
+    world.students(3, group="covid_orphan")
     world.stock(5, earmark_unit=world.province)
     run = world.proposed(province=world.province)
     assert run.summary["waterline"] is None
@@ -157,9 +157,19 @@ def test_a_province_s_own_devices_have_a_waterline(world):
 
 
 def test_a_province_that_has_enough_has_no_waterline(world):
-    world.students(3)
-    world.stock(5, earmark_unit=world.province)
+    world.students(10)
+    world.stock(12, earmark_unit=world.province)
     assert world.proposed(province=world.province).summary["province_waterlines"] == {}
+
+
+def test_a_province_with_fewer_than_ten_has_no_run_of_its_own(world):
+    """The log would say how many they are (rule 4); the nation's run takes them."""
+    world.students(9)
+    world.stock(5, earmark_unit=world.province)
+    run = world.opened(province=world.province)
+    with pytest.raises(ValidationError, match="dưới 10 em"):
+        services.freeze(by=world.clerk, run=run, at=AT)
+    assert not LedgerOutbox.objects.filter(event="run.frozen").exists()
 
 
 @pytest.mark.parametrize("missing", ["students", "devices"])

@@ -12,7 +12,7 @@ from allocation.models import Allocation
 from common.models import Programme
 from coverage.models import CoveragePoint
 from dashboards import audit, donors, figures, ministry, opendata, services, snapshot, statement, stuck, work
-from dashboards.models import DailyFigure, FigureRelease, PublicFigure
+from dashboards.models import DailyFigure, FigureRelease, NeedRelease, PublicFigure
 from dashboards.tasks import close_the_day
 from delivery.models import Custody, Handover, HandoverRecord
 from delivery.services import (
@@ -23,6 +23,7 @@ from delivery.services import (
 from ledger.audit import audit as audit_log
 from ledger.sequencer import seal
 from ledger.tasks import publish_weekly_figures
+from schools.models import AdministrativeUnit, School, Student
 from tests.delivery_world import AT, carry, make_devices, make_world
 from tests.ledger_log import make_log
 
@@ -77,16 +78,110 @@ def test_a_handover_moves_the_nations_figure_and_its_donors(world):
 def test_a_province_with_fewer_than_ten_is_few_on_every_public_surface(world):
     hand_over_class(world)
     store(world)
-    rows = snapshot.latest().provinces
-    row = next(row for row in rows if row.unit == world.province)
-    # The nation has no more than these three: who has none is hidden with who has some.
-    assert {row.handed_over for row in rows} == {"ẩn"}
+    row = next(row for row in snapshot.latest().provinces if row.unit == world.province)
+    # Anybody counts the three in the log; the nine of the need nobody does.
+    assert (row.handed_over, row.allocated, row.need, row.need_on) == ("<10", "<10", "ẩn", None)
     assert row.share is None
     published = next(row for row in opendata.province_rows() if row[0] == world.province.public_code)
-    assert published[5] is None
+    assert published[2:8] == (None,) * 6
     # The table that public pages read does not even have what was counted.
-    hidden = PublicFigure.objects.filter(name="handed_over").exclude(area="VN")
-    assert set(hidden.values_list("value", "instead")) == {(None, "ẩn")}
+    hidden = PublicFigure.objects.filter(name__in=["handed_over", "need", "listed"]).exclude(area="VN")
+    assert set(hidden.values_list("value", "shown_on")) == {(None, None)}
+
+
+def more_in_need(world, count: int, school: int = 0) -> None:
+    """Approve this many more students of a school."""
+    known = Student.objects.count()
+    Student.objects.bulk_create(
+        Student(
+            school=world.schools[school], full_name=f"Em {number}", search_key=f"em {number}", sort_key=f"em {number}",
+            class_name="8B", born_on=dt.date(2008, 1, 1), group="poor",
+            state="approved", approved_at=AT, approved_by=world.people["leader"],
+        )
+        for number in range(known, known + count)
+    )  # fmt: skip
+
+
+def test_a_number_stands_since_its_day_until_ten_have_come(world):
+    first, second = world.province, a_province("95", "Bạc Liêu")
+    move(world.schools[2], second)
+    more_in_need(world, 31)
+    more_in_need(world, 40, school=2)
+    store(world)
+    need = {row.unit: (row.need, row.need_on) for row in snapshot.latest().provinces}
+    assert (need[first], need[second]) == ((37, TODAY), ("ẩn", None))
+    assert snapshot.latest().reporting == 1
+    more_in_need(world, 9)
+    later = AT + dt.timedelta(days=1)
+    services.store_figures(by=world.people["programme"], at=later)
+    shown = PublicFigure.objects.get(on=later.date(), name="need", area=first.public_code)
+    assert (shown.value, shown.shown_on) == (37, TODAY)
+    more_in_need(world, 1)
+    release = services.store_figures(by=world.people["programme"], at=later)
+    shown = PublicFigure.objects.get(on=later.date(), name="need", area=first.public_code)
+    assert (shown.value, shown.shown_on) == (47, later.date())
+    assert list(NeedRelease.objects.order_by("pk").values_list("total", flat=True)) == [80, 89, 90]
+    assert release.digest == services.store_figures(by=world.people["programme"], at=later).digest
+    assert NeedRelease.objects.count() == 3
+
+
+def a_province(code: str, name: str, **more) -> AdministrativeUnit:
+    fields = {"valid_from": dt.date(2004, 1, 1), "slug": f"tinh-{code}", **more}
+    return AdministrativeUnit.objects.create(level="province", code=code, name=name, full_name=name, **fields)
+
+
+def move(school, unit: AdministrativeUnit) -> None:
+    """The school lies in a commune of this province."""
+    commune = AdministrativeUnit.objects.create(
+        level="commune", code=f"9{school.code[-4:]}", vintage=unit.vintage, name="Xã Thử", full_name="Xã Thử",
+        parent=unit, province=unit, valid_from=unit.valid_from,
+    )  # fmt: skip
+    School.objects.filter(pk=school.pk).update(commune=commune, district=None, province=unit)
+
+
+def test_a_merged_province_does_not_give_away_its_hidden_part(world):
+    second, third = a_province("95", "Bạc Liêu"), a_province("96", "Cà Mau")
+    move(world.schools[2], second)
+    more_in_need(world, 31)
+    store(world)
+    # 37 and 3: thirty can't be kept back.
+    assert snapshot.latest().shown["need"][world.province.public_code] == "ẩn"
+    more_in_need(world, 30)
+    move(world.schools[1], third)
+    more_in_need(world, 50, school=1)
+    store(world)
+    assert snapshot.latest().counts("need")[world.province.public_code] == 64
+    merged = a_province(
+        "79", "Thành phố Hồ Chí Minh mới", vintage="2025", slug="moi", valid_from=dt.date(2025, 7, 1)
+    )
+    AdministrativeUnit.objects.filter(pk__in=[world.province.pk, second.pk]).update(
+        successor=merged, valid_to=merged.valid_from
+    )
+    for school in (world.schools[0], world.schools[2]):
+        move(school, merged)
+    later = AT + dt.timedelta(days=1)
+    services.store_figures(by=world.people["programme"], at=later)
+    shown = PublicFigure.objects.get(on=later.date(), name="need", area=merged.public_code)
+    assert (shown.value, shown.shown_on) == (64, TODAY)  # not 67: that would tell the three of the other
+
+
+def test_the_need_of_a_province_is_not_revised_by_hand(world):
+    hand_over_class(world)
+    store(world)
+    with pytest.raises(ValidationError, match="sửa danh sách"):
+        services.revise_figure(
+            by=world.people["programme"], on=TODAY, name="need", area=world.province.public_code, value=1, note="x"
+        )  # fmt: skip
+    revised = services.revise_figure(
+        by=world.people["programme"], on=TODAY, name="handed_over", area=world.province.public_code, value=4, note="x"
+    )  # fmt: skip
+    assert (revised.value, revised.shown, revised.shown_on) == (4, None, None)
+    assert {(row.before, row.after) for row in snapshot.revisions()} == {("<10", "<10")}
+
+
+def test_a_number_that_is_shown_has_its_day(world):
+    with pytest.raises(IntegrityError), transaction.atomic():
+        DailyFigure.objects.create(on=TODAY, name="received", value=8, shown=8)
 
 
 def test_storing_twice_on_one_day_leaves_one_release_with_the_same_digest(world):
