@@ -5,7 +5,7 @@ import sys
 
 import psycopg
 import structlog
-from django.db import InterfaceError, OperationalError
+from django.db import DataError, InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from kombu.exceptions import OperationalError as BrokerError
@@ -29,6 +29,12 @@ def is_full_disk(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def is_unsendable(error: BaseException) -> bool:
+    """Whether the driver refused a value before it reached PostgreSQL: a text with a NUL, which no keyboard types."""
+    raised = error.__cause__ if isinstance(error, DataError) else error
+    return isinstance(raised, psycopg.DataError) and raised.sqlstate is None
 
 
 def bad_request(request: HttpRequest, exception=None) -> HttpResponse:

@@ -77,7 +77,10 @@ class EnglishPages:
 
 
 class LostServices:
-    """When the database or the broker is away, or the disk full, answer with a page that says so and what to do (503), not a 500."""
+    """When the database or the broker is away, or the disk full, answer with a page that says so and what to do (503), not a 500.
+
+    Neither is a 500 what nobody can store: a NUL in an address or a field (400).
+    """
 
     def __init__(self, get_response: GetResponse):
         self.get_response = get_response
@@ -89,6 +92,8 @@ class LostServices:
         """Errors of the view itself; those of middleware come to `errors.server_error`."""
         if isinstance(error, (*errors.LOST_DATABASE, *errors.LOST_BROKER)) or errors.is_full_disk(error):
             return errors.service_lost(request, error)
+        if errors.is_unsendable(error):
+            return errors.bad_request(request)
         return None
 
 

@@ -1,6 +1,7 @@
 """How often one address may send a public form or look something up: counted in our own cache, no third party."""
 
 import hashlib
+import time
 
 from django.conf import settings
 from django.core.cache import cache
@@ -18,14 +19,17 @@ def client_address(request: HttpRequest) -> str:
 
 
 def is_too_often(request: HttpRequest, *, what: str, limit: int, seconds: int) -> bool:
-    """Count this request and say whether the client went over `limit` within `seconds`.
+    """Count this request and say whether the client went over `limit` in the running window of `seconds`.
 
     A whole school may share one address, so limits are generous. Only a hash of the address is kept.
     """
     address = hashlib.sha256(client_address(request).encode()).hexdigest()[:24]
-    key = f"throttle:{what}:{address}"
+    # Windows have fixed ends: a cache in files forgets, with each count, how long the counter was to be kept.
+    key = f"throttle:{what}:{address}:{int(time.time()) // seconds}"
     cache.add(key, 0, seconds)
     try:
-        return cache.incr(key) > limit
+        count = cache.incr(key)
     except ValueError:  # expired in between
         return False
+    cache.touch(key, seconds)
+    return count > limit

@@ -4,12 +4,14 @@ import io
 import logging
 
 import pytest
+import time_machine
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.db import InternalError, close_old_connections
-from django.test import Client
+from django.test import Client, RequestFactory
 
 from common.tasks import beat
+from common.throttle import is_too_often
 from sms_program.logs import config
 
 READ_ONLY = "read-only transaction"
@@ -99,6 +101,14 @@ def test_what_went_wrong_is_said_in_vietnamese_and_names_nobody(answers, address
 
 
 @pytest.mark.django_db
+def test_what_no_column_can_hold_is_no_error_of_ours(answers):
+    for answer in (answers.get("/thu/tim?ma=a%00b"), answers.post("/thu/tim?ma=a%00b")):
+        assert answer.status_code == 400
+        assert "không hiểu yêu cầu" in answer.content.decode()
+    assert answers.get("/thu/tim?ma=ab").status_code == 200
+
+
+@pytest.mark.django_db
 def test_a_form_without_its_token_is_refused_with_a_way_out():
     answer = Client(enforce_csrf_checks=True).post("/thu/ghi")
     assert answer.status_code == 403
@@ -168,3 +178,16 @@ def test_the_request_log_holds_neither_addresses_nor_persons(answers, capsys):
         text in written
         for text in ["Nguyen", "Nguyễn Văn A", "CK-KHONG-CO", "lan@example.vn", "001201000123"]
     )
+
+
+@pytest.mark.parametrize("kind", ["filebased.FileBasedCache", "locmem.LocMemCache"])
+def test_an_hour_s_limit_lasts_the_hour(settings, tmp_path, kind):
+    settings.CACHES = {
+        "default": {"BACKEND": f"django.core.cache.backends.{kind}", "LOCATION": str(tmp_path)},
+    }
+    request = RequestFactory().post("/")
+    told = []
+    for minute in (0, 10, 59, 61):
+        with time_machine.travel(f"2021-11-15T09:{minute:02}:00Z" if minute < 60 else "2021-11-15T10:01:00Z"):
+            told.append(is_too_often(request, what="thu", limit=2, seconds=3600))
+    assert told == [False, False, True, False]

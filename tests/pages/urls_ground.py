@@ -98,6 +98,11 @@ def forbid(request):
 
 
 @public
+def find(request):
+    return HttpResponse(str(get_user_model().objects.filter(full_name=request.GET["ma"]).count()))
+
+
+@public
 def suspect(request):
     raise SuspiciousOperation
 
@@ -116,4 +121,5 @@ urlpatterns = [
     path("thu/loi", fail),
     path("thu/cam", forbid),
     path("thu/ngo", suspect),
+    path("thu/tim", find),
 ]
