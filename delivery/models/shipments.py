@@ -1,11 +1,15 @@
 """From office to office (Plan I.2d, III.2c): who holds each device, and the shipments that change it."""
 
+import datetime as dt
+
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.utils import timezone
 
 from common.audit import audited
 from common.constraints import paired
+from delivery.rules import STUCK_AFTER_DAYS
 from donations.models import Device
 from schools.models import Office, StaffRole
 from schools.reach import reach
@@ -99,6 +103,11 @@ class ShipmentQuerySet(models.QuerySet):
 
     def under_way(self):
         return self.filter(state=Shipment.State.DISPATCHED)
+
+    def stuck_on(self, day: dt.date):
+        """Under way for too many days, as `rules.ageing` counts them: by the calendar in Vietnam."""
+        last = dt.datetime.combine(day - dt.timedelta(days=STUCK_AFTER_DAYS), dt.time.min)
+        return self.under_way().filter(dispatched_at__lt=timezone.make_aware(last))
 
 
 def _sees_all(user) -> bool:

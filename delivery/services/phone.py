@@ -56,11 +56,11 @@ def receive_from_phone(
 ) -> list[Answer]:
     """Record what can be recorded, keep the rest to be looked at, and say row by row which is which.
 
-    The record is locked and the database holds each key once, so the same rows sent again change nothing and get the same
-    answers. A device that was never at this school is refused without a trace.
+    The record is locked and the database holds each key once, so the same rows sent again, also with another record's
+    list, change nothing and get the same answers. A device that was never at this school is refused without a trace.
     """
     record = HandoverRecord.objects.select_for_update().select_related("school").get(pk=record.pk)
-    known = PhoneHandover.objects.filter(record=record).in_bulk([row.key for row in rows])
+    known = PhoneHandover.objects.in_bulk([row.key for row in rows])
     fresh = [row for row in {row.key: row for row in rows}.values() if row.key not in known]
     found = locked_rows([row.device for row in fresh], record.school_id)
     allocations = _of_school(record, fresh)

@@ -9,6 +9,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import User
+from allocation.models import Allocation
 from delivery.conditions import LATEST_REPORT
 from delivery.models import DeviceReport, Shipment, ShipmentItem
 from delivery.rules import PASSES, REPLACEABLE
@@ -105,10 +106,10 @@ def plan_return(
     refuse(set(codes) - devices.keys(), f"không phải {from_office} đang giữ, không gửi trả được")
     busy = ShipmentItem.objects.filter(device__in=devices.values(), is_open=True)
     refuse(busy.values_list("device__code", flat=True), "đang nằm trong một lô hàng khác")
-    live = Device.objects.filter(pk__in=devices.values(), allocations__ended_at__isnull=True).filter(
-        allocations__isnull=False
+    live = Allocation.objects.live().filter(device__in=devices.values())
+    refuse(
+        live.values_list("device__code", flat=True), "đang được phân bổ cho học sinh; hãy huỷ phân bổ trước"
     )
-    refuse(live.values_list("code", flat=True), "đang được phân bổ cho học sinh; hãy huỷ phân bổ trước")
     shipment = new_shipments(
         [(from_office.pk, to_office.pk)], by=by, at=at, expected_on=None, is_return=True
     )[0]

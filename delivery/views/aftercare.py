@@ -120,6 +120,11 @@ def replace(request, code: str):
         new = services.replace_device(by=request.user, office=school.office, device_code=device, at=now())
     if form.errors:
         messages.error(request, " ".join(form.non_field_errors()))
+    elif new is None:
+        messages.info(
+            request,
+            f"Em được phân bổ máy {spell(device)} không còn thuộc danh sách nhận máy: suất này đã khép lại.",
+        )
     else:
         messages.success(
             request,

@@ -56,9 +56,8 @@ def shipment_list(request):
         rows = rows.filter(to_office__in=offices)
     elif chosen.get("direction") == "di":
         rows = rows.filter(from_office__in=offices)
-    stuck_since = now() - timezone.timedelta(days=rules.STUCK_AFTER_DAYS + 1)
     if chosen.get("state") == "stuck":
-        rows = rows.under_way().filter(dispatched_at__lt=stuck_since)
+        rows = rows.stuck_on(day)
     elif chosen.get("state"):
         rows = rows.filter(state=chosen["state"])
     page = Paginator(rows.order_by("-created_at", "-pk"), PER_PAGE).get_page(request.GET.get("trang"))
@@ -73,7 +72,7 @@ def shipment_list(request):
             "page": page,
             "form": form,
             "under_way_count": under_way.count(),
-            "stuck_count": under_way.filter(dispatched_at__lt=stuck_since).count(),
+            "stuck_count": under_way.stuck_on(day).count(),
             "to_receive_count": under_way.filter(to_office__in=offices).count(),
             "drafts": list(_own_drafts(offices).values_list("code", flat=True)) if offices else [],
             "hops": services.next_hops(offices=offices, at=now()) if offices else [],

@@ -12,11 +12,14 @@ from allocation.models import Allocation
 from common.models import Programme
 from delivery.models import DeviceReport, Grievance, HandoverRecord, Loss, LotRecall, Shipment
 from delivery.services import (
+    decide_loss,
     dispatch_shipments,
     hand_over,
     open_record,
     plan_shipments,
+    receive_shipment,
     report_device,
+    request_losses,
 )
 from ledger.codes import new_device_codes
 from schools.models import Student
@@ -424,6 +427,36 @@ class TestReturnsAndReplacement:
         page = school.post(f"/ban-giao/{code}/may/doi/", {"device": broken}, follow=True)
         assert "không còn máy nào chưa phân bổ" in page.content.decode()
         assert DeviceReport.objects.latest("pk").kind == "broken"
+
+    def test_a_lost_device_of_a_pupil_who_left_closes_the_place(self, world, sign_in):
+        (shipment,) = plan_shipments(by=world.people["keeper"], at=AT)
+        dispatch_shipments(by=world.people["keeper"], shipments=[shipment], at=AT)
+        item = shipment.items.filter(device__allocations__student__school=world.schools[0].pk).first()
+        receive_shipment(
+            by=world.people["department"],
+            shipment=shipment,
+            results={item.device.code: "missing"},
+            at=AT,
+            rest="arrived",
+        )
+        (loss,) = request_losses(
+            by=world.people["keeper"],
+            shipment=shipment,
+            device_codes=[item.device.code],
+            reason="in_transit",
+            account="Hỏi lái xe và hai kho, không thấy.",
+            at=AT,
+        )
+        decide_loss(by=world.people["leader"], loss=loss, agree=True, at=AT)
+        Student.objects.filter(allocations__device=item.device).update(state="left")
+        client = sign_in(world.people["school"])
+        said = client.post(
+            reverse("delivery:replace", args=[world.schools[0].code]),
+            {"device": item.device.code},
+            follow=True,
+        )
+        assert "suất này đã khép lại" in said.content.decode()
+        assert Allocation.objects.get(device=item.device).end_reason == "lost"
 
     def test_others_neither_replace_nor_return(self, broken, arrived, sign_in):
         code = arrived.schools[0].code

@@ -76,6 +76,16 @@ def test_sent_twice_has_one_effect_and_the_same_answer(world, record):
     )
 
 
+def test_sent_again_with_another_list_has_one_effect_too(world, record):
+    rows = [written(world, 0), written(world, 1)]
+    first = send(world, record, rows)
+    other = open_record(
+        by=world.people["school"], school=world.schools[0], class_name="", held_on=AT.date(), at=AT
+    )
+    assert send(world, other, rows) == first
+    assert (Handover.objects.count(), PhoneHandover.objects.count(), entries()) == (2, 2, 2)
+
+
 def test_a_phone_whose_clock_was_wrong_never_hands_over_before_the_device_came(world, record):
     send(world, record, [written(world, 0, age_s=300 * 24 * 3600)])
     handover = Handover.objects.get()

@@ -6,7 +6,9 @@ import json
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
 
+from delivery import rules
 from delivery.models import Custody, DeviceReport, Shipment, ShipmentItem
 from delivery.services import (
     cancel_shipment,
@@ -243,3 +245,13 @@ def test_hops_inside_the_area_are_not_told_but_custody_knows_them(db):
     to_schools(world)
     assert {e["to"] for e in entries("device.arrived")} == {"S-79"}
     assert Custody.objects.filter(office=world.district_office).count() == 6
+
+
+@pytest.mark.parametrize("days", [7, 8])
+@pytest.mark.parametrize("hour", [0, 6, 7, 23])
+def test_a_list_of_what_is_stuck_and_its_badge_count_the_same_days(world, days, hour):
+    shipment, day = to_department(world), AT.date() + dt.timedelta(days=20)
+    left = timezone.make_aware(dt.datetime.combine(day - dt.timedelta(days=days), dt.time(hour, 30)))
+    Shipment.objects.filter(pk=shipment.pk).update(dispatched_at=left)
+    is_stuck = rules.ageing(timezone.localdate(left), day) != "ok"
+    assert Shipment.objects.stuck_on(day).exists() == is_stuck == (days > 7)
