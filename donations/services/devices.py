@@ -14,7 +14,7 @@ from psycopg.types.json import Jsonb
 
 from donations import codes, rules
 from donations.models import Device, DeviceCriteria, Lot, Pledge, PurchaseOrder
-from donations.services.pledges import follow_progress
+from donations.services.pledges import follow_progress, lock_open
 from ledger.bulk import record_many
 from ledger.codes import new_code, new_device_codes
 from ledger.services import record
@@ -35,10 +35,7 @@ def receive_lot(
     declared_count: int | None = None,
 ) -> Lot:
     """Open a lot for like devices that arrived together, from a confirmed pledge or an order that money bought."""
-    if pledge.state in (Pledge.State.MADE, Pledge.State.CANCELLED):
-        raise ValidationError(
-            f"Cam kết {pledge.code}: {pledge.get_state_display()}. Văn phòng Chương trình phải xác nhận trước khi nhận máy."
-        )
+    pledge = lock_open(pledge)
     if order is None and pledge.kind != Pledge.Kind.DEVICE:
         raise ValidationError("Cam kết tiền: máy về theo đơn mua, hãy chọn đơn mua.")
     if order is not None and order.pledge_id != pledge.pk:

@@ -3,7 +3,7 @@
 import datetime as dt
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import BigIntegerField, Count, ExpressionWrapper, F, Q, Sum
 from django.utils import timezone
 
@@ -21,7 +21,7 @@ from donations.models import (
 )
 from donations.rules import TWO_PERSONS_FROM_VND
 from donations.services.devices import receive_lot
-from donations.services.pledges import LEDGER_FUND, PERSONS, follow_progress
+from donations.services.pledges import LEDGER_FUND, PERSONS, follow_progress, lock_open
 from ledger.codes import new_code
 from ledger.services import record
 from schools.models import AdministrativeUnit, Office, Student
@@ -41,10 +41,7 @@ def receive_money(
     """Money for a confirmed money pledge arrived on an office's account, with its document."""
     if pledge.kind == Pledge.Kind.DEVICE:
         raise ValidationError("Cam kết này bằng máy, không phải bằng tiền.")
-    if pledge.state in (Pledge.State.MADE, Pledge.State.CANCELLED):
-        raise ValidationError(
-            f"Cam kết {pledge.code}: {pledge.get_state_display()}. Hãy xác nhận trước khi ghi tiền."
-        )
+    pledge = lock_open(pledge)
     if received_on > timezone.localdate(at):
         raise ValidationError({"received_on": "Ngày nhận tiền chưa tới."})
     receipt = MoneyReceipt.objects.create(
@@ -174,7 +171,9 @@ def propose_order(
         raise ValidationError(
             {"expected_on": f"Ngày hẹn giao đã qua. Hãy ghi từ ngày {day:%d/%m/%Y} trở đi."}
         )
-    # One buyer at a time counts this money and this need.
+    # One buyer at a time counts the need, whosever money it is; and one this money.
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('donations.open_need'))")
     pledge = Pledge.objects.select_for_update(of=("self",)).get(pk=pledge.pk)
     if pledge.earmark_unit_id and (target_unit is None or target_unit.pk != pledge.earmark_unit_id):
         raise ValidationError(

@@ -201,7 +201,7 @@ def change_pledge(
     Args:
         by: staff, or None for the donor through the private link.
     """
-    pledge = Pledge.objects.select_for_update().get(pk=pledge.pk)
+    (pledge,) = (row for row in locked(pledge) if row.pk == pledge.pk)
     if pledge.state == Pledge.State.CANCELLED:
         raise ValidationError("Cam kết này đã rút nên không đổi được.")
     done = Pledge.objects.with_progress().get(pk=pledge.pk)
@@ -240,8 +240,10 @@ def cancel_pledge(*, by, pledge: Pledge, at: dt.datetime, reason: str = "donor_r
     pledge = Pledge.objects.select_for_update().get(pk=pledge.pk)
     if pledge.state not in (Pledge.State.MADE, Pledge.State.CONFIRMED):
         raise ValidationError("Cam kết này đã có máy hoặc tiền về nên không rút được; có thể giảm số lượng.")
-    if pledge.money_receipts.exists() or pledge.member_pledges.live().exists():
-        raise ValidationError("Cam kết này đã có tiền về hoặc có cam kết thành viên nên không rút được.")
+    if pledge.money_receipts.exists() or pledge.lots.exists() or pledge.member_pledges.live().exists():
+        raise ValidationError(
+            "Cam kết này đã có tiền hoặc lô máy về, hoặc có cam kết thành viên, nên không rút được."
+        )
     pledge.state = Pledge.State.CANCELLED
     pledge.cancelled_at, pledge.cancel_reason = at, reason
     pledge.save(update_fields=["state", "cancelled_at", "cancel_reason"])
@@ -269,10 +271,29 @@ def fulfil_infrastructure(*, by, pledge: Pledge, is_complete: bool, at: dt.datet
     return pledge
 
 
+def locked(pledge: Pledge) -> list[Pledge]:
+    """A pledge and its umbrella as they are now, locked in the order of their keys until the transaction ends.
+
+    Whatever arrives for a pledge counts for both: who locked the pledge alone first could wait for another's umbrella.
+    """
+    ids = [pk for pk in (pledge.umbrella_id, pledge.pk) if pk]
+    return list(Pledge.objects.select_for_update(of=("self",)).filter(pk__in=ids).order_by("pk"))
+
+
+def lock_open(pledge: Pledge) -> Pledge:
+    """The pledge as it is now, locked; raises ValidationError when nothing may arrive for it (not confirmed, withdrawn)."""
+    (fresh,) = (row for row in locked(pledge) if row.pk == pledge.pk)
+    if fresh.state in (Pledge.State.MADE, Pledge.State.CANCELLED):
+        raise ValidationError(
+            f"Cam kết {fresh.code}: {fresh.get_state_display()}. Văn phòng Chương trình phải xác nhận trước khi nhận "
+            "máy hoặc ghi tiền."
+        )
+    return fresh
+
+
 def follow_progress(pledge: Pledge) -> None:
     """Bring the state of a confirmed pledge, and of its umbrella, in step with what has arrived. Locks both."""
-    ids = [pk for pk in (pledge.umbrella_id, pledge.pk) if pk]
-    for row in Pledge.objects.select_for_update(of=("self",)).filter(pk__in=sorted(ids)).order_by("pk"):
+    for row in locked(pledge):
         if row.state not in (Pledge.State.CONFIRMED, Pledge.State.RECEIVING, Pledge.State.FULFILLED):
             continue
         done = Pledge.objects.with_progress().get(pk=row.pk)

@@ -41,7 +41,6 @@ TITLES = {
 # A school or an office behind one address may send many; a robot sends more.
 FORMS_PER_HOUR = 120
 PLEDGES_PER_HOUR = 30
-LOOKS_PER_HOUR = 600
 
 
 # --- the form -------------------------------------------------------------------------------------------------------
@@ -291,17 +290,12 @@ def _pledges():
     )
 
 
-def _by_code(request: HttpRequest, typed: str) -> Pledge:
-    """The pledge with this code, however it was typed; 404 if there is none. Throttled against guessing."""
+def _by_code(typed: str) -> Pledge:
+    """The pledge with this code, however it was typed; 404 if there is none."""
     code = codes.read_code(codes.PLEDGE, typed)
     if code is None:
         raise Http404
-    pledge = _pledges().with_progress().filter(code=code).first()
-    if pledge is None:
-        # Only misses count: a known page may be opened as often as one likes.
-        is_too_often(request, what="pledge.guess", limit=LOOKS_PER_HOUR, seconds=3600)
-        raise Http404
-    return pledge
+    return get_object_or_404(_pledges().with_progress(), code=code)
 
 
 def private_url(pledge: Pledge, secret: str) -> str:
@@ -309,7 +303,7 @@ def private_url(pledge: Pledge, secret: str) -> str:
 
 
 def by_secret(request: HttpRequest, code: str, secret: str) -> Pledge:
-    pledge = _by_code(request, code)
+    pledge = _by_code(code)
     if not codes.is_secret_of(secret, pledge.secret_hash):
         raise Http404
     return pledge
@@ -454,7 +448,7 @@ def _context(request: HttpRequest, pledge: Pledge) -> dict:
 @require_safe
 def pledge(request: HttpRequest, code: str) -> HttpResponse:
     """The public page of a pledge: what was promised, what came of it, every device's way; no contact."""
-    found = _by_code(request, code)
+    found = _by_code(code)
     if code != found.code:
         return redirect("donations:pledge", code=found.code, permanent=False)
     context = _context(request, found) | {
@@ -467,7 +461,7 @@ def pledge(request: HttpRequest, code: str) -> HttpResponse:
 @require_safe
 def pledge_csv(request: HttpRequest, code: str) -> HttpResponse:
     """Its devices and where each stands, as CSV, in chunks."""
-    found = _by_code(request, code)
+    found = _by_code(code)
     devices = devices_of(found)
 
     def rows():

@@ -1,6 +1,8 @@
 """Pledges and money: services on the real database."""
 
 import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -62,6 +64,77 @@ def test_the_pledge_follows_what_arrives(world):
     with pytest.raises(ValidationError, match="không rút được"):
         services.cancel_pledge(by=None, pledge=pledge, at=AT)
     assert '"reason":"partial_delivery"' in bodies("pledge.changed")
+
+
+def test_nothing_arrives_for_a_pledge_that_was_withdrawn_meanwhile(world):
+    """Whoever records it still has the pledge as it was before."""
+    money, devices = world.money(10_000_000, received=False), world.pledge()
+    for pledge in (money, devices):
+        services.cancel_pledge(by=None, pledge=Pledge.objects.get(pk=pledge.pk), at=AT)
+    with pytest.raises(ValidationError, match="Đã rút"):
+        services.receive_money(
+            by=world.clerk, pledge=money, office=world.programme, amount_vnd=10_000_000, document_number="UNC",
+            received_on=DAY, at=AT,
+        )  # fmt: skip
+    with pytest.raises(ValidationError, match="Đã rút"):
+        world.lot(devices)
+
+
+def test_a_pledge_whose_lot_was_opened_is_not_withdrawn(world):
+    lot = world.lot()
+    with pytest.raises(ValidationError, match="không rút được"):
+        services.cancel_pledge(by=None, pledge=lot.pledge, at=AT)
+    world.devices(2, lot=lot)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_buyers_at_once_do_not_buy_for_the_same_students():
+    world = World()
+    world.students(10)
+    price, pledges = world.price(), [world.money(25_000_000), world.money(25_000_000)]
+
+    together = Barrier(2)
+
+    def buy(pledge) -> bool:
+        together.wait(10)
+        try:
+            services.propose_order(by=world.clerk, agreement=price, pledge=pledge, quantity=7, at=AT)
+            return True
+        except ValidationError:
+            return False
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(buy, pledges)) == [False, True]
+    assert open_need(None) == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_arrives_for_an_umbrella_by_many_hands_at_once_waits_in_one_order():
+    world = World()
+    umbrella = world.pledge(quantity=1000)
+    members = [world.pledge(quantity=100, umbrella=umbrella) for _ in range(4)]
+    lots = [world.lot(member) for member in members]
+
+    together = Barrier(8)
+
+    def work(number: int) -> None:
+        member = members[number % 4]
+        together.wait(10)
+        try:
+            if number < 4:
+                world.devices(5, lot=lots[number], prefix=f"S{number}")
+            else:
+                services.change_pledge(
+                    by=None, pledge=member, at=AT, reason="donor_request", quantity=90 - number
+                )
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+    assert Pledge.objects.with_progress().get(pk=umbrella.pk).received_count == 20
 
 
 def test_the_ledger_names_organisations_that_agreed_and_never_a_person(world):
