@@ -4,7 +4,7 @@ import datetime as dt
 from dataclasses import dataclass
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import BigIntegerField, Case, F, Q, Value, When
 from django.db.models.functions import Concat, Substr
 from django.utils import timezone
@@ -32,6 +32,7 @@ def close_office(*, by: User, office: Office, successor: Office, reason: str, at
     ValidationError when the successor cannot take over: closed itself, of another kind, or below the office that
     closes.
     """
+    _lock_tree()
     locked = {
         row.pk: row
         for row in Office.objects.select_for_update().filter(pk__in=[office.pk, successor.pk]).order_by("pk")
@@ -54,7 +55,8 @@ def close_office(*, by: User, office: Office, successor: Office, reason: str, at
 @transaction.atomic
 def move_office(*, by: User, office: Office, parent: Office) -> Office:
     """Hang an office, with all below it, under another parent."""
-    office = Office.objects.select_for_update().get(pk=office.pk)
+    _lock_tree()
+    office, parent = (Office.objects.select_for_update().get(pk=row.pk) for row in (office, parent))
     if parent.path.startswith(office.path):
         raise ValidationError("Cơ quan cấp trên mới không được nằm dưới chính cơ quan này.")
     _rehang(Office.objects.filter(pk=office.pk), parent)
@@ -70,6 +72,12 @@ def rename_office(*, by: User, office: Office, name: str) -> Office:
     office.full_clean(exclude=["parent", "unit", "successor"])
     office.save(update_fields=["name"])
     return office
+
+
+def _lock_tree() -> None:
+    """One change of the tree at a time: two that hang offices below each other would tie a ring."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('schools.office_tree'))")
 
 
 def _check_takeover(*, old: Office, new: Office | None, on: dt.date) -> None:

@@ -210,6 +210,14 @@ def test_two_grants_at_the_same_moment_cannot_both_win():
     assert sorted(won) == [False, True]
 
 
+def test_two_offices_do_not_end_up_below_each_other(world):
+    """Each request read the other office before the first one moved."""
+    stale = Office.objects.get(pk=world.department.pk)
+    move_office(by=world.head, office=world.department, parent=world.other_department)
+    with pytest.raises(ValidationError, match="không được nằm dưới"):
+        move_office(by=world.head, office=world.other_department, parent=stale)
+
+
 def test_nobody_gives_themselves_a_role(world):
     with pytest.raises(ValidationError, match="không tự cấp"):
         grant_role(by=world.head, user=world.head, office=world.moet, role=Role.VIEWER, at=AT)
