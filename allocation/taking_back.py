@@ -16,17 +16,18 @@ from common.vietnamese import search_key
 from ledger.bulk import record_many, states_of
 from ledger.services import record
 
-# The last by rank first; those that another request is about already are left alone.
+# The last by rank first, a page at a time; those that another request is about already are left alone.
 LAST_BY_RANK = """
-    SELECT a.id, d.code FROM allocation_allocation a
+    SELECT a.id, d.code, k.position FROM allocation_ranking k
+    JOIN allocation_allocation a ON a.run_id = k.run_id AND a.student_id = k.student_id AND a.ended_at IS NULL
     JOIN donations_device d ON d.id = a.device_id
-    JOIN allocation_ranking k ON k.run_id = a.run_id AND k.student_id = a.student_id
-    WHERE a.run_id = %s AND a.ended_at IS NULL AND NOT EXISTS (
+    WHERE k.run_id = %(run)s AND k.position < %(before)s AND NOT EXISTS (
         SELECT FROM allocation_revocation r
         WHERE r.allocation_id = a.id AND r.approved_at IS NULL AND r.refused_at IS NULL
     )
-    ORDER BY k.position DESC
+    ORDER BY k.position DESC LIMIT %(page)s
 """
+PAGE, BEYOND = 1_000, 2**31 - 1
 REVOKE_MANY = """
     INSERT INTO allocation_revocation (
         allocation_id, reduction_id, reason, notice, requested_at, requested_by_id, approved_at, approved_by_id
@@ -187,11 +188,15 @@ def would_meet(reduction: Reduction) -> list[tuple[str, int]]:
 def last_by_rank(run: AllocationRun, count: int) -> dict[int, str]:
     """Allocation → device code of the run's last `count` students by rank whose devices have not left the warehouse."""
     found: dict[int, str] = {}
+    before = BEYOND
     with connection.cursor() as cursor:
-        cursor.execute(LAST_BY_RANK, [run.pk])
-        while len(found) < count and (rows := cursor.fetchmany(1000)):
-            states = states_of([code for _, code in rows])
-            for key, code in rows:
+        while len(found) < count:
+            cursor.execute(LAST_BY_RANK, {"run": run.pk, "before": before, "page": PAGE})
+            if not (rows := cursor.fetchall()):
+                break
+            states = states_of([code for _, code, _ in rows])
+            before = rows[-1][2]
+            for key, code, _ in rows:
                 if states.get(code) == "allocated" and len(found) < count:
                     found[key] = code
     return found

@@ -173,7 +173,8 @@ def test_a_reduction_says_why_in_more_than_a_letter(world):
     Reduction.objects.filter(pk=cut(world, run, 1).pk).update(notice=ERASED)  # an erased one stays legal
 
 
-def test_a_reduction_takes_from_the_last_by_rank(world):
+def test_a_reduction_takes_from_the_last_by_rank(world, monkeypatch):
+    monkeypatch.setattr(taking_back, "PAGE", 3)  # more than one page of them
     world.students(6)
     world.students(6, group="near_poor")
     world.stock(9)
