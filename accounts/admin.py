@@ -9,6 +9,7 @@ from django.contrib.auth.models import Group
 from django.http import HttpRequest
 
 from accounts.models import PersonalDataAccess, User
+from common.admin import ReadOnlyAdmin
 
 # Rights are roles held in offices, never groups; a second factor and an address are changed by their owner alone.
 for model, registered_in in (
@@ -43,15 +44,6 @@ class UserAdmin(admin.ModelAdmin):
 
 
 @admin.register(PersonalDataAccess)
-class PersonalDataAccessAdmin(admin.ModelAdmin):
+class PersonalDataAccessAdmin(ReadOnlyAdmin):
     list_display = ["at", "user_id_text", "subject_type", "subject_id", "fields_read", "row_count", "reason"]
     list_filter = ["subject_type"]
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj=None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj=None) -> bool:
-        return False

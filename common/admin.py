@@ -10,16 +10,20 @@ from common.models import Banner, Heartbeat, Job, RetentionRule, RetentionRun, S
 from common.refusals import message_of
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):
-    """Rows that processes write and nobody edits."""
+class FixedRowsAdmin(admin.ModelAdmin):
+    """Rows that come by commands and services: here they are edited at most, never added or deleted."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
-    def has_change_permission(self, request: HttpRequest, obj=None) -> bool:
+    def has_delete_permission(self, request: HttpRequest, obj=None) -> bool:
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj=None) -> bool:
+
+class ReadOnlyAdmin(FixedRowsAdmin):
+    """Rows that processes write and nobody edits."""
+
+    def has_change_permission(self, request: HttpRequest, obj=None) -> bool:
         return False
 
 
@@ -73,15 +77,9 @@ class HeartbeatAdmin(ReadOnlyAdmin):
 
 
 @admin.register(RetentionRule)
-class RetentionRuleAdmin(admin.ModelAdmin):
+class RetentionRuleAdmin(FixedRowsAdmin):
     list_display = ["what", "keeps_days", "counted_from", "is_active", "legal_basis"]
     readonly_fields = ["code", "what", "counted_from"]
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj=None) -> bool:
-        return False
 
 
 @admin.register(RetentionRun)
@@ -105,12 +103,6 @@ class BannerAdmin(admin.ModelAdmin):
 
 
 @admin.register(Switch)
-class SwitchAdmin(admin.ModelAdmin):
+class SwitchAdmin(FixedRowsAdmin):
     list_display = ["name", "is_on", "why"]
     readonly_fields = ["name"]
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj=None) -> bool:
-        return False

@@ -170,7 +170,7 @@ def sweep(*, at: dt.datetime) -> int:
     held = _held_locks()
     lost = [job for job in silent.order_by("created_at")[:1000] if _lock_key(job.pk) not in held]
     hopeless = [job.pk for job in lost if job.attempts >= MAX_ATTEMPTS]
-    Job.objects.filter(pk__in=hopeless).update(
+    Job.objects.unfinished().filter(pk__in=hopeless).update(
         state=Job.State.FAILED,
         finished_on_clock_at=at,
         message="Việc này dừng giữa chừng nhiều lần. Xin báo người quản trị.",

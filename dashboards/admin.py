@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 
+from common.admin import ReadOnlyAdmin
 from dashboards.models import DailyFigure, FigureRelease, Story
 
 
@@ -12,26 +13,13 @@ class StoryAdmin(admin.ModelAdmin):
     prepopulated_fields = {"slug": ["title"]}
 
 
-class OnlyToRead(admin.ModelAdmin):
-    """Figures come from the log; nobody types them."""
-
-    def has_add_permission(self, request) -> bool:
-        return False
-
-    def has_change_permission(self, request, obj=None) -> bool:
-        return False
-
-    def has_delete_permission(self, request, obj=None) -> bool:
-        return False
-
-
 @admin.register(FigureRelease)
-class FigureReleaseAdmin(OnlyToRead):
+class FigureReleaseAdmin(ReadOnlyAdmin):
     list_display = ["on", "as_of", "ledger_size", "digest"]
 
 
 @admin.register(DailyFigure)
-class DailyFigureAdmin(OnlyToRead):
+class DailyFigureAdmin(ReadOnlyAdmin):
     list_display = ["on", "name", "area", "value", "shown", "shown_on", "revision", "note"]
     list_filter = ["on"]
     search_fields = ["name", "area"]

@@ -4,13 +4,14 @@ from django.contrib import admin
 from django.http import HttpRequest
 from import_export.admin import ImportExportModelAdmin
 
+from common.admin import FixedRowsAdmin, ReadOnlyAdmin
 from common.admin_exports import EXPORT_FORMATS
 from schools.models import AdministrativeUnit, DirectivePeriod, Office, School
 from schools.resources import OfficeResource, SchoolResource
 
 
 @admin.register(Office)
-class OfficeAdmin(ImportExportModelAdmin):
+class OfficeAdmin(FixedRowsAdmin, ImportExportModelAdmin):
     export_formats = EXPORT_FORMATS
     resource_classes = [OfficeResource]
     list_display = ["code", "name", "kind", "parent", "valid_from", "valid_to"]
@@ -22,15 +23,9 @@ class OfficeAdmin(ImportExportModelAdmin):
     readonly_fields = ["code", "kind", "parent", "valid_to", "successor"]
     raw_id_fields = ["unit"]
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj=None) -> bool:
-        return False
-
 
 @admin.register(School)
-class SchoolAdmin(ImportExportModelAdmin):
+class SchoolAdmin(FixedRowsAdmin, ImportExportModelAdmin):
     export_formats = EXPORT_FORMATS
     resource_classes = [SchoolResource]
     list_display = ["code", "office", "level", "province", "enrolment"]
@@ -40,30 +35,14 @@ class SchoolAdmin(ImportExportModelAdmin):
     fields = ["code", "office", "level", "enrolment", "teacher_count", "teachers_without_computer"]
     readonly_fields = ["code", "office"]
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
 
-    def has_delete_permission(self, request: HttpRequest, obj=None) -> bool:
-        return False
-
-
-# Loaded by a command from the official list, with vintages and successors that no sheet of rows could keep right: no import.
+# From `reference/` by a command, with vintages and successors that no sheet of rows could keep right: no import.
 @admin.register(AdministrativeUnit)
-class AdministrativeUnitAdmin(admin.ModelAdmin):
+class AdministrativeUnitAdmin(ReadOnlyAdmin):
     list_display = ["public_code", "full_name", "level", "province", "valid_from", "valid_to", "successor"]
     list_filter = ["level", "vintage"]
     list_select_related = ["province", "successor"]
     search_fields = ["code", "name", "search_key"]
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj=None) -> bool:
-        """Units come from `reference/`."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj=None) -> bool:
-        return False
 
 
 @admin.register(DirectivePeriod)

@@ -555,7 +555,7 @@ IMPORT_EXPORT_ESCAPE_FORMULAE_ON_EXPORT = True
 
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
 LOGGING = logs.config(level=LOG_LEVEL, json=env.bool("LOG_JSON", default=True))
-# Who may read /metrics without the token: the machine itself; others send `Authorization: Bearer <token>`.
+# With it, /metrics answers only to `Authorization: Bearer <token>`; without it (never in production), to everyone.
 METRICS_TOKEN = secret("METRICS_TOKEN") if PRODUCTION else env.str("METRICS_TOKEN", default="")
 SILENCED_SYSTEM_CHECKS = [
     # E-mail is unique by a named constraint on lower(email), which the check can't see.

@@ -295,12 +295,15 @@ def upload(request):
             try:
                 services.report_points(by=request.user, at=now(), rows=news)
             except ValidationError as error:
+                told = (getattr(error, "params", None) or {}).get("rows", [])
                 faults = [
                     roundtrip.Fault(
                         news[number - 1]["line"], roundtrip.FIELD_COLUMN.get(field, field), message
                     )
-                    for number, field, message in error.params["rows"]
+                    for number, field, message in told
                 ]
+                if not told:  # not about a row: the public log refused
+                    form.add_error(None, error)
             else:
                 same = len(rows) - len(news)
                 messages.success(request, f"Đã ghi {len(news)} điểm; {same} dòng không đổi được bỏ qua.")
