@@ -338,6 +338,38 @@ def test_the_commands_of_the_documents_exist():
     assert not unknown
 
 
+def test_what_the_documents_point_to_exists():
+    """Files and folders, tests by name, benches and drills; what is made on the spot (`deploy/secrets/`) is ignored by git."""
+    files = [relative(path) for path in tracked()]
+    tops = {name.split("/")[0] for name in files}
+    named = {
+        kind: re.findall(
+            rf'@{kind}\("([\w.]+)"\)', "".join(path.read_text() for path in tracked(f"{folder}/*.py"))
+        )
+        for kind, folder in (("bench", "bench"), ("drill", "drills"))
+    }
+    lost = []
+    for document in [BASE / "README.md", BASE / "ARCHITECTURE.md", *tracked("docs/*.md")]:
+        text = document.read_text()
+        for said in re.findall(r"`([\w./-]+(?:::\w+)*)`", text):
+            name, *parts = said.split("::")
+            if name.split("/")[0] not in tops or not {"/", "."} & set(name):
+                continue
+            known = any(file == name or file.startswith(name) for file in files)
+            if not known:
+                ignored = subprocess.run(["git", "check-ignore", "-q", name], cwd=BASE, check=False)
+                known = ignored.returncode == 0
+            source = (BASE / name).read_text() if parts and (BASE / name).is_file() else ""
+            if not known or any(not re.search(rf"(?:def|class) {part}\b", source) for part in parts):
+                lost.append(f"{document.name}: {said}")
+        lost += [
+            f"{document.name}: make {kind} ARGS={asked}"
+            for kind, asked in re.findall(r"make (bench|drill) ARGS=([\w.]+)", text)
+            if not any(name.startswith(asked) for name in named[kind])
+        ]
+    assert not lost
+
+
 def test_make_alone_describes_at_most_ten_targets():
     shown = subprocess.run(
         ["make", "--no-print-directory"], cwd=BASE, capture_output=True, text=True, check=True

@@ -3,11 +3,12 @@
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allocation import rules
 from allocation.committing import merged_cells
+from ledger.disclosure import choose_areas
 from ledger.tree import leaf_hash, root_of
 
 LAW = ["poor", "near_poor", "covid_orphan"]
@@ -117,3 +118,33 @@ def test_a_group_that_only_one_policy_considers_is_said():
 def test_starvation_is_said_in_words():
     said = rules.starvation({"poor": 5, "covid_orphan": 0}, {"poor": 0, "covid_orphan": 1200})
     assert said == ["Nhóm mồ côi do COVID-19: cả 1.200 em chưa em nào có máy trong đợt này."]
+
+
+@st.composite
+def nations(draw):
+    """Schools as `choose_areas` takes them; only those of the run's provinces have recipients."""
+    run = draw(st.sets(st.integers(0, 3), min_size=1, max_size=2))
+    schools = []
+    for number in range(draw(st.integers(1, 14))):
+        province, district, commune = draw(
+            st.tuples(st.integers(0, 3), st.sampled_from([None, 0, 1]), st.integers(0, 1))
+        )
+        above = f"P{province}" if district is None else f"P{province}D{district}"
+        chain = (f"T{number}", f"{above}C{commune}", None if district is None else above, f"P{province}")
+        roll = draw(st.integers(0, 60))
+        recipients = draw(st.integers(0, 25)) if province in run else 0
+        schools.append((chain, recipients, roll))
+    return schools
+
+
+@settings(max_examples=300)
+@given(nations())
+def test_a_province_s_run_has_the_public_areas_of_a_look_at_the_nation(schools):
+    """A run looks at the schools of the provinces it serves alone (`committing.public_areas`)."""
+    served = {chain[3] for chain, recipients, _ in schools if recipients}
+    looked_at = [school for school in schools if school[0][3] in served]
+    whole, own = (
+        {school[0][0]: area for school, area in zip(rows, choose_areas(rows), strict=True) if school[1]}
+        for rows in (schools, looked_at)
+    )
+    assert own == whole

@@ -2,18 +2,21 @@
 
 import datetime as dt
 import json
+from collections import Counter
 from hashlib import sha256
 
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
 
-from allocation import explaining, rules, services
+from allocation import committing, explaining, rules, services
 from allocation.models import Allocation, AllocationRun, Applicant, Phase, Proposed
+from ledger.disclosure import choose_areas
 from ledger.models import LedgerOutbox
 from ledger.services import record
-from schools.models import AdministrativeUnit, DirectivePeriod, Student
+from schools.models import AdministrativeUnit, DirectivePeriod, School, Student
 from tests.allocation_world import AT, AllocationWorld
+from tests.supply import FOUNDED, office
 
 pytestmark = pytest.mark.django_db
 HOUR = dt.timedelta(hours=1)
@@ -54,6 +57,42 @@ def test_few_recipients_are_shown_no_closer_than_hides_them(world):
     world.stock(9)
     world.committed()
     assert set(Allocation.objects.values_list("public_area", flat=True)) == {"VN"}
+
+
+def another_school(world, code: str, province: AdministrativeUnit, *, enrolment: int) -> School:
+    """In a commune of its own, without a district."""
+    commune = AdministrativeUnit.objects.create(
+        level="commune", code=code[:5], name=code, full_name=code, parent=province, province=province,
+        valid_from=FOUNDED,
+    )  # fmt: skip
+    place = office("school", f"TR-{code}", parent=world.department, unit=commune)
+    return School.objects.create(
+        office=place, code=code, level="primary", commune=commune, province=province, enrolment=enrolment
+    )
+
+
+def test_the_areas_of_a_province_s_run_are_those_of_a_look_at_the_nation(world):
+    """What is read of the schools, against all of them; a school of another province has pupils, but none in the run."""
+    neighbour = another_school(world, "15000002", world.province, enrolment=30)
+    elsewhere = another_school(world, "10000001", world.other_province, enrolment=500)
+    world.students(12, school=world.school)
+    world.students(3, school=neighbour)
+    world.students(20, school=elsewhere)
+    world.stock(15, earmark_unit=world.province)
+    run = world.proposed()
+    served = Counter(Proposed.objects.filter(run=run).values_list("school_id", flat=True))
+    assert served == {world.school.pk: 12, neighbour.pk: 3}
+    schools = School.objects.select_related("commune", "district", "province").order_by("pk")
+    chains = [
+        (s.code, s.commune.public_code, s.district and s.district.public_code, s.province.public_code)
+        for s in schools
+    ]
+    whole = choose_areas(
+        [(chain, served[s.pk], s.enrolment) for chain, s in zip(chains, schools, strict=True)]
+    )
+    assert committing.public_areas(run) == {
+        s.pk: area for s, area in zip(schools, whole, strict=True) if s.pk in served
+    }
 
 
 def test_the_frozen_root_follows_from_the_applicants(world):

@@ -1,10 +1,13 @@
 """A class on one sheet: who may be handed a device, data plans, signing, and what happens to devices afterwards."""
 
 import datetime as dt
+import hashlib
 import json
+from pathlib import Path
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import IntegrityError, connection, transaction
 
 from coverage.models import DataPlan, SimBatch
@@ -26,6 +29,7 @@ from delivery.services import (
 from donations.models import Device
 from ledger.models import ClosedHold, LedgerOutbox, Opening
 from tests.delivery_world import AT, carry, make_devices, make_world
+from tests.rules.test_common_photos import JPEG, SECRET, segment
 
 pytestmark = pytest.mark.django_db
 DAY = dt.timedelta(days=1)
@@ -83,6 +87,24 @@ def test_a_class_is_handed_over_signed_and_proved(world, record):
     sign_record(by=world.people["school"], record=record, at=AT)
     assert {e["dev"] for e in entries("device.handover_confirmed")} == set(codes)
     assert waiting_rows(world.schools[0]) == []
+
+
+def test_rule_7_the_scan_of_a_sheet_is_kept_bare_and_stands_in_the_log_by_its_hash_alone(
+    world, record, settings, tmp_path
+):
+    settings.MEDIA_ROOT = tmp_path
+    hand_over(by=world.people["school"], record=record, rows=rows(world), at=AT)
+    taken = JPEG[:2] + segment(0xE1, b"Exif\0\0" + SECRET) + JPEG[2:]
+    scan = SimpleUploadedFile("Lò Văn Pao 7A.JPG", taken, "image/jpeg")
+    signed = sign_record(by=world.people["school"], record=record, at=AT, evidence=scan)
+    assert signed.evidence.read() == JPEG
+    assert Path(signed.evidence.name).name == f"{record.code}.jpg"
+    digest = hashlib.sha256(JPEG).hexdigest()
+    openings = Opening.objects.filter(field="photo")
+    assert {opening.value for opening in openings} == {signed.evidence_sha256} == {digest}
+    assert openings.count() == len(told := entries("device.handover_confirmed")) == 3
+    assert digest not in json.dumps(told)
+    assert all(set(entry["c"]) == {"record", "photo"} for entry in told)
 
 
 def test_an_area_waits_for_ten_only_while_its_run_goes_on(world, record):
