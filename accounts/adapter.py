@@ -46,23 +46,14 @@ class AccountAdapter(DefaultAccountAdapter):
     def send_mail(self, template_prefix: str, email: str, context: dict) -> None:
         """Send and leave a trace without text or address; a mail server that is away is said, not a 500."""
         user = User.objects.filter(email__iexact=email).only("pk").first()
-        trace = SentMail(
+        # One row per kind and address: later mails are counted on.
+        trace, _ = SentMail.objects.get_or_create(
             kind=template_prefix.rpartition("/")[2],
             subject_type="accounts.user",
             subject_id=str(user.pk) if user else "",
             recipient_hash=hashlib.sha256(email.strip().lower().encode()).digest(),
-            attempts=1,
         )
-        # One row per mail, except that an earlier mail of the same kind to the same address is counted on.
-        known = SentMail.objects.filter(
-            kind=trace.kind,
-            subject_type=trace.subject_type,
-            subject_id=trace.subject_id,
-            recipient_hash=trace.recipient_hash,
-        ).first()
-        if known is not None:
-            known.attempts += 1
-            trace = known
+        trace.attempts += 1
         try:
             self.render_mail(template_prefix, email, context | {"request": self.request}).send()
         except (smtplib.SMTPException, OSError) as error:

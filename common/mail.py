@@ -5,7 +5,7 @@ import smtplib
 
 import structlog
 from django.core.mail import EmailMessage
-from django.db import models
+from django.db import models, transaction
 from django.utils import timezone
 
 from common.models import SentMail
@@ -14,28 +14,34 @@ log = structlog.get_logger("mail")
 
 
 def send_once(*, kind: str, about: models.Model, to: str, title: str, text: str) -> SentMail:
-    """Send a mail of this kind about this object, once: a second call for the same address sends nothing.
+    """Send a mail of this kind about this object, once: a second call for the same address sends nothing, and one at the
+    same moment waits for the first.
 
     Called by tasks, outside a transaction, so that the trace stays whatever the server answers. Raises
     smtplib.SMTPException or OSError when the server did not take it; the task then tries again.
     """
-    sent, _ = SentMail.objects.get_or_create(
-        kind=kind,
-        subject_type=about._meta.label_lower,
-        subject_id=str(about.pk),
-        recipient_hash=hashlib.sha256(to.strip().lower().encode()).digest(),
-    )
-    if sent.delivered_on_clock_at:
-        return sent
-    sent.attempts += 1
-    try:
-        EmailMessage(title, text, to=[to], headers={"Auto-Submitted": "auto-generated"}).send()
-    except (smtplib.SMTPException, OSError) as error:
-        sent.error = type(error).__name__
-        sent.save(update_fields=["attempts", "error"])
+    trace = {
+        "kind": kind,
+        "subject_type": about._meta.label_lower,
+        "subject_id": str(about.pk),
+        "recipient_hash": hashlib.sha256(to.strip().lower().encode()).digest(),
+    }
+    SentMail.objects.get_or_create(**trace)
+    refused: Exception | None = None
+    with transaction.atomic():
+        sent = SentMail.objects.select_for_update().get(**trace)
+        if sent.delivered_on_clock_at:
+            return sent
+        sent.attempts += 1
+        try:
+            EmailMessage(title, text, to=[to], headers={"Auto-Submitted": "auto-generated"}).send()
+        except (smtplib.SMTPException, OSError) as error:
+            refused, sent.error = error, type(error).__name__
+        else:
+            sent.delivered_on_clock_at, sent.error = timezone.now(), ""
+        sent.save(update_fields=["attempts", "error", "delivered_on_clock_at"])
+    if refused:
         log.warning("mail.refused", kind=kind, subject=sent.subject_id, error=sent.error)
-        raise
-    sent.delivered_on_clock_at, sent.error = timezone.now(), ""
-    sent.save(update_fields=["attempts", "error", "delivered_on_clock_at"])
+        raise refused
     log.info("mail.sent", kind=kind, subject=sent.subject_id)
     return sent

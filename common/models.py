@@ -208,6 +208,13 @@ class SentMail(models.Model):
         verbose_name = "thư đã gửi"
         verbose_name_plural = "thư đã gửi"
         indexes = [models.Index(fields=["subject_type", "subject_id"], name="sentmail_subject")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["kind", "subject_type", "subject_id", "recipient_hash"],
+                name="sentmail_once",
+                violation_error_message="Thư loại này về việc này đã ghi cho địa chỉ này.",
+            ),
+        ]
 
     def __str__(self):
         return f"{self.kind} {self.subject_id}"
