@@ -75,8 +75,10 @@ def _filtered(request: HttpRequest):
     elif source in Pledge.FundingSource.values:
         rows = rows.filter(funding_source=source)
     if words := request.GET.get("q", "").strip():
-        code = codes.read_code(codes.PLEDGE, words)
-        rows = rows.filter(Q(code=code or "-") | Q(donor__search_key__contains=search_key(words) or "\0"))
+        wanted = Q(code=codes.read_code(codes.PLEDGE, words) or "-")
+        if key := search_key(words):
+            wanted |= Q(donor__search_key__contains=key)
+        rows = rows.filter(wanted)
     return rows.order_by("-made_at", "-pk")
 
 

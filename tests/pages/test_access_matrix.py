@@ -85,9 +85,9 @@ SHARED = {
 }
 
 
-def _ask(client: Client, verb: str, path: str):
+def _ask(client: Client, verb: str, path: str, data: dict[str, str] | None = None):
     """The answer, read to its end, so that what it streams from is closed."""
-    response = getattr(client, verb)(path)
+    response = getattr(client, verb)(path, data)
     if response.streaming:
         response.getvalue()
     return response

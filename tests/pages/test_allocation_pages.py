@@ -158,6 +158,9 @@ def test_an_auditor_sees_no_names(world, proposed, client, sign_in):
     page = client.get(run_url("applicants", proposed)).text
     assert "Học sinh số" in page
     assert "Em 1" not in page
+    assert page.count("Học sinh số") > 1
+    searched = client.get(run_url("applicants", proposed), {"ten": "Em 1"}).text
+    assert searched.count("Học sinh số") == page.count("Học sinh số"), "a search would tell who a number is"
     assert client.get(run_url("slip_classes", proposed)).status_code == 404
 
 

@@ -93,6 +93,7 @@ def test_prices_and_staff_pledges(world, sign_in):
     assert "100.000</strong>" in page
     assert "124.000" not in page
     assert client.post("/nguon-luc/cam-ket/moi/", member | {"umbrella_code": "CK-1"}).status_code == 400
+    assert client.get("/nguon-luc/", {"q": "!!!"}).status_code == 200, "no word in it"
     rows = b"".join(client.get("/nguon-luc/cam-ket.csv", {"q": "evn"}).streaming_content).splitlines()
     assert len(rows) == 2
 
