@@ -19,10 +19,11 @@ from psycopg.sql import Composable
 ALWAYS_EXCLUDED = {"password", "last_login", "identity_sealed", "identity_index"}
 
 
-def audited(*, exclude: tuple[str, ...] = (), inserts: bool = True):
+def audited(*, exclude: tuple[str, ...] = (), inserts: bool = True, children: bool = False):
     """Class decorator: keep an event row for each insert, update and delete of the model.
 
     Args:
+        children: the rows are about single children: pages of the trail say which fields changed, not from what to what.
         exclude: fields of which no image is kept (secrets; columns that change all the time by themselves).
         inserts: False for tables that are loaded by the million and whose rows themselves say who made them; an
             update then keeps the row as it was before (what came after is the next image, or the row itself).
@@ -34,6 +35,7 @@ def audited(*, exclude: tuple[str, ...] = (), inserts: bool = True):
             trackers = [pghistory.InsertEvent(), pghistory.UpdateEvent(), pghistory.DeleteEvent()]
         else:
             trackers = [pghistory.UpdateEvent(row="OLD"), pghistory.DeleteEvent()]
+        model.is_about_children = children
         excluded = sorted((ALWAYS_EXCLUDED | set(exclude)) & names)
         return pghistory.track(*trackers, exclude=excluded or None)(model)
 

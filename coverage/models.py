@@ -293,7 +293,7 @@ class DataPlanQuerySet(models.QuerySet):
         )
 
 
-@audited(inserts=False)
+@audited(inserts=False, children=True)
 class DataPlan(models.Model):
     """4 GB a day for 3 months, free, started by the handover of a computer (Plan II.3b). One live per student."""
 

@@ -114,7 +114,7 @@ class PhoneHandoverQuerySet(models.QuerySet):
         )
 
 
-@audited(inserts=False, exclude=("guardian_name",))
+@audited(inserts=False, exclude=("guardian_name",), children=True)
 class PhoneHandover(models.Model):
     """A handover that a teacher wrote down on a phone without signal and sent later, and what became of it.
 

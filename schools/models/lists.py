@@ -295,7 +295,7 @@ class DuplicateCaseQuerySet(models.QuerySet):
         return self.filter(decision="")
 
 
-@audited()
+@audited(children=True)
 class DuplicateCase(models.Model):
     """A row that may be a child whom the system has already: a person decides, nothing is deleted by itself."""
 
@@ -359,7 +359,7 @@ class DuplicateCase(models.Model):
         return f"{self.get_reason_display()}: {self.row}"
 
 
-@audited()
+@audited(children=True)
 class ToldApart(models.Model):
     """That two rows of one file with one name, birth date and school are two children: a person said so, and why."""
 

@@ -20,7 +20,7 @@ class StudentQuerySet(models.QuerySet):
         return self.filter(state=Student.State.APPROVED, has_device=False)
 
 
-@audited(inserts=False)
+@audited(inserts=False, children=True)
 class Student(models.Model):
     """A pupil or student. Identity number encrypted; found again by blind index only."""
 

@@ -2,6 +2,7 @@
 
 import pghistory.models
 from django.apps import apps
+from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import F, OuterRef, Subquery
 from django.http import HttpRequest, HttpResponse
@@ -19,11 +20,9 @@ watcher = (
 )
 LABELS = {"insert": "Thêm", "update": "Sửa", "delete": "Xoá"}
 PAGE = 50
-# Of children's rows the trail keeps images for erasure and disputes; on this page their values are not shown.
-CHILDREN = {"schools.student", "schools.stagedrow"}
 
 
-def _event_models() -> dict[str, type]:
+def event_models() -> dict[str, type]:
     """Event tables by the model they watch."""
     return {
         model.pgh_tracked_model._meta.label_lower: model
@@ -36,7 +35,7 @@ def _event_models() -> dict[str, type]:
 @require_http_methods(["GET"])
 def changes(request: HttpRequest) -> HttpResponse:
     """Who changed what, when, before and after: one kind of object at a time, newest first."""
-    models = _event_models()
+    models = event_models()
     kind = request.GET.get("loai", "")
     kinds = sorted(
         (str(model.pgh_tracked_model._meta.verbose_name), label) for label, model in models.items()
@@ -49,7 +48,9 @@ def changes(request: HttpRequest) -> HttpResponse:
     }
     if kind in models:
         page = _page(request, models[kind])
-        context |= {"page_obj": page, "entries": _entries(models[kind], list(page), hide=kind in CHILDREN)}
+        # Of children's rows the trail keeps images for erasure and disputes; on this page their values are not shown.
+        hide = models[kind].pgh_tracked_model.is_about_children
+        context |= {"page_obj": page, "entries": _entries(models[kind], list(page), hide=hide)}
     return render(request, "schools/audit/changes.html", context)
 
 
@@ -75,8 +76,11 @@ def readings(request: HttpRequest) -> HttpResponse:
 
 def _page(request: HttpRequest, model):
     events = model.objects.select_related("pgh_context").order_by("-pgh_id")
-    if pk := request.GET.get("ma", "").strip():
-        events = events.filter(pgh_obj_id=pk) if pk.isdigit() else events.none()
+    if asked := request.GET.get("ma", "").strip():
+        try:
+            events = events.filter(pgh_obj_id=model.pgh_tracked_model._meta.pk.to_python(asked))
+        except ValidationError:  # no key that this table could have
+            events = events.none()
     if email := request.GET.get("nguoi", "").strip():
         user = User.objects.filter(email__iexact=email).first()
         events = events.filter(pgh_context__metadata__user=user.pk) if user else events.none()

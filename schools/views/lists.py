@@ -183,7 +183,7 @@ def _result(request: HttpRequest, student_list: StudentList) -> dict:
     count = list_matching.counts(student_list)
     chosen = request.GET.get("ket-qua", "")
     rows = student_list.rows.select_related("student__school").order_by("number")
-    if chosen.isdigit():
+    if chosen in map(str, ListRow.Outcome.values):
         rows = rows.filter(outcome=int(chosen))
     page = Paginator(rows, 25).get_page(request.GET.get("trang"))
     record_reading(

@@ -15,7 +15,7 @@ READS = re.compile(
     re.M,
 )
 # No word, no number that fits, no day, and what no keyboard types.
-ODD = ("!!!", "9" * 25, "2021-13-32", "a\0b")
+ODD = ("!!!", "9" * 25, "2021-13-32", "²", "a\0b")
 
 
 def names() -> list[str]:
@@ -27,7 +27,7 @@ def names() -> list[str]:
     return sorted(found)
 
 
-@pytest.mark.parametrize("value", ODD, ids=["no word", "no number", "no day", "nul"])
+@pytest.mark.parametrize("value", ODD, ids=["no word", "no number", "no day", "a digit that is none", "nul"])
 @pytest.mark.parametrize("verb", ["get", "post"])
 def test_odd_values_are_no_error_of_ours(house, verb, value):
     data = dict.fromkeys(names(), value)

@@ -6,10 +6,14 @@ from django.urls import reverse
 
 from accounts.models import User
 from accounts.services import record_reading
+from allocation.models import Allocation
 from common.models import SentMail
-from schools.models import Office, StaffRole
+from coverage.models import DataPlan, Operator
+from delivery.models import PhoneHandover
+from schools.models import ListRow, Office, StaffRole, Student
 from schools.tasks import send_invitation
-from tests.services.test_schools_offices import Role, World, make_user
+from schools.views.audit import event_models
+from tests.services.test_schools_offices import AT, Role, World, make_student, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -105,6 +109,40 @@ def test_the_trail_sees_raw_sql_and_bulk_changes_too(client, sign_in, world):
     ).content.decode()
     assert "0900000000" in page
     assert "Trực tiếp trên cơ sở dữ liệu" in page
+
+
+@pytest.mark.parametrize("asked", ["5", "²", "9" * 25, "không"])
+def test_the_trail_of_every_kind_bears_any_key(client, sign_in, world, asked):
+    sign_in(world.head)
+    for kind in event_models():
+        answer = client.get(reverse("schools:changes"), {"loai": kind, "ma": asked})
+        assert answer.status_code == 200, kind
+
+
+def test_the_trail_says_of_a_child_s_row_what_changed_and_not_from_what_to_what(client, sign_in, world):
+    plan = DataPlan.objects.create(
+        student=make_student(world.school), operator=Operator.objects.create(code="VT", name="Viettel"),
+        device_code="M1", daily_mb=4096, starts_on=AT.date(), ends_on=AT.date(), started_at=AT, started_by=world.head,
+    )  # fmt: skip
+    DataPlan.objects.update(sim_number="0987654321")
+    sign_in(world.head)
+    page = client.get(reverse("schools:changes"), {"loai": "coverage.dataplan", "ma": plan.pk}).text
+    assert "số SIM" in page
+    assert "0987654321" not in page
+
+
+def test_every_kind_of_a_child_s_row_is_marked_for_the_trail():
+    """An allocation has no name, number or text of anybody in it."""
+    of_children = {
+        model.pgh_tracked_model
+        for model in event_models().values()
+        if {Student, ListRow} & {field.related_model for field in model.pgh_tracked_model._meta.fields}
+    }
+    assert {Student, *of_children} - {Allocation} == {
+        model.pgh_tracked_model
+        for model in event_models().values()
+        if model.pgh_tracked_model.is_about_children
+    } - {PhoneHandover}
 
 
 @pytest.mark.django_db(transaction=True)
