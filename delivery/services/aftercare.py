@@ -31,16 +31,35 @@ EVENT = {
 # After these the student no longer has the device: the allocation ends for this reason, the data plan too.
 ENDS = {Kind.RETURNED: Allocation.EndReason.RETURNED, Kind.WRITTEN_OFF: Allocation.EndReason.LOST}
 
-CONDITIONS = f"""
-SELECT d.code, d.id, coalesce(latest.kind, ''), h.id IS NOT NULL, coalesce(hr.school_id, c.office_id, l.warehouse_id)
+# Each device with its latest report, and who answers for it: the school of the student who has it, else who holds it,
+# else the warehouse that it has not left yet.
+STANDING = f"""
 FROM donations_device d
 JOIN donations_lot l ON l.id = d.lot_id
 LEFT JOIN delivery_custody c ON c.device_id = d.id AND c.to_at IS NULL
-{LATEST_REPORT}
 LEFT JOIN allocation_allocation a ON a.device_id = d.id AND a.ended_at IS NULL
 LEFT JOIN delivery_handover h ON h.allocation_id = a.id
 LEFT JOIN delivery_handoverrecord hr ON hr.id = h.record_id
+{LATEST_REPORT}
+"""
+ANSWERS = "coalesce(hr.school_id, c.office_id, l.warehouse_id)"
+CONDITIONS = f"""
+SELECT d.code, d.id, coalesce(latest.kind, ''), h.id IS NOT NULL, {ANSWERS} {STANDING}
 WHERE d.code = ANY(%s)
+"""
+RECALL = f"""
+INSERT INTO delivery_devicereport
+    (device_id, kind, reason, office_id, happened_on, note, reported_at, reported_by_id)
+SELECT d.id, 'recalled', %(reason)s, {ANSWERS}, %(day)s, '', %(at)s, %(by)s {STANDING}
+WHERE d.lot_id = %(lot)s AND d.state NOT IN ('refused', 'retired')
+  AND coalesce(latest.kind, '') NOT IN ('missing', 'lost', 'stolen', 'replaced', 'written_off', 'recalled')
+ORDER BY d.code
+RETURNING device_id
+"""
+OF_LOT = f"""
+SELECT d.code, coalesce(latest.kind, ''), o.name, h.id IS NOT NULL {STANDING}
+JOIN schools_office o ON o.id = {ANSWERS}
+WHERE d.lot_id = %s ORDER BY o.path, d.code
 """
 
 
@@ -183,26 +202,7 @@ def recall_lot(*, by: User, lot: Lot, reason: str, at: dt.datetime) -> LotRecall
     recall.save()
     day = timezone.localdate(at)
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            INSERT INTO delivery_devicereport
-                (device_id, kind, reason, office_id, happened_on, note, reported_at, reported_by_id)
-            SELECT d.id, 'recalled', %(reason)s, coalesce(hr.school_id, c.office_id, l.warehouse_id), %(day)s, '',
-                %(at)s, %(by)s
-            FROM donations_device d
-            JOIN donations_lot l ON l.id = d.lot_id
-            LEFT JOIN delivery_custody c ON c.device_id = d.id AND c.to_at IS NULL
-            LEFT JOIN allocation_allocation a ON a.device_id = d.id AND a.ended_at IS NULL
-            LEFT JOIN delivery_handover h ON h.allocation_id = a.id
-            LEFT JOIN delivery_handoverrecord hr ON hr.id = h.record_id
-            {LATEST_REPORT}
-            WHERE d.lot_id = %(lot)s AND d.state NOT IN ('refused', 'retired')
-              AND coalesce(latest.kind, '') NOT IN ('missing', 'lost', 'stolen', 'replaced', 'written_off', 'recalled')
-            ORDER BY d.code
-            RETURNING device_id
-            """,
-            {"reason": reason, "day": day, "at": at, "by": by.pk, "lot": lot.pk},
-        )
+        cursor.execute(RECALL, {"reason": reason, "day": day, "at": at, "by": by.pk, "lot": lot.pk})
         ids = [row[0] for row in cursor]
     # Out of stock until inspected again; an allocated one stays with its student's name on it.
     free = Device.objects.filter(pk__in=ids).exclude(allocations__in=Allocation.objects.live())
@@ -237,19 +237,5 @@ def close_recall(*, by: User, recall: LotRecall, at: dt.datetime) -> None:
 def recalled_devices(lot: Lot) -> list[rules.LotDevice]:
     """Every device of a lot with its condition and who holds it (office, or the school of the student)."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            SELECT d.code, coalesce(latest.kind, ''), o.name, h.id IS NOT NULL
-            FROM donations_device d
-            JOIN donations_lot l ON l.id = d.lot_id
-            LEFT JOIN delivery_custody c ON c.device_id = d.id AND c.to_at IS NULL
-            LEFT JOIN allocation_allocation a ON a.device_id = d.id AND a.ended_at IS NULL
-            LEFT JOIN delivery_handover h ON h.allocation_id = a.id
-            LEFT JOIN delivery_handoverrecord hr ON hr.id = h.record_id
-            {LATEST_REPORT}
-            JOIN schools_office o ON o.id = coalesce(hr.school_id, c.office_id, l.warehouse_id)
-            WHERE d.lot_id = %s ORDER BY o.path, d.code
-            """,
-            [lot.pk],
-        )
+        cursor.execute(OF_LOT, [lot.pk])
         return [rules.LotDevice(*row) for row in cursor]

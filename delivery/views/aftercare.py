@@ -29,17 +29,6 @@ REASON_GROUPS = [
 def device_list(request, code: str):
     """Devices in the hands of a school's students: their condition, and reporting what happened."""
     school = get_object_or_404(perms.schools_of(request.user), code=code)
-    reports = DeviceReport.objects.since_inspection()
-    latest = reports.filter(device=OuterRef("allocation__device")).order_by("-pk")
-    rows = (
-        Handover.objects.filter(record__school=school, allocation__ended_at__isnull=True)
-        .annotate(
-            condition=Subquery(latest.values("kind")[:1]),
-            condition_on=Subquery(latest.values("happened_on")[:1]),
-        )
-        .select_related("allocation__device__lot", "allocation__student")
-        .order_by("allocation__student__class_name", "allocation__student__sort_key", "pk")
-    )
     can_report = perms.can_hand_over(request.user, school)
     form = DeviceReportForm(
         request.POST if "kind" in request.POST else None,
@@ -49,27 +38,9 @@ def device_list(request, code: str):
     if request.method == "POST" and can_report:
         if "in_use" in request.POST:
             return _follow_up(request, school)
-        if form.is_valid():
-            data = form.cleaned_data
-            device = normalise_code(data["device"])
-            if device is None:
-                form.add_error("device", "Mã có 12 chữ và số; có thể thầy/cô gõ sai một ký tự.")
-            else:
-                with refusals_on(form):
-                    services.report_device(
-                        by=request.user,
-                        office=school.office,
-                        device_code=device,
-                        kind=data["kind"],
-                        reason=data["reason"],
-                        note=data["note"],
-                        happened_on=data["happened_on"],
-                        at=now(),
-                    )
-            if not form.errors:
-                label = DeviceReport.Kind(data["kind"]).label.lower()
-                messages.success(request, f"Đã ghi máy {spell(device)}: {label}.")
-                return redirect("delivery:devices", school.code)
+        if form.is_valid() and _report(request, school, form):
+            return redirect("delivery:devices", school.code)
+    rows = _with_students(school)
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("trang"))
     for row in page:
         row.badge = BADGE.get(row.condition or "", "danger")
@@ -89,6 +60,37 @@ def device_list(request, code: str):
         {"school": school, "page": page, "form": form, "can_report": can_report},
         status=422 if form.errors else 200,
     )
+
+
+def _with_students(school):
+    """Handovers of the devices that the school's students have now, each with its condition, in the order of a list."""
+    reports = DeviceReport.objects.since_inspection()
+    latest = reports.filter(device=OuterRef("allocation__device")).order_by("-pk")
+    return (
+        Handover.objects.filter(record__school=school, allocation__ended_at__isnull=True)
+        .annotate(
+            condition=Subquery(latest.values("kind")[:1]),
+            condition_on=Subquery(latest.values("happened_on")[:1]),
+        )
+        .select_related("allocation__device__lot", "allocation__student")
+        .order_by("allocation__student__class_name", "allocation__student__sort_key", "pk")
+    )
+
+
+def _report(request, school, form: DeviceReportForm) -> bool:
+    """Record what the form says of one device; whether nothing stood against it."""
+    data = dict(form.cleaned_data)
+    device = normalise_code(data.pop("device"))
+    if device is None:
+        form.add_error("device", "Mã có 12 chữ và số; có thể thầy/cô gõ sai một ký tự.")
+        return False
+    with refusals_on(form):
+        services.report_device(by=request.user, office=school.office, device_code=device, at=now(), **data)
+    if form.errors:
+        return False
+    label = DeviceReport.Kind(data["kind"]).label.lower()
+    messages.success(request, f"Đã ghi máy {spell(device)}: {label}.")
+    return True
 
 
 def _follow_up(request, school):
