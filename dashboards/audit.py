@@ -92,12 +92,13 @@ QUESTIONS = {
         ),
         Question(
             "ton-kho", "Còn gì trong kho?",
-            "Máy đạt kiểm định, chưa phân bổ, theo kho và lô; từ bao giờ.",
+            "Máy đạt kiểm định, chưa phân bổ, theo nơi đang giữ và lô; từ bao giờ.",
             ("Kho", "Lô", "Mẫu máy", "Số máy", "Từ ngày"),
             f"""
             SELECT office.name, lot.code, lot.model_name, count(*), min((d.accepted_at {LOCAL})::date)
             FROM donations_device d JOIN donations_lot lot ON lot.id = d.lot_id
-            JOIN schools_office office ON office.id = lot.warehouse_id
+            LEFT JOIN delivery_custody custody ON custody.device_id = d.id AND custody.to_at IS NULL
+            JOIN schools_office office ON office.id = coalesce(custody.office_id, lot.warehouse_id)
             WHERE d.state = 'accepted'
               AND NOT EXISTS (SELECT FROM allocation_allocation a WHERE a.device_id = d.id AND a.ended_at IS NULL)
             GROUP BY 1, 2, 3 ORDER BY 5, 1, 2""",

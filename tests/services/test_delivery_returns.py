@@ -10,6 +10,7 @@ from django.db import transaction
 
 from allocation.models import Allocation
 from coverage.models import DataPlan
+from dashboards import audit
 from delivery.models import DeviceReport, Shipment
 from delivery.services import (
     dispatch,
@@ -67,6 +68,15 @@ def world(db):
 
 def device(world) -> str:
     return world.codes(world.schools[0])[0]
+
+
+def test_an_auditor_finds_what_is_free_where_it_lies(world):
+    code = world.codes(world.schools[1])[0]
+    Allocation.objects.filter(device__code=code).update(
+        ended_at=AT, ended_by=world.people["leader"], end_reason="revoked"
+    )
+    found = audit.answer(audit.QUESTIONS["ton-kho"])
+    assert [(row[0], row[3]) for row in found] == [(world.schools[1].office.name, 1)]
 
 
 def report(world, kind, reason=""):
