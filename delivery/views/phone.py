@@ -106,6 +106,8 @@ def exchange(request: HttpRequest, code: str) -> HttpResponse:
 
 def _rows(request: HttpRequest) -> list[services.Written]:
     """The rows of the body. Raises ValueError or ValidationError for any other shape."""
+    if request.content_type != "application/json":  # the body of a form was read before it came here
+        raise ValueError(request.content_type)
     body = json.loads(request.body)
     sent = body.get("rows") if isinstance(body, dict) else None
     if not isinstance(sent, list) or len(sent) > MOST_ROWS:

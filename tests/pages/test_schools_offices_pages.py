@@ -1,5 +1,7 @@
 """Pages of offices and of the trail, by a head of the programme and by people who may not."""
 
+import datetime as dt
+
 import pytest
 from django.core import mail
 from django.urls import reverse
@@ -122,7 +124,7 @@ def test_the_trail_of_every_kind_bears_any_key(client, sign_in, world, asked):
 def test_the_trail_says_of_a_child_s_row_what_changed_and_not_from_what_to_what(client, sign_in, world):
     plan = DataPlan.objects.create(
         student=make_student(world.school), operator=Operator.objects.create(code="VT", name="Viettel"),
-        device_code="M1", daily_mb=4096, starts_on=AT.date(), ends_on=AT.date(), started_at=AT, started_by=world.head,
+        device_code="M1", daily_mb=4096, starts_on=AT.date(), ends_on=AT.date() + dt.timedelta(days=90), started_at=AT, started_by=world.head,
     )  # fmt: skip
     DataPlan.objects.update(sim_number="0987654321")
     sign_in(world.head)

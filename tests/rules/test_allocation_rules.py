@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from allocation import rules
@@ -137,7 +137,7 @@ def nations(draw):
     return schools
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(nations())
 def test_a_province_s_run_has_the_public_areas_of_a_look_at_the_nation(schools):
     """A run looks at the schools of the provinces it serves alone (`committing.public_areas`)."""
