@@ -344,7 +344,7 @@ def test_what_the_documents_point_to_exists():
     tops = {name.split("/")[0] for name in files}
     named = {
         kind: re.findall(
-            rf'@{kind}\("([\w.]+)"\)', "".join(path.read_text() for path in tracked(f"{folder}/*.py"))
+            rf'\b{kind}\("([\w.]+)"\)', "".join(path.read_text() for path in tracked(f"{folder}/*.py"))
         )
         for kind, folder in (("bench", "bench"), ("drill", "drills"))
     }
