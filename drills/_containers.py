@@ -164,7 +164,8 @@ class Compose:
     def stop(self, *names: str) -> int:
         for name in names:
             if pid := self.pid(name):
-                os.kill(pid, signal.SIGTERM)
+                # The postgres image asks for SIGINT, which does not wait for clients.
+                os.kill(pid, signal.SIGINT if name == "database" else signal.SIGTERM)
         for name in names:
             grace = int(self.services[name].get("stop_grace_period", "10s").rstrip("s"))
             wait_until(f"{name} dừng", lambda name=name: not self.pid(name), timeout_s=grace)

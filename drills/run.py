@@ -168,7 +168,7 @@ def disk_full() -> dict:
     """The disk of files and rows runs full under the platform, and has room again."""
     said_full = taken = 0
     with _run(DEMO="0", disk_mb=1_500) as (address, folder, settings):
-        wait_until("lời chào", lambda: "Dừng: Ctrl-C" in said(folder), timeout_s=300, every_s=0.2)
+        wait_until("lời chào", lambda: "Dừng: Ctrl-C" in said(folder), timeout_s=900, every_s=0.2)
         url = subprocess.check_output(
             [sys.executable, "-m", "common.pg", "url"], cwd=BASE_DIR, env=settings, text=True
         ).strip()
