@@ -6,12 +6,15 @@ A view writes ``with refusals_on(form): service(...)`` and then looks at ``form.
 import contextlib
 from collections.abc import Iterator
 
+import psycopg
 from django.apps import apps
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import DataError, IntegrityError, transaction
 from django.forms import Form
 
 OTHERWISE = "Dữ liệu này mâu thuẫn với dữ liệu đã có nên chưa được ghi. Hãy tải lại trang và kiểm tra lại."
+# A number beyond its column, a text longer than it: what no form of ours foresaw.
+TOO_MUCH = "Có số quá lớn hoặc chữ quá dài nên chưa ghi gì. Hãy xem lại các ô vừa nhập."
 
 
 def message_of(error: IntegrityError) -> str:
@@ -39,6 +42,8 @@ def refusals_on(form: Form) -> Iterator[None]:
             yield
     except IntegrityError as error:
         form.add_error(None, message_of(error))
+    except (DataError, psycopg.DataError):  # COPY raises as the driver does
+        form.add_error(None, TOO_MUCH)
     except ValidationError as error:
         fields = getattr(error, "error_dict", None)
         if fields and not set(fields) - set(form.fields):

@@ -9,7 +9,7 @@ from django.db import IntegrityError, connection, transaction
 from django.forms import Form
 
 from accounts.models import User
-from common.refusals import refusals_on
+from common.refusals import TOO_MUCH, refusals_on
 from schools.models import AdministrativeUnit, Office, School, StaffRole, Student
 from schools.reach import held_roles, holds
 from schools.services.offices import close_office, move_office, rename_office
@@ -189,6 +189,24 @@ def test_the_refusal_becomes_a_sentence_on_the_form(world):
     with refusals_on(twice):
         grant_role(by=world.head, user=user, office=world.department, role=Role.CLERK, at=AT)
     assert twice.non_field_errors() == ["Người này đang giữ vai trò đó ở cơ quan này."]
+
+
+@pytest.mark.parametrize("name", ["x" * 500, "a\0b"])
+def test_what_no_column_can_hold_is_said_on_the_form(world, name):
+    form = Form({})
+    with refusals_on(form):
+        User.objects.filter(pk=world.head.pk).update(full_name=name)
+    assert form.non_field_errors() == [TOO_MUCH]
+    assert User.objects.filter(pk=world.head.pk, full_name=world.head.full_name).exists()
+
+
+def test_a_number_too_large_for_a_copy_is_said_on_the_form():
+    form = Form({})
+    with refusals_on(form), connection.cursor() as cursor:
+        cursor.execute("CREATE TEMP TABLE kho (so_may smallint) ON COMMIT DROP")
+        with cursor.copy("COPY kho FROM STDIN") as copy:
+            copy.write_row([99_999])
+    assert form.non_field_errors() == [TOO_MUCH]
 
 
 @pytest.mark.django_db(transaction=True)
