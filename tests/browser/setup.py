@@ -10,6 +10,22 @@ import sys
 from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# What Playwright turns off, whose list this one replaces, and the renderer that is kept ready: where several people's
+# pages are open nearly every step began a new one (26 for 18 pages instead of 8, a fifth of the processor time).
+TURNED_OFF = [
+    "AvoidUnnecessaryBeforeUnloadCheckSync",
+    "DestroyProfileOnBrowserClose",
+    "HttpsUpgrades",
+    "HttpsFirstBalancedModeAutoEnable",
+    "LensOverlay",
+    "MediaRouter",
+    "PaintHolding",
+    "ThirdPartyStoragePartitioning",
+    "OptimizationHints",
+    "NetworkTimeServiceQuerying",
+    "PreconnectToSearch",
+    "SpareRendererForSitePerProcess",
+]
 # A new profile, no call home; as root Chromium's own sandbox can't start.
 ARGUMENTS = [
     "--disable-gpu",
@@ -19,6 +35,7 @@ ARGUMENTS = [
     "--disable-sync",
     "--disable-default-apps",
     "--disable-dev-shm-usage",
+    f"--disable-features={','.join(TURNED_OFF)}",
     *(["--no-sandbox"] if os.geteuid() == 0 else []),
 ]
 
