@@ -9,7 +9,7 @@ from django.conf import settings
 from common.access import access_of
 from tests.pages.test_access_matrix import LIBRARIES, PARAMETER, _ask, addresses, fill
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.long]
 READS = re.compile(
     r"""(?:GET|POST)\.get(?:list)?\(\s*"([\w-]+)"|"([\w-]+)"\s(?:not\s)?in\srequest\.(?:GET|POST)|^\ {4}(\w+)\s=\sforms\.""",
     re.M,
