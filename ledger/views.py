@@ -216,7 +216,7 @@ def device(request: HttpRequest, code: str) -> HttpResponse:
         proof = [encode64(step) for step in trace.proof_of(newest)]
     except TileError:
         proof = []
-    state = newest.state
+    state = words.shown_state(newest.state, newest.body)
     return _private(
         render(
             request,

@@ -150,6 +150,13 @@ INSPECTED = {
     "refused": gettext_lazy("Kiểm định: không đạt (%(reason)s)"),
 }
 UNIT_WORDS = ("Tỉnh ", "Thành phố ", "Huyện ", "Quận ", "Thị xã ", "Xã ", "Phường ", "Thị trấn ", "Trường ")
+
+
+def shown_state(state: str, body: Mapping) -> str:
+    """The state that a reader means: a device written off because it is lost or stolen is that, not scrapped."""
+    return body["reason"] if state == "written_off" and body.get("reason") in ("lost", "stolen") else state
+
+
 GOOD = ("handed_over", "in_use")
 TROUBLE = (
     "missing",

@@ -90,6 +90,19 @@ def test_every_kind_of_entry_is_said_in_words(name):
     assert "%(" not in said
 
 
+def test_a_device_given_up_as_lost_is_called_lost(client: Client, log):
+    lost, scrapped = receive(2)
+    for code in (lost, scrapped):
+        record(event="device.inspected", on=DAY, device=code, outcome="refused")
+    record(event="device.written_off", on=DAY, device=lost, reason="lost")
+    record(event="device.written_off", on=DAY, device=scrapped, reason="recycled")
+    log.turn()
+    page = client.get(f"/thiet-bi/{lost}/").text
+    assert "✕ </span>Mất</span>" in page
+    assert "Đã thanh lý" not in page
+    assert "Đã thanh lý" in client.get(f"/thiet-bi/{scrapped}/").text
+
+
 def test_unknown_codes_are_refused_kindly(client: Client, handed):
     assert client.get("/thiet-bi/7K3QF9XW2MD0/").status_code == 404
     spelled = "-".join(handed[0][at : at + 4] for at in (0, 4, 8)).lower()
