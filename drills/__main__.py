@@ -30,6 +30,7 @@ def main() -> int:
     ]:
         parser.error(f"{', '.join(unknown)}: không có diễn tập này. Có: {', '.join(sorted(drills.DRILLS))}")
     call_command("migrate", verbosity=0)
+    call_command("collectstatic", interactive=False, verbosity=0)  # pages that a drill reads name their files
     broken = 0
     for name, function in sorted(drills.DRILLS.items()):
         if options.names and not name.startswith(tuple(options.names)):
