@@ -1,7 +1,6 @@
 """A real browser on the real processes.
 
-`live` is the platform (web, worker, beat) on a database of its own with the reference data, shared by the modules of the
-group `live`, which one runner takes first, and ended after them, for its processes are never idle;
+`live` is the platform (web, worker, beat) on a database of its own with the reference data, made once by each runner;
 `small_screen` and `wide_screen` are pages at 390 and 1280 px that fail the test for any JavaScript error, missing
 resource or request to another host; `check_page` is axe and the page's own rules.
 """
@@ -23,7 +22,7 @@ DESK = {"width": 1280, "height": 900}
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def live(clean_database_url, tmp_path_factory):
     """The platform's processes with reference data; `live.url`, `live.query(sql)`, `live.manage(command)`."""
     name = f"{clean_database_url.rsplit('/', 1)[1]}_live"

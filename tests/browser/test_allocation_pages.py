@@ -10,7 +10,6 @@ from tests.browser.acting import follow, see_result
 from tests.browser.conftest import DESK, PHONE
 from tests.live import wait_until
 
-pytestmark = pytest.mark.xdist_group("live")
 CLERK, LEADER, SCHOOL = "phan.bo@example.vn", "phan.bo.duyet@example.vn", "phan.bo.truong@example.vn"
 
 

@@ -5,7 +5,6 @@ from urllib.parse import urlsplit
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("live")
 PUBLIC = ["/", "/en/", "/cach-tinh/", "/tin-tuc/", "/nha-tai-tro/", "/sao-ke/", "/du-lieu-mo/", "/api/v1/"]
 
 

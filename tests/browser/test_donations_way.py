@@ -9,7 +9,7 @@ import pytest
 from tests.browser.acting import follow
 from tests.live import wait_until
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("live")]
+pytestmark = pytest.mark.timeout(600)
 # Beside the reference data: offices and people of this story under codes of their own.
 SEED = """
 import datetime as dt

@@ -12,7 +12,7 @@ from tests.browser.acting import follow
 from tests.browser.conftest import PHONE
 from tests.live import Platform, cloned_database, wait_until
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("phone")]
+pytestmark = pytest.mark.timeout(300)
 PUPILS = 10
 SEED = f"""
 from django.db import transaction

@@ -6,7 +6,6 @@ from playwright.sync_api import Page, expect
 from tests.browser.acting import follow, see_result
 from tests.lists_world import student_row, table, workbook
 
-pytestmark = pytest.mark.xdist_group("live")
 MAKE = """
 from django.db import transaction
 from schools.models import Office, School, StaffRole, AdministrativeUnit
