@@ -21,6 +21,7 @@ help: ## liệt kê các lệnh này
 run: $(READY) ## chạy bản trình diễn: cơ sở dữ liệu, số liệu, web, tác vụ nền (PORT=8000; Ctrl-C để dừng)
 	@exec $(BIN)/python -m sms_program.run
 
+# loadgroup without groups: one test at a time to whichever runner is free, in the order that tests/conftest.py gives.
 test: $(READY) ## chạy mọi kiểm thử, kể cả với trình duyệt thật
 	@$(BIN)/python -m tests.browser.setup
 	@$(BIN)/python -m common.pg with -- sh -c '$(BIN)/python manage.py migrate -v 0 && \

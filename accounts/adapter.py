@@ -1,7 +1,6 @@
 """Where the sign-in library asks us: who may make an account, where one goes after, how mail leaves."""
 
 import base64
-import hashlib
 import smtplib
 
 import structlog
@@ -17,7 +16,7 @@ from accounts.models import User
 from accounts.sessions import BROWSER_KEY, describe_browser
 from common.access import may_open
 from common.crypto import seal, unseal
-from common.models import SentMail
+from common.mail import trace_of
 from common.throttle import client_address
 
 log = structlog.get_logger("accounts")
@@ -47,11 +46,11 @@ class AccountAdapter(DefaultAccountAdapter):
         """Send and leave a trace without text or address; a mail server that is away is said, not a 500."""
         user = User.objects.filter(email__iexact=email).only("pk").first()
         # One row per kind and address: later mails are counted on.
-        trace, _ = SentMail.objects.get_or_create(
+        trace = trace_of(
             kind=template_prefix.rpartition("/")[2],
             subject_type="accounts.user",
             subject_id=str(user.pk) if user else "",
-            recipient_hash=hashlib.sha256(email.strip().lower().encode()).digest(),
+            to=email,
         )
         trace.attempts += 1
         try:

@@ -13,6 +13,18 @@ from common.models import SentMail
 log = structlog.get_logger("mail")
 
 
+def trace_of(*, kind: str, subject_type: str, subject_id: str, to: str) -> SentMail:
+    """The one row that tells of mails of this kind about this object to this address, which it keeps as a hash."""
+    recipient = hashlib.sha256(to.strip().lower().encode()).digest()
+    known = {
+        "kind": kind,
+        "subject_type": subject_type,
+        "subject_id": subject_id,
+        "recipient_hash": recipient,
+    }
+    return SentMail.objects.get_or_create(**known)[0]
+
+
 def send_once(*, kind: str, about: models.Model, to: str, title: str, text: str) -> SentMail:
     """Send a mail of this kind about this object, once: a second call for the same address sends nothing, and one at the
     same moment waits for the first.
@@ -20,16 +32,10 @@ def send_once(*, kind: str, about: models.Model, to: str, title: str, text: str)
     Called by tasks, outside a transaction, so that the trace stays whatever the server answers. Raises
     smtplib.SMTPException or OSError when the server did not take it; the task then tries again.
     """
-    trace = {
-        "kind": kind,
-        "subject_type": about._meta.label_lower,
-        "subject_id": str(about.pk),
-        "recipient_hash": hashlib.sha256(to.strip().lower().encode()).digest(),
-    }
-    SentMail.objects.get_or_create(**trace)
+    trace = trace_of(kind=kind, subject_type=about._meta.label_lower, subject_id=str(about.pk), to=to)
     refused: Exception | None = None
     with transaction.atomic():
-        sent = SentMail.objects.select_for_update().get(**trace)
+        sent = SentMail.objects.select_for_update().get(pk=trace.pk)
         if sent.delivered_on_clock_at:
             return sent
         sent.attempts += 1
