@@ -79,7 +79,7 @@ def _whole_percent(share: float | None) -> str:
 
 def legend() -> SafeString:
     """The five classes and "no figure", with the patterns that the geographic map uses."""
-    texts = ["< 20%", "20–40%", "40–60%", "60–80%", "≥ 80%", _("chưa có số liệu")]
+    texts = ["< 20%", "20–40%", "40–60%", "60–80%", "≥ 80%", _("không hiện số")]
     items = []
     for index, text in enumerate(texts):
         fill = f"url(#map-p{index})" if index < 5 else "url(#map-none)"
