@@ -14,7 +14,10 @@ log = structlog.get_logger("mail")
 
 
 def trace_of(*, kind: str, subject_type: str, subject_id: str, to: str) -> SentMail:
-    """The one row that tells of mails of this kind about this object to this address, which it keeps as a hash."""
+    """The one row that tells of mails of this kind about this object to this address, which it keeps as a hash.
+
+    Asked for in the transaction of a change it is the work list of the mail that follows, whatever the broker loses.
+    """
     recipient = hashlib.sha256(to.strip().lower().encode()).digest()
     known = {
         "kind": kind,

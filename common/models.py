@@ -207,7 +207,14 @@ class SentMail(models.Model):
     class Meta:
         verbose_name = "thư đã gửi"
         verbose_name_plural = "thư đã gửi"
-        indexes = [models.Index(fields=["subject_type", "subject_id"], name="sentmail_subject")]
+        indexes = [
+            models.Index(fields=["subject_type", "subject_id"], name="sentmail_subject"),
+            models.Index(
+                fields=["kind", "queued_at"],
+                name="sentmail_waiting",
+                condition=models.Q(delivered_on_clock_at=None),
+            ),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["kind", "subject_type", "subject_id", "recipient_hash"],

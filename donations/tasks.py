@@ -4,8 +4,6 @@ import datetime as dt
 
 from celery import shared_task
 from django.conf import settings
-from django.db.models import CharField, Exists, OuterRef
-from django.db.models.functions import Cast
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
@@ -16,6 +14,8 @@ from donations import codes
 from donations.models import Pledge, PledgeDraft
 
 DRAFT_KEPT = dt.timedelta(days=30)
+# The kind of the mail; its trace is written with the pledge, so that a lost message of the broker is found again.
+PLEDGE_MADE = "pledge.made"
 
 
 @shared_task(
@@ -39,7 +39,7 @@ def mail_pledge(*, pledge_id: int, **_ignored) -> None:
         },
     )
     send_once(
-        kind="pledge.made",
+        kind=PLEDGE_MADE,
         about=pledge,
         to=pledge.contact_email,
         title=f"Đã ghi nhận cam kết {pledge.code}",
@@ -49,19 +49,18 @@ def mail_pledge(*, pledge_id: int, **_ignored) -> None:
 
 @shared_task
 def mail_unsent(**_ignored) -> None:
-    """Find pledges whose mail was lost with the broker's message, and hand it over again."""
-    since = timezone.now() - dt.timedelta(days=3)
-    taken = SentMail.objects.filter(
-        kind="pledge.made",
-        subject_type=Pledge._meta.label_lower,
-        subject_id=Cast(OuterRef("pk"), CharField()),
-        delivered_on_clock_at__isnull=False,
-    )
+    """Find pledges whose mail was lost with the broker's message, whoever recorded them, and hand it over again."""
     # The newest few minutes belong to the task that was handed over with the pledge.
-    until = timezone.now() - dt.timedelta(minutes=5)
-    recent = Pledge.objects.filter(draft__changed_on_clock_at__range=(since, until)).exclude(contact_email="")
-    for pledge_id in recent.exclude(Exists(taken)).values_list("pk", flat=True)[:1000]:
-        mail_pledge.delay(pledge_id=pledge_id)
+    since, until = timezone.now() - dt.timedelta(days=3), timezone.now() - dt.timedelta(minutes=5)
+    waiting = SentMail.objects.filter(
+        kind=PLEDGE_MADE,
+        subject_type=Pledge._meta.label_lower,
+        queued_at__range=(since, until),
+        delivered_on_clock_at=None,
+    )
+    # What the server has refused often goes last.
+    for pledge_id in waiting.order_by("attempts", "pk").values_list("subject_id", flat=True)[:1000]:
+        mail_pledge.delay(pledge_id=int(pledge_id))
 
 
 @shared_task

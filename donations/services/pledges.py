@@ -6,11 +6,12 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
+from common.mail import trace_of
 from common.vietnamese import clean, search_key
 from donations import codes
 from donations.models import Donor, DonorMember, Pledge, PledgeDraft, PriceAgreement
 from donations.rules import devices_for, normalise_tax_code
-from donations.tasks import mail_pledge
+from donations.tasks import PLEDGE_MADE, mail_pledge
 from ledger.codes import new_code
 from ledger.services import record
 from schools.models import Office
@@ -156,6 +157,12 @@ def make_pledge(
         commit=None if is_named else {"donor": donor.name},
     )
     if contact_email:
+        trace_of(
+            kind=PLEDGE_MADE,
+            subject_type=pledge._meta.label_lower,
+            subject_id=str(pledge.pk),
+            to=contact_email,
+        )
         transaction.on_commit(lambda: mail_pledge.delay(pledge_id=pledge.pk), robust=True)
     return pledge, secret
 

@@ -228,6 +228,22 @@ def test_a_lost_mail_is_found_again_and_old_drafts_are_erased(client, world, mon
     assert Pledge.objects.exists()
 
 
+def test_a_lost_mail_about_a_pledge_that_staff_recorded_is_found_again(world, monkeypatch):
+    with time_machine.travel("2029-12-31 23:59:30"):
+        made = world.pledge(contact_email="a@example.vn")
+        world.pledge(donor=made.donor)
+    handed_over = []
+    monkeypatch.setattr(tasks.mail_pledge, "delay", lambda *, pledge_id: handed_over.append(pledge_id))
+    with time_machine.travel("2030-01-01 00:03"):
+        tasks.mail_unsent()
+    assert handed_over == [], "the task that was handed over with the pledge still has its time"
+    with time_machine.travel("2030-01-01 01:00"):
+        tasks.mail_unsent()
+        tasks.mail_pledge(pledge_id=made.pk)
+        tasks.mail_unsent()
+    assert handed_over == [made.pk]
+
+
 def test_a_mail_server_that_is_away_leaves_a_trace_and_is_tried_again(world, settings):
     pledge, _ = services.make_pledge(
         by=None,
