@@ -18,6 +18,7 @@ log = structlog.get_logger("request")
 LOST_DATABASE = (InterfaceError, OperationalError)
 LOST_BROKER = (BrokerError, RedisConnectionError, RedisTimeoutError)
 RETRY_AFTER_S = 15
+TOO_OFTEN_S = 600
 
 
 def is_full_disk(error: BaseException | None) -> bool:
@@ -55,6 +56,14 @@ def forged_form(request: HttpRequest, reason: str = "") -> HttpResponse:
 def not_found(request: HttpRequest, exception=None) -> HttpResponse:
     """404: no such page, or outside one's scope, which looks the same."""
     return _page(request, 404)
+
+
+def too_often(request: HttpRequest) -> HttpResponse:
+    """429: more look-ups from one address than a school or an office makes."""
+    response = _page(request, 429)
+    response["Retry-After"] = str(TOO_OFTEN_S)
+    response["X-Robots-Tag"] = "noindex, nofollow"
+    return response
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
@@ -97,6 +106,7 @@ MESSAGES = {
     "403": "Tài khoản này không được làm việc đó.",
     "csrf": "Biểu mẫu đã hết hạn hoặc trình duyệt chặn cookie. Hãy tải lại trang và gửi lại.",
     "404": "Không có địa chỉ này.",
+    "429": "Từ địa chỉ mạng này vừa có quá nhiều lượt tra cứu. Hãy chờ mười phút rồi thử lại.",
     "500": "Lỗi của hệ thống. Việc vừa gửi chưa được ghi.",
     "database": "Cơ sở dữ liệu đang gián đoạn. Việc vừa gửi chưa được ghi; hãy thử lại sau ít phút.",
     "full": "Máy chủ đã hết chỗ lưu. Việc vừa gửi chưa được ghi; hãy thử lại sau ít phút.",

@@ -1,11 +1,21 @@
 """How often one address may send a public form or look something up: counted in our own cache, no third party."""
 
+import functools
 import hashlib
 import time
+from collections.abc import Callable
 
 from django.conf import settings
 from django.core.cache import cache
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
+from django.http.response import HttpResponseBase
+
+from common import errors
+
+# A school behind one address hands out 500 devices and every family follows its label; a robot reads on and on.
+ASKED_IN_TEN_MINUTES = 1_000
+# Who tries codes meets mostly codes that nobody has; who follows a label meets none.
+MISSED_A_MINUTE = 60
 
 
 def client_address(request: HttpRequest) -> str:
@@ -33,3 +43,43 @@ def is_too_often(request: HttpRequest, *, what: str, limit: int, seconds: int) -
         return False
     cache.touch(key, seconds)
     return count > limit
+
+
+def asks_too_often(request: HttpRequest) -> bool:
+    """Count a look-up by a full code (rule 6 of the ledger), before anything is looked up."""
+    return _over(request, what="asked", limit=ASKED_IN_TEN_MINUTES, seconds=600)
+
+
+def misses_too_often(request: HttpRequest) -> bool:
+    """Count a look-up that found nothing."""
+    return _over(request, what="missed", limit=MISSED_A_MINUTE, seconds=60)
+
+
+def _over(request: HttpRequest, **window) -> bool:
+    """As `is_too_often`, but a cache that is away or has no room counts nothing: what is public stays readable."""
+    try:
+        return is_too_often(request, **window)
+    except (*errors.LOST_BROKER, OSError):
+        return False
+
+
+def found_by_code(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Mark a public page that a full code opens: whoever asks or misses too often gets a 429."""
+
+    @functools.wraps(view)
+    def throttled(request: HttpRequest, *args, **kwargs) -> HttpResponseBase:
+        if asks_too_often(request):
+            return errors.too_often(request)
+        try:
+            response = view(request, *args, **kwargs)
+        except Http404:
+            if misses_too_often(request):
+                return errors.too_often(request)
+            raise
+        return (
+            errors.too_often(request)
+            if response.status_code == 404 and misses_too_often(request)
+            else response
+        )
+
+    return throttled

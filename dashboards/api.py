@@ -8,12 +8,14 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view, inline_serializer
 from rest_framework import serializers
-from rest_framework.exceptions import NotFound
+from rest_framework.exceptions import NotFound, Throttled
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from common.access import public
+from common.errors import MESSAGES
+from common.throttle import asks_too_often, misses_too_often
 from dashboards import opendata
 from ledger import trace
 from ledger.codes import normalise_code
@@ -121,10 +123,14 @@ class DeviceView(APIView):
     access = public
 
     def get(self, request: Request, code: str) -> Response:
+        if asks_too_often(request):
+            raise Throttled(detail=MESSAGES["429"])
         known = normalise_code(code)
         # As the device's page: what a signed checkpoint commits to, nothing finer and nothing sooner.
         entries = trace.device_way(known) if known else []
         if not entries:
+            if misses_too_often(request):
+                raise Throttled(detail=MESSAGES["429"])
             raise NotFound("Không có máy nào mang mã này trong sổ cái. Hãy kiểm tra lại từng ký tự trên tem.")
         return Response(
             {

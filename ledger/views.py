@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from common import clock
 from common.access import public
 from common.qr import qr_svg
-from common.throttle import is_too_often
+from common.throttle import found_by_code, is_too_often
 from ledger import privacy, trace, words
 from ledger.codes import normalise, normalise_code, spell
 from ledger.forms import RequestForm
@@ -186,6 +186,7 @@ def lookup(request: HttpRequest) -> HttpResponse:
 
 
 @public
+@found_by_code
 def device(request: HttpRequest, code: str) -> HttpResponse:
     """A device's way in plain words, with the proof of its latest entry."""
     normal = normalise_code(code)
@@ -195,10 +196,6 @@ def device(request: HttpRequest, code: str) -> HttpResponse:
         return redirect("ledger:device", code=normal, permanent=True)
     way = trace.device_way(code)
     if not way:
-        # Who tries codes meets mostly codes that nobody has; who follows a label never comes here.
-        if is_too_often(request, what="device", limit=LOOKUPS_A_MINUTE, seconds=60):
-            error = _("Bạn tra cứu quá nhanh. Hãy chờ một phút rồi thử lại.")
-            return render(request, "ledger/lookup.html", {"error": error}, status=429)
         if trace.is_waiting(code):
             return _private(
                 render(request, "ledger/device_waiting.html", {"code": code, "spelled": spell(code)})
@@ -279,6 +276,7 @@ def family(request: HttpRequest) -> HttpResponse:
 
 
 @public
+@found_by_code
 def pledge_page(request: HttpRequest, code: str) -> HttpResponse:
     """What the log says of a pledge: each entry with its proof, as a donor's receipt."""
     known = normalise(code)
@@ -350,6 +348,7 @@ def ask(request: HttpRequest) -> HttpResponse:
 
 
 @public
+@found_by_code
 def asked(request: HttpRequest, code: str) -> HttpResponse:
     """Where a request stands, by its code; nothing that the person wrote is shown."""
     row = get_object_or_404(PrivacyRequest, code=normalise(code) or "")

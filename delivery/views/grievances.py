@@ -2,12 +2,12 @@
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import Http404
 from django.shortcuts import get_object_or_404, redirect, render
 
 from accounts.models import User
 from common.access import public
 from common.clock import now, today
+from common.errors import too_often
 from common.models import Switch
 from common.notices import closes_with
 from common.refusals import refusals_on
@@ -63,7 +63,7 @@ def follow(request, code: str = ""):
             status=422,
         )
     if is_too_often(request, what="grievance-code", limit=120, seconds=600):
-        raise Http404
+        return too_often(request)
     grievance = get_object_or_404(Grievance.objects.select_related("office"), code=normalise(code) or "")
     return render(
         request,

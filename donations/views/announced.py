@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods
 from common import clock
 from common.access import public
 from common.refusals import refusals_on
-from common.throttle import is_too_often
+from common.throttle import found_by_code, is_too_often
 from donations import rules, serial_files, services
 from donations.forms.warehouse import AnnounceForm
 from donations.models import Pledge
@@ -25,6 +25,7 @@ FILES_PER_HOUR = 60
 @public
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
+@found_by_code
 def announce(request: HttpRequest, code: str, secret: str) -> HttpResponse:
     """The list so far, as text to be changed; sent again it takes the place of the one before."""
     pledge = by_secret(request, code, secret)

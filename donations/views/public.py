@@ -19,7 +19,7 @@ from common.notices import closes_with
 from common.pdf import pdf_response
 from common.refusals import refusals_on
 from common.templatetags.vi import format_date, format_money, format_number, format_vnd
-from common.throttle import is_too_often
+from common.throttle import found_by_code, is_too_often
 from donations import codes, services
 from donations.documents import DOCUMENTS, document_pdf
 from donations.forms.manage import CancelForm, ChangeForm
@@ -446,6 +446,7 @@ def _context(request: HttpRequest, pledge: Pledge) -> dict:
 
 @public
 @require_safe
+@found_by_code
 def pledge(request: HttpRequest, code: str) -> HttpResponse:
     """The public page of a pledge: what was promised, what came of it, every device's way; no contact."""
     found = _by_code(code)
@@ -459,6 +460,7 @@ def pledge(request: HttpRequest, code: str) -> HttpResponse:
 
 @public
 @require_safe
+@found_by_code
 def pledge_csv(request: HttpRequest, code: str) -> HttpResponse:
     """Its devices and where each stands, as CSV, in chunks."""
     found = _by_code(code)
@@ -479,6 +481,7 @@ def pledge_csv(request: HttpRequest, code: str) -> HttpResponse:
 @public
 @never_cache
 @require_safe
+@found_by_code
 def pledge_private(request: HttpRequest, code: str, secret: str) -> HttpResponse:
     """The donor's own view: contact, place in full, documents, change and cancel. The address is the key."""
     found = by_secret(request, code, secret)
@@ -513,6 +516,7 @@ def pledge_private(request: HttpRequest, code: str, secret: str) -> HttpResponse
 @public
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
+@found_by_code
 def pledge_change(request: HttpRequest, code: str, secret: str) -> HttpResponse:
     """The donor changes how much is promised."""
     found = by_secret(request, code, secret)
@@ -531,6 +535,7 @@ def pledge_change(request: HttpRequest, code: str, secret: str) -> HttpResponse:
 @public
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
+@found_by_code
 def pledge_cancel(request: HttpRequest, code: str, secret: str) -> HttpResponse:
     """The donor withdraws the pledge, after reading what that means."""
     found = by_secret(request, code, secret)
@@ -547,6 +552,7 @@ def pledge_cancel(request: HttpRequest, code: str, secret: str) -> HttpResponse:
 @public
 @never_cache
 @require_safe
+@found_by_code
 def pledge_document(request: HttpRequest, code: str, secret: str, kind: str) -> HttpResponse:
     """Receipt, certificate or impact report as PDF, with a QR to the public page."""
     found = by_secret(request, code, secret)

@@ -207,6 +207,22 @@ def test_forms_are_throttled_without_a_third_party(client, world, monkeypatch):
     assert [client.post("/ung-ho/", WHO).status_code for _ in range(3)] == [302, 302, 429]
 
 
+def test_a_pledge_is_looked_up_in_a_wide_window_and_guessed_in_a_narrow_one(client, world, monkeypatch):
+    monkeypatch.setattr("common.throttle.ASKED_IN_TEN_MINUTES", 5)
+    monkeypatch.setattr("common.throttle.MISSED_A_MINUTE", 2)
+    pledge, secret = services.make_pledge(
+        by=None, donor=world.donor(), kind="device", device_kind="tablet", quantity=9, at=AT
+    )
+    private = f"/cam-ket/{pledge.code}/rieng/"
+    guesses = [client.get(f"{private}{codes.new_secret()}/").status_code for _ in range(3)]
+    assert guesses == [404, 404, 429], "a secret is guessed"
+    assert [client.get(f"/cam-ket/{pledge.code}/").status_code for _ in range(2)] == [200, 200]
+    refused = client.post(f"{private}{secret}/doi/", {"quantity": 7})
+    assert refused.status_code == 429
+    pledge.refresh_from_db()
+    assert pledge.quantity == 9, "what is refused is not done"
+
+
 def test_a_lost_mail_is_found_again_and_old_drafts_are_erased(client, world, monkeypatch):
     with time_machine.travel("2029-12-31 23:59:30"):
         address = fill(client)

@@ -20,6 +20,7 @@ from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 
+from common import throttle
 from ledger import trace, words
 from ledger.codes import new_code, new_device_codes
 from ledger.draw import draw_file
@@ -269,8 +270,41 @@ def test_rule_6_a_device_is_found_by_its_code_only_slowly_and_by_no_search_engin
     assert client.get("/thiet-bi/").status_code == 404
     answers = [client.get("/tra-cuu/", {"ma": other}).status_code for other in new_device_codes(61)]
     assert answers[-1] == 429
+    pledges = [client.get(f"/so-cai/cam-ket/{new_code('CK')}/").status_code for _ in range(31)]
+    assert set(pledges) == {404}
     unknown = [client.get(f"/thiet-bi/{other}/").status_code for other in new_device_codes(61)]
     assert (unknown[0], unknown[-1]) == (404, 429)
+
+
+def test_rule_6_what_is_found_is_throttled_too_but_a_school_that_hands_out_500_devices_is_not(
+    client: Client, handed, log, monkeypatch
+):
+    assert throttle.ASKED_IN_TEN_MINUTES >= 2 * 500, (
+        "of each device the school and the family follow the label"
+    )
+    monkeypatch.setattr(throttle, "ASKED_IN_TEN_MINUTES", 6)
+    code, _ = handed
+    pledge = new_code("CK")
+    record(event="pledge.made", on=DAY, pledge=pledge, kind="devices", donor="enterprise", qty=20)
+    log.turn()
+    found = [f"/thiet-bi/{code}/", f"/api/v1/devices/{code}/", f"/so-cai/cam-ket/{pledge}/"]
+    assert [client.get(address).status_code for address in found * 2] == [200] * 6
+    refused = [client.get(address) for address in found]
+    assert [answer.status_code for answer in refused] == [429] * 3
+    assert all("quá nhiều lượt tra cứu" in html.unescape(answer.content.decode()) for answer in refused[::2])
+    assert "quá nhiều lượt tra cứu" in refused[1].json()["detail"]
+    assert refused[0]["Retry-After"] == "600"
+    assert client.get(found[0], REMOTE_ADDR="203.0.113.7").status_code == 200, "another address"
+
+
+def test_a_device_is_shown_when_the_throttle_can_count_nothing(client: Client, handed, settings):
+    settings.CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": "redis://127.0.0.1:9",
+        }
+    }
+    assert client.get(f"/thiet-bi/{handed[0]}/").status_code == 200
 
 
 def test_the_log_and_how_pages(client: Client, handed):
