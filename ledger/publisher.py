@@ -15,7 +15,9 @@ from typing import Protocol
 import psycopg
 from django.conf import settings
 from django.db import connection, transaction
+from django.utils import timezone
 
+from common.models import Heartbeat
 from ledger.canon import MAX_BODY_BYTES, dumps, parse
 from ledger.custody import next_state
 from ledger.disclosure import CELL_MINIMUM, Tally, check_public
@@ -37,6 +39,10 @@ CHECKPOINT, VKEY, POLICY = "checkpoint", "vkey", "policy.json"
 BATCH = 64 * WIDTH
 FIGURES_LOCK = 3667_2023
 RESIGN_AFTER = datetime.timedelta(hours=23)
+# The heartbeat of a finished turn of the sequencer; how late one may be before the page says so.
+TURN, WITHIN_THE_HOUR = "ledger.turn", datetime.timedelta(hours=1, minutes=10)
+# A page counts the outbox so far.
+MOST_COUNTED = 10_000
 
 
 class PublishError(Exception):
@@ -230,7 +236,10 @@ def seal_and_publish(
     with sequencer_lock() as held:
         if not held:
             return None
+        began_at = timezone.now()
         count = seal(today=today, at_once=at_once)
+        # From here on what is due and was recorded before is in the log.
+        Heartbeat.objects.update_or_create(name=TURN, defaults={"beat_on_clock_at": began_at})
         return count, publish(at=at, signer=signer, disk=disk, force=force)
 
 
@@ -445,19 +454,28 @@ def status(*, at: datetime.datetime) -> dict:
         last, trouble = published(disk), ""
     except PublishError as error:
         last, trouble = None, str(error)
+    # The newest only: a page says as much, and an outbox may hold a million.
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT count(*) FILTER (WHERE hold IS NULL), count(*) FILTER (WHERE hold IS NOT NULL),"
-            " min(recorded_at) FILTER (WHERE hold IS NULL) FROM ledger_outbox"
+            "SELECT hold IS NOT NULL, recorded_at FROM ledger_outbox ORDER BY id DESC LIMIT %s",
+            [MOST_COUNTED + 1],
         )
-        waiting, held, oldest = cursor.fetchone()
+        newest = cursor.fetchall()
+    turned_at = Heartbeat.objects.filter(name=TURN).values_list("beat_on_clock_at", flat=True).first()
+    promised_at = at - WITHIN_THE_HOUR
+    # What a turn leaves behind is not due yet: handovers, and what came to their devices after them.
+    is_behind = (turned_at is None or turned_at < promised_at) and (
+        len(newest) > MOST_COUNTED
+        or any(
+            not is_held and recorded_at < promised_at and (turned_at is None or recorded_at > turned_at)
+            for is_held, recorded_at in newest
+        )
+    )
     return {
         "published": last,
         "trouble": trouble,
-        "waiting": waiting,
-        "held": held,
-        "oldest_waiting_at": oldest,
-        "is_late": bool(oldest and at - oldest > datetime.timedelta(hours=1, minutes=10))
-        or bool(last and at - last.signed_at > datetime.timedelta(hours=24)),
+        "waiting": min(len(newest), MOST_COUNTED),
+        "waits_more": len(newest) > MOST_COUNTED,
+        "is_late": is_behind or bool(last and at - last.signed_at > datetime.timedelta(hours=24)),
         "signatures": len(Note.parse(last.raw).signatures) if last else 0,
     }

@@ -81,7 +81,6 @@ def log_page(request: HttpRequest) -> HttpResponse:
         "ledger/log.html",
         {
             "state": state,
-            "waiting_total": state["waiting"] + state["held"],
             "head": last.head if last else None,
             "root": encode64(last.head.root) if last else "",
             "signed_at": last.signed_at if last else None,

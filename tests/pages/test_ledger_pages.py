@@ -1,5 +1,6 @@
 """The log's public pages: what they show, what they refuse, and that files are the log's bytes."""
 
+import datetime as dt
 import hashlib
 import html
 import json
@@ -16,9 +17,12 @@ from threading import Thread
 from typing import ClassVar
 
 import pytest
-from django.db import transaction
+import time_machine
+from django.db import connection, transaction
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from common import throttle
 from ledger import trace, words
@@ -26,7 +30,7 @@ from ledger.codes import new_code, new_device_codes
 from ledger.draw import draw_file
 from ledger.events import EVENTS
 from ledger.log import verify_log
-from ledger.models import LedgerEntry
+from ledger.models import LedgerEntry, LedgerOutbox
 from ledger.notes import COSIGNATURE, SigningKey
 from ledger.publisher import put_draw_file
 from ledger.receipts import check_receipt
@@ -314,6 +318,51 @@ def test_the_log_and_how_pages(client: Client, handed):
     assert b"verify-log" in client.get("/so-cai/tu-kiem-tra/mtce_verify.py").content
     assert client.get("/so-cai/bien-nhan/").status_code == 200
     assert client.get("/en/so-cai/").status_code == 200
+
+
+def queue(count: int, *, recorded_at: dt.datetime) -> None:
+    """Entries of old that wait in the outbox."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO ledger_outbox (eid, event, day, state, body, prev_at, recorded_at)"
+            " SELECT gen_random_uuid(), 'pledge.made', %s, '', '{}', 0, %s FROM generate_series(1, %s)",
+            [DAY, recorded_at, count],
+        )
+
+
+def test_the_log_page_reads_no_more_of_a_long_outbox_than_it_tells(client: Client, handed):
+    queue(25_000, recorded_at=timezone.now())
+    with CaptureQueriesContext(connection) as asked:
+        page = client.get("/so-cai/").content.decode()
+    assert "hơn 10.000" in page
+    plans = []
+    with connection.cursor() as cursor:
+        for query in [query["sql"] for query in asked.captured_queries if "ledger_outbox" in query["sql"]]:
+            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}")
+            plans.append(json.dumps(cursor.fetchone()[0]))
+    rows = [float(count) for plan in plans for count in re.findall(r'"Actual Rows": ([0-9.]+)', plan)]
+    assert rows
+    assert max(rows) <= 10_001, plans
+    assert "more than 10,000" in client.get("/en/so-cai/").content.decode()
+
+
+def test_the_log_is_late_when_something_due_waits_and_not_when_a_batch_does(client: Client, handed, log):
+    (code,) = receive(1)
+    record(event="device.inspected", on=DAY, device=code, outcome="accepted")
+    record(event="device.allocated", on=DAY, device=code, run="DPB-1", area="VN2021-15")
+    record(event="device.handed_over", on=DAY, device=code, run="DPB-1", hold="DPB-1/VN2021-15")
+    record(event="device.broken", on=DAY, device=code, reason="screen")
+    with time_machine.travel(dt.timedelta(hours=2)):
+        log.turn(at_once=False)
+        assert LedgerOutbox.objects.count() == 2
+        assert "Đúng lời hứa" in client.get("/so-cai/").content.decode(), (
+            "what follows a handover waits with it"
+        )
+        queue(1, recorded_at=timezone.now())
+    with time_machine.travel(dt.timedelta(hours=3)):
+        assert "Đúng lời hứa" in client.get("/so-cai/").content.decode()
+    with time_machine.travel(dt.timedelta(hours=4)):
+        assert "Chậm hơn lời hứa" in client.get("/so-cai/").content.decode()
 
 
 def test_every_command_of_the_page_works_as_it_stands(client: Client, handed, log, settings, tmp_path):
