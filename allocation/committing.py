@@ -10,11 +10,11 @@ from operator import itemgetter
 import numpy as np
 from django.db import connection
 
-from allocation.engine import FREE, NOBODY, Outcome
-from allocation.inputs import Inputs
+from allocation.engine import FREE, NOBODY, PASSES, Outcome
+from allocation.inputs import Columns, Inputs, steps_of
 from allocation.models import AllocationRun
-from common.columns import read_columns
-from ledger.bulk import column_test, record_select
+from common.columns import Words, write_columns
+from ledger.bulk import record_select
 from ledger.bulk_columns import Seen, record_columns
 from ledger.disclosure import CELL_MINIMUM, choose_areas
 
@@ -32,9 +32,6 @@ STALE = """
             UNION SELECT line.device_id FROM line JOIN live ON live.student_id = line.student_id
         ) AS taken)
 """
-RECIPIENTS = """
-    SELECT school_id, count(*) FROM allocation_proposed WHERE run_id = %s GROUP BY school_id
-"""
 SCHOOLS = """
     SELECT s.office_id, s.code, s.commune_id, c.public_code, s.district_id, d.public_code, s.province_id, p.public_code,
         s.enrolment
@@ -43,27 +40,9 @@ SCHOOLS = """
     JOIN schools_administrativeunit p ON p.id = s.province_id
     WHERE s.province_id IN (SELECT province_id FROM schools_school WHERE office_id = ANY(%s))
 """
-# The check is the ledger's own, made once per school instead of once per device.
-AREA_TABLE = f"""
-    CREATE TEMP TABLE allocation_area (
-        school_id bigint PRIMARY KEY, public_area varchar(24) NOT NULL CHECK ({column_test("public_area", "place")})
-    ) ON COMMIT DROP
-"""
-INSERT = """
-    INSERT INTO {table} (run_id, device_id, student_id, tier, engine_pass, public_area, end_reason)
-    SELECT p.run_id, p.device_id, p.student_id, p.locality || '.' || p."group" || '.' || p.place,
-        (ARRAY['school', 'district', 'province', 'free'])[p.via + 1], area.public_area, ''
-    FROM allocation_proposed p JOIN allocation_area area ON area.school_id = p.school_id
-    WHERE p.run_id = %s
-"""
 ALLOCATED = """
-    SELECT d.code AS device, area.public_area AS area FROM allocation_proposed p
-    JOIN allocation_area area ON area.school_id = p.school_id
-    JOIN donations_device d ON d.id = p.device_id WHERE p.run_id = %s
-"""
-ALLOCATED_AS_SEEN = """
-    (SELECT o.code, o.step, p.school_id FROM allocation_proposed p
-     JOIN allocation_offer o ON o.run_id = p.run_id AND o.device_id = p.device_id WHERE p.run_id = %s) AS rows
+    SELECT d.code AS device, a.public_area AS area FROM allocation_allocation a
+    JOIN donations_device d ON d.id = a.device_id WHERE a.run_id = %s
 """
 
 
@@ -74,37 +53,64 @@ def stale_rows(run: AllocationRun) -> dict[str, int]:
         return dict(zip(("devices", "students", "taken"), cursor.fetchone(), strict=True))
 
 
-def public_areas(run: AllocationRun) -> dict[int, str]:
-    """The public destination of each school that a run serves."""
+def public_areas(lines: Columns) -> dict[int, str]:
+    """The public destination of each school that the lines of a proposal serve."""
+    schools, counts = np.unique(lines["school_id"], return_counts=True)
+    recipients = dict(zip(schools.tolist(), counts.tolist(), strict=True))
     with connection.cursor() as cursor:
-        cursor.execute(RECIPIENTS, [run.pk])
-        recipients = dict(cursor.fetchall())
         # With their neighbours, whose rolls count; other provinces have no say in the areas of these.
         cursor.execute(SCHOOLS, [list(recipients)])
-        schools = cursor.fetchall()
-    areas = choose_areas([((row[1], *row[3:8:2]), recipients.get(row[0], 0), row[8]) for row in schools])
-    return {row[0]: area for row, area in zip(schools, areas, strict=True) if row[0] in recipients}
+        rows = cursor.fetchall()
+    areas = choose_areas([((row[1], *row[3:8:2]), recipients.get(row[0], 0), row[8]) for row in rows])
+    return {row[0]: area for row, area in zip(rows, areas, strict=True) if row[0] in recipients}
 
 
-def write_areas(areas: dict[int, str]) -> None:
-    """Make the schools' public destinations known to the rest of the transaction."""
-    with connection.cursor() as cursor:
-        cursor.execute("DROP TABLE IF EXISTS pg_temp.allocation_area")
-        cursor.execute(AREA_TABLE)
-        with cursor.copy("COPY allocation_area FROM STDIN") as copy:
-            for row in areas.items():
-                copy.write_row(row)
+def area_of(lines: Columns, areas: Mapping[int, str]) -> Words:
+    """The public destination of each line, by its school's."""
+    schools = np.array(sorted(areas))
+    words = [areas[school] for school in schools.tolist()]
+    return Words(words, np.searchsorted(schools, lines["school_id"]))
 
 
-def insert_live(run: AllocationRun) -> int:
-    """Add the allocations of a run to the table as it stands."""
-    with connection.cursor() as cursor:
-        cursor.execute(INSERT.format(table="allocation_allocation"), [run.pk])
-        return cursor.rowcount
+def tier_of(lines: Columns) -> Words:
+    """The tier of each line as people read it: locality, group, place in the household."""
+    key = (
+        (lines["locality"].astype(np.int64) << 32) + (lines["group"].astype(np.int64) << 16) + lines["place"]
+    )
+    keys, number = np.unique(key, return_inverse=True)
+    return Words([f"{key >> 32}.{key >> 16 & 0xFFFF}.{key & 0xFFFF}" for key in keys.tolist()], number)
+
+
+def write_allocations(
+    run: AllocationRun,
+    *,
+    lines: Columns,
+    areas: Words,
+    table: str = "allocation_allocation",
+    first_id: int | None = None,
+) -> int:
+    """Add the allocations that the lines of a run's proposal say; returns how many.
+
+    Into a `table` that this transaction has just made they go with ids from `first_id` on, as rows that everyone sees.
+    """
+    rows = len(lines["device_id"])
+    given = {} if first_id is None else {"id": ("i8", np.arange(first_id, first_id + rows))}
+    return write_columns(
+        table,
+        frozen=first_id is not None,
+        **given,
+        run_id=("i8", run.pk),
+        device_id=("i8", lines["device_id"]),
+        student_id=("i8", lines["student_id"]),
+        tier=tier_of(lines),
+        engine_pass=Words(PASSES, lines["via"]),
+        public_area=areas,
+        end_reason=Words([""], np.zeros(rows, dtype=np.int8)),
+    )
 
 
 def record_allocations(run: AllocationRun, *, on: dt.date) -> int:
-    """One ledger entry per allocation, queued without leaving the database. After `write_areas`."""
+    """One ledger entry per allocation of a run, queued without leaving the database."""
     return record_select(
         event="device.allocated",
         on=on,
@@ -115,18 +121,17 @@ def record_allocations(run: AllocationRun, *, on: dt.date) -> int:
     )
 
 
-def record_national(run: AllocationRun, *, areas: Mapping[int, str], on: dt.date) -> int:
+def record_national(run: AllocationRun, *, lines: Columns, areas: Words, on: dt.date) -> int:
     """The same for hundreds of thousands: of the devices only what was recorded since the freeze is looked up."""
     assert run.log_size is not None
-    rows = read_columns(ALLOCATED_AS_SEEN, [run.pk], code="S12", step="i4", school_id="i8")
-    schools = np.array(sorted(areas))
+    steps = steps_of(run, lines["device_id"])
     return record_columns(
         event="device.allocated",
         on=on,
-        devices=rows["code"],
-        steps=rows["step"],
-        areas=[areas[school] for school in schools.tolist()],
-        area_of=np.searchsorted(schools, rows["school_id"]),
+        devices=steps["device_code"],
+        steps=steps["step"],
+        areas=areas.words,
+        area_of=areas.number,
         constants={"run": run.code},
         seen=Seen("accepted", run.log_size),
     )

@@ -31,6 +31,20 @@ FROZEN_APPLICANTS = """
     (SELECT student_id, code, school_id, "group" AS group_number, is_priority, household, held, grade
      FROM allocation_applicant WHERE run_id = %s) AS rows
 """
+# What the commit wants of each device offered: as the ledger has it (`Offer`).
+STEPS = {"offered_id": "i8", "device_code": "S12", "step": "i4"}
+FROZEN_STEPS = """
+    (SELECT device_id AS offered_id, code AS device_code, step FROM allocation_offer WHERE run_id = %s ORDER BY 1) AS rows
+"""
+# A line of the proposal, in the order of the devices (`Proposed`).
+LINES = {
+    "device_id": "i8", "student_id": "i8", "school_id": "i8", "locality": "i2", "group": "i2", "place": "i2", "via": "i2",
+}  # fmt: skip
+PROPOSED_LINES = """
+    (SELECT device_id, student_id, school_id, locality, "group", place, via FROM allocation_proposed
+     WHERE run_id = %s ORDER BY device_id) AS rows
+"""
+LINE = "line."  # before the name of a kept column of a line: applicants and offers have some of the same
 FROZEN_OFFERS = """
     (SELECT device_id, level, area, position, is_laptop FROM allocation_offer WHERE run_id = %s) AS rows
 """
@@ -146,16 +160,17 @@ def frozen_rows(run: AllocationRun) -> tuple[Columns, Columns]:
     return applicants, read_columns(FROZEN_OFFERS, [run.pk], **OFFERS)
 
 
-def keep_columns(run: AllocationRun, *tables: Columns) -> None:
-    """Keep columns of a run as they are in memory, for `frozen_inputs`."""
+def keep_columns(run: AllocationRun, columns: Columns, kinds: Mapping[str, str], prefix: str = "") -> None:
+    """Keep columns of a run as they are in memory, under their names after `prefix`."""
     connection.ensure_connection()
     with psycopg.Cursor(connection.connection) as cursor:  # binds on the server: a value goes as it is
-        for name, values in (pair for table in tables for pair in table.items()):
-            kind = (APPLICANTS | OFFERS)[name]
-            data = np.ascontiguousarray(values.astype(np.dtype(kind).newbyteorder("<"))).data
+        for name, kind in kinds.items():
+            data = np.ascontiguousarray(
+                columns[name].astype(np.dtype(kind).newbyteorder("<"), copy=False)
+            ).data
             cursor.execute(
                 "INSERT INTO allocation_frozencolumn (run_id, name, data) VALUES (%s, %s, %b)",
-                [run.pk, name, data.cast("B")],
+                [run.pk, prefix + name, data.cast("B")],
             )
 
 
@@ -164,26 +179,51 @@ def forget_columns(run: AllocationRun) -> None:
     FrozenColumn.objects.filter(run=run).delete()
 
 
-def kept_columns(run: AllocationRun) -> tuple[Columns, Columns] | None:
-    """What `keep_columns` kept; None if it is no longer there."""
+def kept_columns(run: AllocationRun, kinds: Mapping[str, str], prefix: str = "") -> Columns | None:
+    """What `keep_columns` kept; None if it is not there."""
     connection.ensure_connection()
     with psycopg.Cursor(connection.connection, row_factory=psycopg.rows.tuple_row) as cursor:
         cursor.format = psycopg.pq.Format.BINARY
-        cursor.execute("SELECT name, data FROM allocation_frozencolumn WHERE run_id = %s", [run.pk])
+        cursor.execute(
+            "SELECT name, data FROM allocation_frozencolumn WHERE run_id = %s AND name = ANY(%s)",
+            [run.pk, [prefix + name for name in kinds]],
+        )
         kept = dict(cursor.fetchall())
-    if not kept:
+    if len(kept) < len(kinds):
         return None
+    return {
+        name: np.frombuffer(kept[prefix + name], dtype=np.dtype(kind).newbyteorder("<")).astype(
+            kind, copy=False
+        )
+        for name, kind in kinds.items()
+    }
 
-    def columns(kinds: Mapping[str, str]) -> Columns:
-        return {
-            name: np.frombuffer(kept[name], dtype=np.dtype(kind).newbyteorder("<")).astype(kind, copy=False)
-            for name, kind in kinds.items()
-        }
 
-    return columns(APPLICANTS), columns(OFFERS)
+def keep_frozen(run: AllocationRun, applicants: Columns, offers: Columns) -> None:
+    """Keep the columns of what a run was frozen with, and where each device stands in the ledger."""
+    keep_columns(run, applicants, APPLICANTS)
+    keep_columns(run, offers, OFFERS)
+    keep_columns(run, read_columns(FROZEN_STEPS, [run.pk], **STEPS), STEPS)
 
 
 def frozen_inputs(run: AllocationRun) -> Inputs:
     """What a run was frozen with: its kept columns, or its rows once it is over."""
-    applicants, offers = kept_columns(run) or frozen_rows(run)
+    applicants, offers = kept_columns(run, APPLICANTS), kept_columns(run, OFFERS)
+    if applicants is None or offers is None:
+        applicants, offers = frozen_rows(run)
     return inputs_of(applicants=applicants, offers=offers, province_id=run.province_id)
+
+
+def proposed_lines(run: AllocationRun) -> Columns:
+    """The lines of a run's proposal, `LINES`, in the order of the devices: kept, or from their rows."""
+    kept = kept_columns(run, LINES, LINE)
+    return read_columns(PROPOSED_LINES, [run.pk], **LINES) if kept is None else kept
+
+
+def steps_of(run: AllocationRun, device_ids: NDArray[np.int64]) -> Columns:
+    """The codes of those devices, which a run was offered, and their steps in the ledger at the freeze: `STEPS`."""
+    steps = kept_columns(run, STEPS)
+    if steps is None:
+        steps = read_columns(FROZEN_STEPS, [run.pk], **STEPS)
+    at = np.searchsorted(steps["offered_id"], device_ids)
+    return {name: values[at] for name, values in steps.items()}

@@ -10,7 +10,8 @@ import numpy as np
 
 from allocation import engine
 from allocation.engine import FREE, GROUPS, NOBODY, PASSES, PROVINCE, Outcome, Policy
-from allocation.inputs import Inputs
+from allocation.inputs import LINE, LINES, Columns, Inputs, keep_columns
+from allocation.models import AllocationRun
 from common.columns import write_columns
 
 
@@ -27,36 +28,41 @@ def decide(*, inputs: Inputs, rules: Mapping[str, Any], seed: bytes) -> Outcome:
     )
 
 
-def proposal_columns(*, inputs: Inputs, outcome: Outcome) -> dict[str, tuple[str, Any]]:
-    """Who is to receive which device, in the order of the devices: column → (type, values)."""
+def proposal_lines(*, inputs: Inputs, outcome: Outcome) -> Columns:
+    """Who is to receive which device, in the order of the devices: the columns `LINES`."""
     order = np.argsort(inputs.device_ids[outcome.device])
     device, student = outcome.device[order], outcome.student[order]
     return {
-        "school_id": ("i8", inputs.school_ids[student]),
-        "device_id": ("i8", inputs.device_ids[device]),
-        "student_id": ("i8", inputs.student_ids[student]),
-        "locality": ("i2", outcome.locality[student]),
-        "group": ("i2", outcome.group[student]),
-        "place": ("i2", outcome.place[student]),
-        "via": ("i2", outcome.via[order]),
+        "device_id": inputs.device_ids[device],
+        "student_id": inputs.student_ids[student],
+        "school_id": inputs.school_ids[student],
+        "locality": outcome.locality[student],
+        "group": outcome.group[student],
+        "place": outcome.place[student],
+        "via": outcome.via[order],
     }
 
 
-def proposal_digest(columns: dict[str, tuple[str, Any]]) -> str:
-    """SHA-256 of a proposal's rows, column by column: what `run.approved` and `run.committed` carry."""
+def proposal_digest(lines: Columns) -> str:
+    """SHA-256 of a proposal's lines, column by column: what `run.approved` and `run.committed` carry."""
     digest = sha256()
-    for name, (_, values) in columns.items():
+    for name in LINES:
         if name != "school_id":  # the student says the school
-            digest.update(np.ascontiguousarray(values).astype(">i8").tobytes())
+            digest.update(np.ascontiguousarray(lines[name]).astype(">i8").tobytes())
     return digest.hexdigest()
 
 
-def write_proposal(*, run_id: int, inputs: Inputs, outcome: Outcome) -> str:
-    """Store who is to receive which device; returns the digest of the rows."""
-    columns = proposal_columns(inputs=inputs, outcome=outcome)
+def write_proposal(*, run: AllocationRun, inputs: Inputs, outcome: Outcome) -> str:
+    """Store who is to receive which device, as rows for people and as columns for the commit; returns their digest."""
+    lines = proposal_lines(inputs=inputs, outcome=outcome)
     if len(outcome.device):
-        write_columns("allocation_proposed", run_id=("i8", run_id), **columns)
-    return proposal_digest(columns)
+        write_columns(
+            "allocation_proposed",
+            run_id=("i8", run.pk),
+            **{name: (kind, lines[name]) for name, kind in LINES.items()},
+        )
+    keep_columns(run, lines, LINES, LINE)
+    return proposal_digest(lines)
 
 
 def figures(*, inputs: Inputs, outcome: Outcome, rules: Mapping[str, Any]) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def recompute(*, run: AllocationRun, steps: Mapping[str, Mapping]) -> list[Compa
     root = freezing.frozen_root(inputs)
     seed = draw_seed(bytes.fromhex(root), bytes.fromhex(seeded["randomness"]))
     outcome = proposing.decide(inputs=inputs, rules=run.policy.rules, seed=seed)
-    columns = proposing.proposal_columns(inputs=inputs, outcome=outcome)
+    lines = proposing.proposal_lines(inputs=inputs, outcome=outcome)
     served = len(outcome.device)
     return [
         Compared("gốc dữ liệu đã chốt", root, frozen["root"]),
@@ -52,7 +52,7 @@ def recompute(*, run: AllocationRun, steps: Mapping[str, Mapping]) -> list[Compa
         Compared("nguồn ngẫu nhiên đã công bố", source_digest(run.randomness_source), frozen.get("draw", "")),
         Compared("mã chương trình phân bổ", freezing.engine_digest(), frozen["engine"]),
         Compared("số bốc thăm", seed.hex(), seeded["seed"]),
-        Compared("ai nhận máy nào", proposing.proposal_digest(columns), committed["result"]),
+        Compared("ai nhận máy nào", proposing.proposal_digest(lines), committed["result"]),
         Compared("số em được nhận", served, committed["served"]),
         Compared("số em chưa được nhận", len(inputs.students.code) - served, committed["unserved"]),
         Compared(

@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
 
 from django.db import connection, transaction
 
@@ -107,9 +106,11 @@ def _on_own_connection(build: Callable[[], int]) -> int:
         connection.close()  # of this thread
 
 
-def load(insert: str, params: list[Any]) -> int:
-    """Make the shadow table with the rows of the old one and those of `insert` (with `{table}`); returns how many
-    were added. Everything but inbound references is in place and checked when it returns. Within `beside`."""
+def load(fill: Callable[[str, int], int]) -> int:
+    """Make the shadow table with the rows of the old one and those of `fill`; returns how many these are.
+
+    `fill` is given the table's name and the first id to use, writes, and returns how many. Everything but inbound
+    references is in place and checked when this returns. Within `beside`."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL maintenance_work_mem = '512MB'")
         cursor.execute("SET LOCAL work_mem = '256MB'")
@@ -117,12 +118,12 @@ def load(insert: str, params: list[Any]) -> int:
             f"CREATE TABLE {SHADOW} (LIKE {TABLE} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING IDENTITY)"
         )
         cursor.execute(f"INSERT INTO {SHADOW} SELECT * FROM {TABLE} ORDER BY id")
+        cursor.execute("SELECT nextval(pg_get_serial_sequence(%s, 'id'))", [TABLE])
+        first_id = cursor.fetchone()[0]
+        added = fill(SHADOW, first_id)
         cursor.execute(
-            "SELECT setval(pg_get_serial_sequence(%s, 'id'), nextval(pg_get_serial_sequence(%s, 'id')))",
-            [SHADOW, TABLE],
+            "SELECT setval(pg_get_serial_sequence(%s, 'id'), %s, false)", [SHADOW, first_id + added]
         )
-        cursor.execute(insert.format(table=SHADOW), params)
-        added = cursor.rowcount
         for name, definition, constraint, kind in _rows(cursor, INDEXES):
             moved = definition.replace(f" {name} ON ", f" {name}_next ON ", 1).replace(
                 f".{TABLE} ", f".{SHADOW} ", 1
@@ -134,8 +135,7 @@ def load(insert: str, params: list[Any]) -> int:
                     f"ALTER TABLE {SHADOW} ADD CONSTRAINT {constraint}_next {words} USING INDEX {name}_next"
                 )
         cursor.execute(f"ANALYZE {SHADOW}")  # before the foreign keys are checked, which is a join each
-        # Two indexes by the same key, read side by side, cost a third of hashing a million rows; the planner takes the
-        # new table's, which nobody vacuumed yet, for dearer.
+        # Two indexes by the same key, read side by side, cost a third of hashing a million rows.
         cursor.execute("SET LOCAL enable_hashjoin = off")
         for name, definition in _rows(cursor, FOREIGN_KEYS):
             cursor.execute(f"ALTER TABLE {SHADOW} ADD CONSTRAINT {name} {definition}")

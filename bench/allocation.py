@@ -475,8 +475,13 @@ def commit_without_entries(run: AllocationRun) -> float:
 
     def steps() -> None:
         services.commits.refuse_stale(run)
-        committing.write_areas(committing.public_areas(run))
-        swapping.load(committing.INSERT, [run.pk])
+        lines = services.commits.approved_lines(run)
+        areas = committing.area_of(lines, committing.public_areas(lines))
+        swapping.load(
+            lambda table, first_id: committing.write_allocations(
+                run, lines=lines, areas=areas, table=table, first_id=first_id
+            )
+        )
         swapping.swap()
 
     with transaction.atomic():

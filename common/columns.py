@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,14 @@ COPY_TRAILER = b"\xff\xff"
 CHUNK_ROWS = 1 << 14  # laid out within the processor's cache
 
 
+@dataclass(frozen=True)
+class Words:
+    """A column of texts of which few are different: per row, the place of its own in `words`."""
+
+    words: Sequence[str]
+    number: NDArray[np.integer[Any]]
+
+
 def read_columns(
     source: str, params: Sequence[Any] | Mapping[str, Any], **columns: str
 ) -> dict[str, NDArray[Any]]:
@@ -34,7 +43,7 @@ def read_columns(
     wanted = []
     for name, kind in columns.items():
         cast = "bytea" if kind.startswith("S") else TYPES[kind][0]
-        value = f"convert_to({name}, 'UTF8')" if kind.startswith("S") else f"{name}::{cast}"
+        value = f"convert_to(\"{name}\", 'UTF8')" if kind.startswith("S") else f'"{name}"::{cast}'
         wanted.append(f"array_agg({value})")
     connection.ensure_connection()
     # Django's own cursors bind on the client, which can't ask for binary results.
@@ -60,30 +69,91 @@ def _column(data: bytes | None, kind: str) -> NDArray[Any]:
 
 
 @contextmanager
-def binary_copy(table: str, names: Sequence[str]) -> Iterator[Callable[[bytes], None]]:
+def binary_copy(
+    table: str, names: Sequence[str], *, frozen: bool = False
+) -> Iterator[Callable[[bytes], None]]:
     """COPY rows into the columns `names` of `table`; yields what takes whole rows in COPY's binary form.
+
+    `frozen` rows are stored as seen by everyone, which only a table made in the same transaction may hold.
     Raises Django's errors of the database, IntegrityError among them."""
     listed = ", ".join(f'"{name}"' for name in names)
-    copying = f"COPY {table} ({listed}) FROM STDIN BINARY"
+    copying = f"COPY {table} ({listed}) FROM STDIN (FORMAT binary, FREEZE {frozen})"
     with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(copying) as copy:
         copy.write(COPY_HEADER)
         yield copy.write
         copy.write(COPY_TRAILER)
 
 
-def write_columns(table: str, **columns: tuple[str, Any]) -> int:
-    """COPY columns (name → (type, array or one value for every row)) into `table`; returns the rows written."""
-    size = max(len(values) for _, values in columns.values() if isinstance(values, np.ndarray))
-    layout: list[tuple[str, str]] = [("fields", ">i2")]
-    for name, (kind, _) in columns.items():
-        layout += [(f"{name}_size", ">i4"), (name, TYPES[kind][1])]
-    with binary_copy(table, list(columns)) as write:
+def write_columns(table: str, *, frozen: bool = False, **columns: tuple[str, Any] | Words) -> int:
+    """COPY columns (name → (type, array or one value for every row), or `Words`) into `table`; returns the rows written.
+    `frozen` as in `binary_copy`."""
+    size = max(len(rows) for rows in map(_rows_of, columns.values()) if rows is not None)
+    fields = [_Field.of(name, column) for name, column in columns.items()]
+    with binary_copy(table, list(columns), frozen=frozen) as write:
         for start in range(0, size, CHUNK_ROWS):
-            chunk = slice(start, min(start + CHUNK_ROWS, size))
-            rows = np.empty(chunk.stop - start, dtype=layout)
-            rows["fields"] = len(columns)
-            for name, (_, values) in columns.items():
-                rows[f"{name}_size"] = rows.dtype[name].itemsize
-                rows[name] = values[chunk] if isinstance(values, np.ndarray) else values
-            write(rows.tobytes())
+            write(_laid_out(fields, slice(start, min(start + CHUNK_ROWS, size))))
     return size
+
+
+def _rows_of(column: tuple[str, Any] | Words) -> NDArray[Any] | None:
+    values = column.number if isinstance(column, Words) else column[1]
+    return values if isinstance(values, np.ndarray) else None
+
+
+@dataclass(frozen=True)
+class _Field:
+    """A column on its way into COPY's binary form: its values, or per row the number of its text."""
+
+    name: str
+    kind: str  # big-endian numpy type; none of a text, whose length differs
+    values: Any
+    texts: NDArray[np.bytes_] | None = None
+    sizes: NDArray[np.integer[Any]] | None = None  # in bytes, of each text
+
+    @classmethod
+    def of(cls, name: str, column: tuple[str, Any] | Words) -> _Field:
+        if not isinstance(column, Words):
+            return cls(name, TYPES[column[0]][1], column[1])
+        texts = [word.encode() for word in column.words]
+        return cls(
+            name, "", column.number, np.array(texts, dtype="S"), np.array([len(text) for text in texts])
+        )
+
+    def part(self, rows: slice) -> Any:
+        return self.values[rows] if isinstance(self.values, np.ndarray) else self.values
+
+
+def _laid_out(fields: Sequence[_Field], rows: slice) -> bytes:
+    """The `rows` in COPY's binary form. Those whose texts have the same lengths are laid out at once."""
+    size = rows.stop - rows.start
+    shape = np.zeros(size, dtype="i8")
+    for field in fields:
+        if field.sizes is not None:
+            shape = shape * (int(field.sizes.max()) + 1) + field.sizes[field.part(rows)]
+    shapes, shape_of = np.unique(shape, return_inverse=True)
+    if len(shapes) == 1:
+        return _of_one_shape(fields, rows, np.s_[:]).tobytes()
+    laid = np.empty(size, dtype=object)
+    for number in range(len(shapes)):
+        own = np.flatnonzero(shape_of == number)
+        block = _of_one_shape(fields, rows, own)
+        laid[own] = block.view(f"V{block.dtype.itemsize}").tolist()
+    return b"".join(laid.tolist())
+
+
+def _of_one_shape(fields: Sequence[_Field], rows: slice, own: Any) -> NDArray[Any]:
+    """Those of the `rows` that are `own`, which differ in no length."""
+    parts = {field.name: field.part(rows) for field in fields}
+    parts = {name: part[own] if isinstance(part, np.ndarray) else part for name, part in parts.items()}
+    layout: list[tuple[str, str]] = [("fields", ">i2")]
+    for field in fields:
+        kind = field.kind if field.sizes is None else f"S{field.sizes[parts[field.name][0]]}"
+        layout += [(f"{field.name}_size", ">i4"), (field.name, kind)]
+    count = max(len(part) for part in parts.values() if isinstance(part, np.ndarray))
+    block = np.empty(count, dtype=layout)
+    block["fields"] = len(fields)
+    for field in fields:
+        block[f"{field.name}_size"] = block.dtype[field.name].itemsize
+        part = parts[field.name]
+        block[field.name] = part if field.texts is None else field.texts[part]
+    return block

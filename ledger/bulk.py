@@ -197,7 +197,7 @@ def with_steps(*, event: str, select: str, expected: int) -> str:
     """SQL of the rows of `select` with a column `step`: the latest step of their `device`, NULL if it may not make the
     move now. `expected` says about how many rows there are."""
     with connection.cursor() as cursor:
-        latest = ALL_AT_ONCE if expected * ENTRIES_PER_LOOK > _steps_known(cursor) else ONE_BY_ONE
+        latest = ALL_AT_ONCE if _has_fewer_steps(cursor, expected * ENTRIES_PER_LOOK) else ONE_BY_ONE
     stands = STANDS.format(latest=latest, after=_after_sql(event))
     return f"""
         SELECT made.*, CASE WHEN move.after IS NOT NULL THEN coalesce(latest.n, -1) END AS step
@@ -246,10 +246,12 @@ def _insert(cursor, event: str, on: datetime.date, made: str, params: Sequence |
         ) from error
 
 
-def _steps_known(cursor) -> int:
-    """About how many entries there are, sealed and waiting."""
+def _has_fewer_steps(cursor, than: int) -> bool:
+    """Whether there are fewer entries than so many, sealed and waiting. No more of those that wait are counted."""
     cursor.execute(
-        "SELECT (SELECT coalesce(max(index), -1) + 1 FROM ledger_entry) + (SELECT count(*) FROM ledger_outbox)"
+        "SELECT (SELECT coalesce(max(index), -1) + 1 FROM ledger_entry) "
+        "+ (SELECT count(*) FROM (SELECT FROM ledger_outbox LIMIT %(than)s) AS waiting) < %(than)s",
+        {"than": than},
     )
     return cursor.fetchone()[0]
 

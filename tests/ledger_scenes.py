@@ -7,6 +7,7 @@ from django.db import connection, transaction
 
 from allocation import committing, taking_back
 from allocation import services as runs
+from allocation.inputs import proposed_lines
 from allocation.models import Allocation, AllocationRun
 from coverage.models import CoveragePoint
 from coverage.services import add_points, report_point
@@ -238,8 +239,10 @@ def _(**_):
 
     # Their table is built beside, on another connection: tests/services/test_allocation_large_commit.py has the whole.
     def act():
+        lines = proposed_lines(run)
+        areas = committing.area_of(lines, committing.public_areas(lines))
         with transaction.atomic():
-            committing.record_national(run, areas=committing.public_areas(run), on=DAY)
+            committing.record_national(run, lines=lines, areas=areas, on=DAY)
 
     return act
 

@@ -11,10 +11,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from allocation import committing, proposing, swapping
-from allocation.inputs import forget_columns, frozen_inputs
+from allocation.inputs import Columns, forget_columns, frozen_inputs, proposed_lines
 from allocation.models import AllocationRun
 from allocation.services.runs import Progress, State, day_of, locked, no_progress
 from common import jobs
+from common.columns import Words
 from ledger.draw import draw_file
 from ledger.publisher import put_draw_file
 from ledger.services import record
@@ -77,9 +78,10 @@ def _commit_live(*, by, run: AllocationRun, at: dt.datetime, progress: Progress)
         return run
     progress(0, 4, step="Kiểm tra lại máy và học sinh")
     refuse_stale(run)
+    lines = approved_lines(run)
     progress(1, 4, step="Ghi phân bổ")
-    committing.write_areas(committing.public_areas(run))
-    written = committing.insert_live(run)
+    areas = committing.area_of(lines, committing.public_areas(lines))
+    written = committing.write_allocations(run, lines=lines, areas=areas)
     progress(2, 4, step="Ghi sổ cái")
     _refuse_other_counts(run, written, committing.record_allocations(run, on=day_of(at)))
     _mark_committed(run)
@@ -95,20 +97,25 @@ def _commit_beside(*, by, run: AllocationRun, at: dt.datetime, progress: Progres
     if run.state != State.APPROVED:
         return run
     progress(0, 2, step="Kiểm tra lại, ghi phân bổ và sổ cái")
-    areas: Future[dict[int, str]] = Future()  # chosen here while the other connection checks again
+    lines = approved_lines(run)
+    areas: Future[Words] = Future()  # chosen here while the other connection checks again
+
+    def fill(table: str, first_id: int) -> int:
+        return committing.write_allocations(
+            run, lines=lines, areas=areas.result(), table=table, first_id=first_id
+        )
 
     def build() -> int:
         refuse_stale(run)
-        committing.write_areas(areas.result())
-        return swapping.load(committing.INSERT, [run.pk])
+        return swapping.load(fill)
 
     with swapping.beside(build) as built:
         try:
-            areas.set_result(committing.public_areas(run))
+            areas.set_result(committing.area_of(lines, committing.public_areas(lines)))
         except BaseException as error:
             areas.set_exception(error)  # or the other one would wait for ever
             raise
-        recorded = committing.record_national(run, areas=areas.result(), on=day_of(at))
+        recorded = committing.record_national(run, lines=lines, areas=areas.result(), on=day_of(at))
     _refuse_other_counts(run, built.result(), recorded)
     progress(1, 2, step="Đưa phân bổ vào bảng chính")
     _mark_committed(run)
@@ -117,6 +124,17 @@ def _commit_beside(*, by, run: AllocationRun, at: dt.datetime, progress: Progres
     swapping.swap()
     progress(2, 2, step="Đã phân bổ")
     return run
+
+
+def approved_lines(run: AllocationRun) -> Columns:
+    """The lines of the approved proposal. Raises ValidationError when they are not those whose digest was approved."""
+    lines = proposed_lines(run)
+    if proposing.proposal_digest(lines) != run.proposal_digest:
+        raise ValidationError(
+            f"Phương án của đợt {run.code} trong cơ sở dữ liệu không còn đúng như lúc được phê duyệt; chưa ghi gì. "
+            "Xin báo người quản trị."
+        )
+    return lines
 
 
 def _refuse_other_counts(run: AllocationRun, written: int, recorded: int) -> None:

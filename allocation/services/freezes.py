@@ -128,7 +128,7 @@ def fix_rows(run: AllocationRun, day: dt.date) -> AllocationRun | None:
 def fix_root(run: AllocationRun) -> None:
     """Compute the root over the rows, and the mark of the code that will decide; keep the columns for the engine."""
     applicants, offers = inputs.frozen_rows(run)
-    inputs.keep_columns(run, applicants, offers)
+    inputs.keep_frozen(run, applicants, offers)
     run.frozen_root = freezing.frozen_root(
         inputs.inputs_of(applicants=applicants, offers=offers, province_id=run.province_id)
     )

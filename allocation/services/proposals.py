@@ -30,7 +30,7 @@ def propose(*, by, run: AllocationRun, at: dt.datetime, progress: Progress = no_
     progress(2, 3, step="Ghi phương án")
     with ThreadPoolExecutor(1) as beside:  # counting takes no database, and writing mostly waits for it
         figures = beside.submit(proposing.figures, inputs=inputs, outcome=outcome, rules=run.policy.rules)
-        run.proposal_digest = proposing.write_proposal(run_id=run.pk, inputs=inputs, outcome=outcome)
+        run.proposal_digest = proposing.write_proposal(run=run, inputs=inputs, outcome=outcome)
         freezing.analyze("allocation_proposed", rows=len(outcome.device))
         run.summary = figures.result()
     run.state, run.proposed_at, run.proposed_by = State.PROPOSED, at, by

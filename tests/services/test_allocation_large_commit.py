@@ -2,13 +2,25 @@
 
 import json
 
+import numpy as np
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
 
 from allocation import committing, services, swapping, tasks
-from allocation.inputs import frozen_rows, inputs_of, kept_columns
-from allocation.models import Allocation, AllocationRun, FrozenColumn
+from allocation.inputs import (
+    APPLICANTS,
+    LINE,
+    LINES,
+    OFFERS,
+    STEPS,
+    frozen_rows,
+    inputs_of,
+    kept_columns,
+    proposed_lines,
+    steps_of,
+)
+from allocation.models import Allocation, AllocationRun, FrozenColumn, Proposed
 from common.models import Job
 from ledger.models import LedgerOutbox
 from ledger.sequencer import seal
@@ -131,12 +143,38 @@ def test_a_device_that_the_log_does_not_give_stops_it_whole(world):
     refused(world, run, LedgerRefusedError, code)
 
 
+@pytest.mark.parametrize("few", [False, True], ids=["large", "few rows"])
+@pytest.mark.parametrize("where", ["columns", "rows"])
+def test_only_what_was_approved_is_committed(world, monkeypatch, where, few):
+    run = approved(world)
+    if few:
+        monkeypatch.setattr(services.commits, "SWAP_FROM_ROWS", 5)
+    served = list(run.proposed.order_by("device_id").values_list("student_id", flat=True))
+    favoured = run.applicants.exclude(student__in=served).order_by("student_id").first().student_id
+    if where == "columns":
+        values = np.array([favoured, *served[1:]], dtype="<i8").tobytes()
+        assert FrozenColumn.objects.filter(run=run, name="line.student_id").update(data=values) == 1
+    else:
+        FrozenColumn.objects.filter(run=run).delete()
+        line = run.proposed.order_by("device_id").first()
+        with connection.cursor() as cursor:
+            cursor.execute("SET session_replication_role = replica")  # as whoever owns the database could
+            Proposed.objects.filter(run=run, device_id=line.device_id).update(student_id=favoured)
+            cursor.execute("RESET session_replication_role")
+    refused(world, run, ValidationError, "không còn đúng như lúc được phê duyệt")
+
+
+def write_all(run: AllocationRun, table: str, first_id: int) -> int:
+    lines = proposed_lines(run)
+    areas = committing.area_of(lines, committing.public_areas(lines))
+    return committing.write_allocations(run, lines=lines, areas=areas, table=table, first_id=first_id)
+
+
 def test_what_a_killed_commit_left_beside_is_dropped_by_the_next(world):
     run = approved(world)
     before = structure()
     with transaction.atomic():
-        committing.write_areas(committing.public_areas(run))
-        assert swapping.load(committing.INSERT, [run.pk]) == 4
+        assert swapping.load(lambda table, first_id: write_all(run, table, first_id)) == 4
     assert structure() != before
     services.commit(by=world.approver, run=run, at=AT)
     assert structure() == before
@@ -145,16 +183,26 @@ def test_what_a_killed_commit_left_beside_is_dropped_by_the_next(world):
 
 def test_the_kept_columns_are_the_frozen_rows_until_the_run_is_over(world):
     run = approved(world)
-    rows, kept = frozen_rows(run), kept_columns(run)
-    for by_rows, by_columns in zip(rows, kept, strict=True):
+    applicants, offers = frozen_rows(run)
+    kept = kept_columns(run, APPLICANTS), kept_columns(run, OFFERS)
+    steps, lines = steps_of(run, np.sort(offers["device_id"])), proposed_lines(run)
+    for by_rows, by_columns in ((applicants, kept[0]), (offers, kept[1])):
         assert {name: (values.dtype, values.tolist()) for name, values in by_rows.items()} == {
             name: (values.dtype, values.tolist()) for name, values in by_columns.items()
         }
     assert inputs_of(applicants=kept[0], offers=kept[1], province_id=None).students.code
     run = services.commit(by=world.approver, run=run, at=AT)
-    assert kept_columns(run)
+    assert kept_columns(run, LINES, LINE)
     services.publish(by=world.clerk, run=run, at=AT)
-    assert kept_columns(run) is None
+    for kinds, prefix in ((APPLICANTS, ""), (OFFERS, ""), (STEPS, ""), (LINES, LINE)):
+        assert kept_columns(run, kinds, prefix) is None
+    for by_rows, by_columns in (
+        (steps_of(run, np.sort(offers["device_id"])), steps),
+        (proposed_lines(run), lines),
+    ):
+        assert {name: (values.dtype, values.tolist()) for name, values in by_rows.items()} == {
+            name: (values.dtype, values.tolist()) for name, values in by_columns.items()
+        }
     world.stock(3)
     again = world.proposed()
     services.reject(by=world.clerk, run=again, reason="legal", at=AT)

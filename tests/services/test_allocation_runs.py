@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
 
 from allocation import committing, explaining, rules, services
+from allocation.inputs import proposed_lines
 from allocation.models import Allocation, AllocationRun, Applicant, Phase, Proposed
 from ledger.disclosure import choose_areas
 from ledger.models import LedgerOutbox
@@ -90,7 +91,7 @@ def test_the_areas_of_a_province_s_run_are_those_of_a_look_at_the_nation(world):
     whole = choose_areas(
         [(chain, served[s.pk], s.enrolment) for chain, s in zip(chains, schools, strict=True)]
     )
-    assert committing.public_areas(run) == {
+    assert committing.public_areas(proposed_lines(run)) == {
         s.pk: area for s, area in zip(schools, whole, strict=True) if s.pk in served
     }
 
