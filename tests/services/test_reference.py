@@ -4,8 +4,10 @@ import csv
 import datetime as dt
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection
 
+from common.models import Programme
 from common.tables import Upserted
 from schools.models import DirectivePeriod
 from sms_program.reference import STEPS
@@ -65,3 +67,9 @@ def test_what_an_official_corrected_or_added_goes_before_the_file(folder):
         assert load(folder(HANOI, SAIGON)) == Upserted(0, 0, 1)
     assert load(folder()) == Upserted(0, 0, 0, removed=1)
     assert set(DirectivePeriod.objects.all()) == {corrected, later}
+
+
+def test_the_demonstration_wants_the_reference_data_first():
+    with pytest.raises(CommandError, match=r"manage\.py prepare"):
+        call_command("demo")
+    assert not Programme.objects.filter(is_demonstration=True).exists()

@@ -6,6 +6,7 @@ from django.core.management.base import CommandError
 from accounts.models import User
 from common.audit import acting
 from common.command import PlainCommand
+from schools.models import Office
 from sms_program.demo.build import Build
 from sms_program.demo.plan import SEED, SIZES
 
@@ -23,6 +24,8 @@ class Command(PlainCommand):
             raise CommandError(
                 "Bản thật không nạp số liệu minh họa. Hãy bỏ PRODUCTION=1 nếu đây là bản trình diễn."
             )
+        if not Office.objects.filter(code="CT").exists():
+            raise CommandError("Chưa có dữ liệu nền. Hãy chạy trước: python manage.py prepare")
         build = Build(size=SIZES[options["size"]], seed=options["seed"], say=self._say)
         try:
             with acting(User.objects.system(), via="command demo"):
