@@ -58,6 +58,7 @@ def write_proposal(*, run: AllocationRun, inputs: Inputs, outcome: Outcome) -> s
     if len(outcome.device):
         write_columns(
             "allocation_proposed",
+            frozen=False,
             run_id=("i8", run.pk),
             **{name: (kind, lines[name]) for name, kind in LINES.items()},
         )

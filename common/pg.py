@@ -375,9 +375,9 @@ def _launch(target: Server, binaries: Path, *, durable: bool, with_parent: bool)
 
 
 def shared_buffers_mb() -> int:
-    """A sixth of the machine's memory, at least 128 MB, at most 4 GB: the tables and indexes of a nation are 3.3 GB."""
+    """A sixteenth of the machine's memory, at least 128 MB, at most the 1 GB of docker-compose.yml."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return max(128, min(4096, memory // 6 // 2**20))
+    return max(128, min(1024, memory // 16 // 2**20))
 
 
 def _create_database(target: Server) -> None:
