@@ -17,6 +17,11 @@ OTHERWISE = "Dữ liệu này mâu thuẫn với dữ liệu đã có nên chưa
 TOO_MUCH = "Có số quá lớn hoặc chữ quá dài nên chưa ghi gì. Hãy xem lại các ô vừa nhập."
 
 
+def constraint_of(error: IntegrityError) -> str:
+    """The name of the violated constraint, or of the one that the refusing trigger named; empty if there is none."""
+    return getattr(getattr(error.__cause__, "diag", None), "constraint_name", None) or ""
+
+
 def message_of(error: IntegrityError) -> str:
     """Return the Vietnamese sentence of the violated constraint, or of the trigger that refused.
 
@@ -24,7 +29,7 @@ def message_of(error: IntegrityError) -> str:
     ``violation_error_message``.
     """
     diagnostic = getattr(error.__cause__, "diag", None)
-    name = getattr(diagnostic, "constraint_name", None)
+    name = constraint_of(error)
     for model in apps.get_models():
         for constraint in model._meta.constraints:
             if constraint.name == name:

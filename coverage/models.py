@@ -4,7 +4,7 @@ import datetime as dt
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, OuterRef, Q, Subquery, Sum
 
 from common.audit import audited
 from common.constraints import paired, positive
@@ -236,6 +236,13 @@ class SimBatchQuerySet(models.QuerySet):
         """An operator's own batches, a province's, or all for the ministries."""
         return self.filter(in_reach(user))
 
+    def with_used(self):
+        """Annotate ``used``, how many SIMs of each are in plans: what its shares don't hold any more."""
+        shares = PlanShare.objects.filter(batch=OuterRef("pk")).values("batch")
+        return self.annotate(
+            used=F("quantity") - Subquery(shares.annotate(sum=Sum("remaining")).values("sum"))
+        )
+
 
 @audited()
 class SimBatch(models.Model):
@@ -249,7 +256,6 @@ class SimBatch(models.Model):
         AdministrativeUnit, on_delete=models.PROTECT, related_name="+", verbose_name="tỉnh, thành phố"
     )
     quantity = models.PositiveIntegerField("số SIM")
-    used = models.PositiveIntegerField("đã dùng", default=0)
     delivered_on = models.DateField("ngày giao")
     registered_at = models.DateTimeField("ghi nhận lúc")
     registered_by = models.ForeignKey(
@@ -264,15 +270,35 @@ class SimBatch(models.Model):
         indexes = [models.Index(fields=["province", "operator"], name="simbatch_place")]
         constraints = [
             positive("simbatch", "quantity", "Số SIM phải lớn hơn 0."),
-            models.CheckConstraint(
-                name="simbatch_used_within_quantity",
-                condition=Q(used__lte=F("quantity")),
-                violation_error_message="Lô SIM này đã dùng hết.",
-            ),
         ]
 
     def __str__(self):
         return f"{self.code} {self.operator}"
+
+
+class PlanShare(models.Model):
+    """A part of what may still be given: of a batch of SIMs, or of the programme's million plans where it has none.
+
+    A trigger of the plans takes each new one off shares that no other transaction holds, so that handovers don't wait
+    for one another; the shares of a quota together never give more than the quota.
+    """
+
+    batch = models.ForeignKey(
+        SimBatch,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="shares",
+        verbose_name="lô SIM",
+    )
+    remaining = models.PositiveIntegerField("còn lại")
+
+    class Meta:
+        verbose_name = "phần còn lại của gói dữ liệu"
+        verbose_name_plural = "phần còn lại của gói dữ liệu"
+
+    def __str__(self):
+        return f"{self.batch or 'Chương trình'}: {self.remaining}"
 
 
 class DataPlanQuerySet(models.QuerySet):

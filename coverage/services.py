@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from django.core.exceptions import ValidationError
 from django.core.files.base import File
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Count, F
 from django.utils import timezone
 
 from accounts.models import User
+from common.refusals import constraint_of, message_of
 from coverage import rules
 from coverage.models import (
     CHILDREN_KINDS,
@@ -28,6 +29,8 @@ from ledger.codes import new_code
 from schools.models import AdministrativeUnit, Office, School, StaffRole, Student
 
 State = CoveragePoint.State
+# What the trigger of the plans says when a batch has too few SIMs left.
+BATCH_IS_EMPTY = "simbatch_used_within_quantity"
 
 
 @transaction.atomic
@@ -269,16 +272,14 @@ def start_data_plans(
     Args:
         rows: ``student`` (primary key), ``device`` (code), ``sim`` (number, may be empty), all of one province.
 
-    A SIM batch of the operator in the students' province is counted down where there is one. Raises
-    ValidationError naming what is wrong; then no plan is started.
+    A SIM batch of the operator in the students' province is counted down where there is one. The database counts (a
+    trigger over `PlanShare`): neither the million nor a batch can be exceeded, and nobody waits for another's handover.
+    Raises ValidationError naming what is wrong; then no plan is started.
     """
     if not rows:
         return []
     if not operator.is_mobile:
         raise ValidationError(f"{operator} không có mạng di động. Hãy chọn nhà mạng khác.", code="operator")
-    # One at a time, so that the million and the batches are counted right.
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('coverage.data_plans'))")
     ids = [row["student"] for row in rows]
     if names := list(
         DataPlan.objects.filter(student__in=ids, cancelled_on__isnull=True).values_list(
@@ -289,51 +290,44 @@ def start_data_plans(
             f"Đã có gói dữ liệu của Chương trình: {', '.join(names)}. Mỗi học sinh chỉ có một gói.",
             code="twice",
         )
-    started = DataPlan.objects.count()
-    if started + len(rows) > rules.PLAN_TARGET:
-        raise ValidationError(
-            f"Chương trình có {rules.PLAN_TARGET} gói dữ liệu, đã dùng {started}. Không mở thêm được.",
-            code="target",
-        )
-    starts_on = timezone.localdate(at)
-    batch = _take_sims(operator=operator, student=ids[0], count=len(rows))
-    plans = [
-        DataPlan(
-            student_id=row["student"],
-            operator=operator,
-            device_code=row["device"],
-            sim_number=row.get("sim") or "",
-            sim_batch=batch,
-            daily_mb=rules.PLAN_DAILY_MB,
-            starts_on=starts_on,
-            ends_on=rules.plan_ends_on(starts_on),
-            started_at=at,
-            started_by=by,
-        )
-        for row in rows
-    ]
-    numbers = [plan.sim_number for plan in plans if plan.sim_number]
+    numbers = [row["sim"] for row in rows if row.get("sim")]
     taken = DataPlan.objects.filter(sim_number__in=numbers, cancelled_on__isnull=True)
     if len(set(numbers)) != len(numbers) or taken.exists():
         raise ValidationError("Có số SIM đang gắn với một gói khác, hoặc ghi hai lần.", code="sim")
-    return DataPlan.objects.bulk_create(plans)
+    while True:
+        batch = _batch_for(operator=operator, student=ids[0], count=len(rows))
+        try:
+            with transaction.atomic():
+                return DataPlan.objects.bulk_create(
+                    _plan(row, by=by, operator=operator, batch=batch, at=at) for row in rows
+                )
+        except IntegrityError as refused:
+            # Others took the last SIMs of the batch in the meantime: the next one, or none.
+            if constraint_of(refused) != BATCH_IS_EMPTY:
+                raise ValidationError(message_of(refused), code="quota") from refused
 
 
-def _take_sims(*, operator: Operator, student: int, count: int) -> SimBatch | None:
-    """Count SIMs down from the oldest batch of the operator in the student's province that has enough left."""
-    batch = (
-        SimBatch.objects.select_for_update()
-        .filter(
-            operator=operator,
-            province__schools_in_province__students=student,
-            used__lte=F("quantity") - count,
-        )
-        .order_by("delivered_on", "pk")
-        .first()
+def _plan(row: Mapping, *, by: User, operator: Operator, batch: SimBatch | None, at: dt.datetime) -> DataPlan:
+    starts_on = timezone.localdate(at)
+    return DataPlan(
+        student_id=row["student"],
+        operator=operator,
+        device_code=row["device"],
+        sim_number=row.get("sim") or "",
+        sim_batch=batch,
+        daily_mb=rules.PLAN_DAILY_MB,
+        starts_on=starts_on,
+        ends_on=rules.plan_ends_on(starts_on),
+        started_at=at,
+        started_by=by,
     )
-    if batch:
-        SimBatch.objects.filter(pk=batch.pk).update(used=F("used") + count)
-    return batch
+
+
+def _batch_for(*, operator: Operator, student: int, count: int) -> SimBatch | None:
+    """The oldest batch of the operator in the student's province that has so many SIMs left."""
+    batches = SimBatch.objects.filter(operator=operator, province__schools_in_province__students=student)
+    enough = batches.with_used().filter(used__lte=F("quantity") - count)
+    return enough.order_by("delivered_on", "pk").first()
 
 
 @transaction.atomic
@@ -375,7 +369,9 @@ def who_looks_after(office: Office) -> list[str]:
 def operator_for(province: AdministrativeUnit) -> Operator | None:
     """The operator proposed for a province's plans: the one with most SIMs left there, else the first mobile one."""
     left = (
-        SimBatch.objects.filter(province=province, used__lt=F("quantity"))
+        SimBatch.objects.filter(province=province)
+        .with_used()
+        .filter(used__lt=F("quantity"))
         .order_by(F("used") - F("quantity"), "pk")
         .select_related("operator")
         .first()

@@ -39,16 +39,16 @@ def sims(request):
         if not form.errors:
             messages.success(request, f"Đã ghi lô {batch.code}: {format_number(batch.quantity)} SIM.")
             return redirect("coverage:sims")
-    batches = SimBatch.objects.for_user(request.user).distinct().select_related("operator", "province")
-    totals = batches.aggregate(quantity=Sum("quantity"), used=Sum("used"))
+    batches = SimBatch.objects.for_user(request.user).distinct().with_used()
+    totals = batches.aggregate(delivered=Sum("quantity"), given=Sum("used"))
     day = today()
     return render(
         request,
         "coverage/sims.html",
         {
-            "page": Paginator(batches.order_by("-delivered_on", "-pk"), PER_PAGE).get_page(
-                request.GET.get("trang")
-            ),
+            "page": Paginator(
+                batches.select_related("operator", "province").order_by("-delivered_on", "-pk"), PER_PAGE
+            ).get_page(request.GET.get("trang")),
             "totals": totals,
             "plan_count": DataPlan.objects.count(),
             "live_count": DataPlan.objects.live_on(day).count(),

@@ -246,6 +246,12 @@ class TestOperator:
         assert client.post("/diem-song/sim/", data | {"quantity": "0"}).status_code == 422
         client.post("/diem-song/sim/", data)
         assert SimBatch.objects.get().quantity == 500
+        with transaction.atomic():
+            (student,) = make_students(world, world.schools[0], 1)
+        start_data_plan(
+            by=world.people["school"], student=student, operator=world.operator, device_code="A", at=AT
+        )
+        assert "Đã dùng 1 trong 500 SIM." in client.get("/diem-song/sim/").content.decode()
         assert sign_in(world.people["mic"]).post("/diem-song/sim/", data).status_code == 404
 
 
