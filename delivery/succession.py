@@ -3,7 +3,7 @@
 from django.core.exceptions import ValidationError
 from django.db import connection
 
-from delivery.models import Custody, Grievance, HandoverRecord, Shipment
+from delivery.models import Custody, Grievance, HandoverRecord, Shipment, ShipmentItem
 from ledger.codes import new_code
 from schools.models import Office
 from schools.succession import moves
@@ -11,15 +11,21 @@ from schools.succession import moves
 
 @moves("lô hàng chưa gửi")
 def move_shipments(*, by, old: Office, new: Office, at) -> int:
-    """Drafts go to the successor; what is on its way must arrive first, for the log says where it was sent."""
+    """Drafts go to the successor; what is on its way must arrive first, for the log says where it was sent.
+
+    A draft of the successor itself is given up: what it would have sent is where it has to go, and is planned anew.
+    """
     under_way = Shipment.objects.filter(state=Shipment.State.DISPATCHED)
     waiting = under_way.filter(to_office=old).count() + under_way.filter(from_office=old).count()
     if waiting:
         raise ValidationError(
             f"{old} còn {waiting} lô hàng đang trên đường. Hãy nhận xong các lô đó rồi mới cho ngừng hoạt động."
         )
-    drafts = Shipment.objects.filter(state=Shipment.State.DRAFT)
-    return drafts.filter(to_office=old).exclude(from_office=new).update(to_office=new)
+    drafts = Shipment.objects.filter(state=Shipment.State.DRAFT, to_office=old)
+    own = drafts.filter(from_office=new)
+    ShipmentItem.objects.filter(shipment__in=own).delete()
+    given_up = own.update(state=Shipment.State.CANCELLED, cancelled_at=at, cancelled_by=by)
+    return given_up + drafts.update(to_office=new)
 
 
 @moves("máy đang giữ (đã soạn một lô hàng chuyển đi)")

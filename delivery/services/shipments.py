@@ -228,17 +228,21 @@ def dispatch_shipments(*, by: User, shipments: Iterable[Shipment], at: dt.dateti
     """Send drafts on their way: the sender still answers for the devices until the receiver has them.
 
     Records `device.dispatched` for each device. Raises ValidationError naming the devices that may not leave
-    (allocation ended, its student no longer eligible, no longer with the sender, not sound); returns how many devices left.
+    (allocation ended, its student no longer eligible, no longer with the sender, not sound), or the drafts without any
+    device; returns how many devices left.
     """
     ids = [shipment.pk for shipment in shipments]
     locked = list(Shipment.objects.select_for_update().filter(pk__in=ids).order_by("pk"))
     for shipment in locked:
         _must_be(shipment, Shipment.State.DRAFT, "gửi")
     refuse_unfit(ids)
-    items = list(ShipmentItem.objects.filter(shipment__in=ids).values_list("pk", flat=True))
-    empty = [shipment.code for shipment in locked if not shipment.items.exists()] if len(locked) == 1 else []
-    if empty or not items:
-        raise ValidationError("Lô hàng không có máy nào. Hãy huỷ lô này.", code="empty")
+    loaded = ShipmentItem.objects.filter(shipment__in=ids).values_list("pk", "shipment_id")
+    items = [pk for pk, _ in loaded]
+    filled = {shipment for _, shipment in loaded}
+    if empty := [shipment.code for shipment in locked if shipment.pk not in filled]:
+        raise ValidationError(
+            f"Lô {', '.join(empty[:3])} không có máy nào nên không gửi được. Hãy huỷ lô này.", code="empty"
+        )
     with connection.cursor() as cursor:
         # The first hop: until now the lot's warehouse has held the device, from when it passed inspection.
         cursor.execute(
@@ -270,18 +274,19 @@ def dispatch_shipments(*, by: User, shipments: Iterable[Shipment], at: dt.dateti
 def dispatch_ready(
     *, by: User, shipments: Iterable[Shipment], at: dt.datetime
 ) -> tuple[list[Shipment], list[Shipment]]:
-    """Send those of some drafts whose devices may all leave; returns what was sent and what was held back."""
+    """Send those of some drafts whose devices may all leave; returns what was sent and what was held back.
+
+    A draft without any device is held back too: there is nothing to send.
+    """
     given = list(shipments)
     unfit = {row.device for row in unfit_devices([shipment.pk for shipment in given])}
-    held = set(
-        ShipmentItem.objects.filter(shipment__in=given, device__code__in=unfit).values_list(
-            "shipment_id", flat=True
-        )
-    )
-    ready = [shipment for shipment in given if shipment.pk not in held]
+    loaded = ShipmentItem.objects.filter(shipment__in=given)
+    held = set(loaded.filter(device__code__in=unfit).values_list("shipment_id", flat=True))
+    fit = set(loaded.values_list("shipment_id", flat=True).distinct()) - held
+    ready = [shipment for shipment in given if shipment.pk in fit]
     if ready:
         dispatch_shipments(by=by, shipments=ready, at=at)
-    return ready, [shipment for shipment in given if shipment.pk in held]
+    return ready, [shipment for shipment in given if shipment.pk not in fit]
 
 
 def receive_shipments(*, by: User, shipments: Iterable[Shipment], at: dt.datetime) -> int:

@@ -127,7 +127,7 @@ def send_drafts(request):
         messages.warning(
             request,
             f"{format_number(len(held))} lô còn máy chưa gửi được nên chưa gửi: {codes}. "
-            "Mở từng lô để xem máy nào, vì sao, làm gì.",
+            "Mở từng lô để xem máy nào, vì sao, làm gì; lô không còn máy nào thì huỷ.",
         )
     return redirect("/van-chuyen/?state=draft" if held else "delivery:shipments")
 

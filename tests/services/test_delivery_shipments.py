@@ -13,6 +13,7 @@ from delivery.models import Custody, DeviceReport, Shipment, ShipmentItem
 from delivery.services import (
     cancel_shipment,
     dispatch,
+    dispatch_ready,
     dispatch_shipments,
     mark_found,
     plan_shipments,
@@ -188,6 +189,19 @@ def test_a_device_whose_allocation_ended_does_not_leave(world):
     remove_items(by=world.people["keeper"], shipment=shipment, device_codes=[gone.device.code])
     dispatch(by=world.people["keeper"], shipment=shipment, at=AT)
     assert shipment.items.count() == 8
+
+
+def test_an_empty_draft_is_not_sent_with_others(world):
+    receive_shipments(by=world.people["department"], shipments=[to_department(world)], at=AT)
+    drafts = plan_shipments(by=world.people["department"], at=AT, offices=[world.department])
+    empty, full = drafts
+    by = world.people["department"]
+    codes = list(empty.items.values_list("device__code", flat=True))
+    remove_items(by=by, shipment=empty, device_codes=codes)
+    with pytest.raises(ValidationError, match=f"{empty.code} không có máy nào"):
+        dispatch_shipments(by=by, shipments=drafts, at=AT)
+    assert dispatch_ready(by=by, shipments=drafts, at=AT) == ([full], [empty])
+    assert Shipment.objects.get(pk=empty.pk).state == Shipment.State.DRAFT
 
 
 def test_a_cancelled_draft_frees_its_devices(world):

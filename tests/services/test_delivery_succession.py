@@ -5,7 +5,8 @@ import datetime as dt
 import pytest
 from django.core.exceptions import ValidationError
 
-from delivery.models import Custody, HandoverRecord, Shipment
+from delivery.models import Custody, HandoverRecord, Shipment, ShipmentItem
+from delivery.services import plan_shipments
 from schools.models import Student
 from schools.services.offices import close_office
 from tests.delivery_world import AT, make_world
@@ -48,6 +49,31 @@ def test_what_is_on_its_way_arrives_before_an_office_closes():
         close_office(by=by, office=world.district_office, successor=world.department, reason="QĐ 1", at=AT)
     world.district_office.refresh_from_db()
     assert world.district_office.valid_to is None
+
+
+def test_no_draft_is_left_to_a_closed_office():
+    world = make_world(per_school=1)
+    by, old, new = world.people["programme"], world.district_office, world.department
+    device = world.allocations[0].device
+    Custody.objects.create(device=device, office=new, from_at=AT - dt.timedelta(days=1))
+    drafts = [
+        Shipment.objects.create(
+            code=f"VC-000{number}", from_office=sender, to_office=receiver, created_at=AT, created_by=by
+        )
+        for number, (sender, receiver) in enumerate([(new, old), (world.warehouse, old), (old, new)], 1)
+    ]
+    ShipmentItem.objects.create(shipment=drafts[0], device=device, result="expected", is_open=True)
+    closed = close_office(by=by, office=old, successor=new, reason="QĐ 2", at=AT)
+    assert dict(closed.moved)["lô hàng chưa gửi"] == 2
+    assert not Shipment.objects.filter(state=Shipment.State.DRAFT, to_office=old).exists()
+    states = [(row.state, row.from_office, row.to_office) for row in Shipment.objects.order_by("code")]
+    assert states == [
+        ("cancelled", new, old),
+        ("draft", world.warehouse, new),
+        ("draft", old, new),
+    ]
+    planned = plan_shipments(by=by, at=AT, offices=[new])
+    assert [shipment.items.get().device for shipment in planned] == [device], "it goes on from where it is"
 
 
 def test_a_warehouse_with_devices_in_it_does_not_close():
