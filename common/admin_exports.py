@@ -1,12 +1,14 @@
-"""What a spreadsheet export of the admin gives: CSV and XLSX whose cells no spreadsheet runs.
+"""What spreadsheets of the admin give and take: CSV and XLSX whose cells no spreadsheet runs, texts without hidden turns.
 
 The library's own escaping takes a leading "=" away and leaves "+", "-" and "@" as they are.
 """
 
+from import_export import resources
 from import_export.formats import base_formats
 from tablib import Dataset
 
 from common.exports import neutralise
+from common.vietnamese import without_turns
 
 
 def _neutralised(dataset: Dataset) -> Dataset:
@@ -30,3 +32,12 @@ class SafeXlsx(base_formats.XLSX):
 
 # `export_formats` of every model's admin that exports.
 EXPORT_FORMATS = [SafeCsv, SafeXlsx]
+
+
+class PlainResource(resources.ModelResource):
+    """What every import of ours begins from: a file is read as a form is (`common.middleware.PlainText`)."""
+
+    def before_import_row(self, row, **kwargs):
+        for column, value in row.items():
+            if isinstance(value, str):
+                row[column] = without_turns(value)

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 import psycopg
 import structlog
 from django.conf import settings
+from django.contrib import messages
 from django.db import connections, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.middleware.gzip import GZipMiddleware
 
 from common import errors, metrics
+from common.vietnamese import without_turns
 
 log = structlog.get_logger("request")
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -95,6 +97,45 @@ class LostServices:
         if errors.is_unsendable(error):
             return errors.bad_request(request)
         return None
+
+
+class PlainText:
+    """What is typed or pasted goes on without the characters that turn the direction of writing, and staff are told.
+
+    Once for every form: many come along unseen with a pasted telephone number; in a name, a reason or a file's name they
+    would let one read what is not written. A password stays as it is.
+    """
+
+    def __init__(self, get_response: GetResponse):
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, view, args, kwargs) -> None:
+        if request.method in READING_METHODS:
+            return
+        for _, files in request.FILES.lists():
+            for file in files:
+                file.name = without_turns(file.name)
+        plain = {
+            name: [without_turns(value) for value in values]
+            for name, values in request.POST.lists()
+            if "password" not in name
+        }
+        changed = {name: values for name, values in plain.items() if values != request.POST.getlist(name)}
+        if not changed:
+            return
+        sent = request.POST.copy()
+        for name, values in changed.items():
+            sent.setlist(name, values)
+        sent._mutable = False
+        request.POST = sent
+        # Public pages read no session.
+        if request.COOKIES and request.user.is_authenticated:
+            messages.info(
+                request, "Đã bỏ khỏi những gì thầy/cô vừa gửi các ký tự ẩn làm đảo chiều chữ. Hãy xem lại."
+            )
 
 
 class ReadsDoNotWrite:

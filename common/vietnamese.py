@@ -15,10 +15,11 @@ _LETTER_KEY = {letter: chr(ord("A") + place) for place, letter in enumerate(_ALP
 _TONES = {"\u0300": "1", "\u0309": "2", "\u0303": "3", "\u0301": "4", "\u0323": "5"}
 # Breve, circumflex and horn make another letter, not another tone.
 _LETTER_MARKS = frozenset("\u0306\u0302\u031b")
+# What turns the direction of writing: no Vietnamese text needs it, and it makes one read other than it is written.
+_TURNS = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+_DIRECTION = re.compile(f"[{_TURNS}]")
 # Characters that no reader sees: zero width, joiners, direction marks, BOM, soft hyphen.
-_INVISIBLE = re.compile(
-    "[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff]"
-)
+_INVISIBLE = re.compile(f"[{_TURNS}\u00ad\u034f\u180e\u200b-\u200d\u2060-\u2064\u206a-\u206f\ufeff]")
 _SPACES = re.compile(r"\s+")
 _NOT_WORD = re.compile(r"[^a-z0-9]+")
 
@@ -32,6 +33,15 @@ def clean(text: str) -> str:
     if text.isascii():
         return " ".join(text.split())
     return _SPACES.sub(" ", _INVISIBLE.sub("", unicodedata.normalize("NFC", text))).strip()
+
+
+def without_turns(text: str) -> str:
+    """Return ``text`` without the characters that turn the direction of writing; nothing else changes.
+
+    >>> without_turns("gnp.\u202eảnh\u202c 👨\u200d👩\u200d👧")
+    'gnp.ảnh 👨\u200d👩\u200d👧'
+    """
+    return text if text.isascii() else _DIRECTION.sub("", text)
 
 
 @lru_cache(maxsize=65536)

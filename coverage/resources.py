@@ -1,13 +1,14 @@
 """Spreadsheets of points and operators for the admin: by our own codes."""
 
-from import_export import fields, resources
+from import_export import fields
 from import_export.widgets import ForeignKeyWidget
 
+from common.admin_exports import PlainResource
 from coverage.models import CoveragePoint, Operator
 from schools.models import AdministrativeUnit
 
 
-class OperatorResource(resources.ModelResource):
+class OperatorResource(PlainResource):
     class Meta:
         model = Operator
         import_id_fields = ["code"]
@@ -17,7 +18,7 @@ class OperatorResource(resources.ModelResource):
         clean_model_instances = True
 
 
-class CoveragePointResource(resources.ModelResource):
+class CoveragePointResource(PlainResource):
     """Points by code. What happens to a point (planned, blocked, covered) is reported, never imported."""
 
     commune = fields.Field("commune", "commune", ForeignKeyWidget(AdministrativeUnit, field="public_code"))

@@ -1,9 +1,10 @@
 """Spreadsheets of offices and schools for the admin: by code, checked as a whole, nothing half done."""
 
 from django.core.exceptions import ValidationError
-from import_export import fields, resources
+from import_export import fields
 from import_export.widgets import ForeignKeyWidget
 
+from common.admin_exports import PlainResource
 from schools.models import AdministrativeUnit, Office, School
 
 
@@ -18,7 +19,7 @@ class ByCode(ForeignKeyWidget):
             raise ValueError(f"Không có {name} nào mang mã “{value}”: kiểm tra lại mã trong tệp.") from error
 
 
-class OfficeResource(resources.ModelResource):
+class OfficeResource(PlainResource):
     """Offices by code; the path follows from the office above."""
 
     parent = fields.Field("parent", "parent", ByCode(Office, field="code"))
@@ -45,7 +46,7 @@ class OfficeResource(resources.ModelResource):
         instance.path = f"{above}{instance.code}/"
 
 
-class SchoolResource(resources.ModelResource):
+class SchoolResource(PlainResource):
     """Schools by code; the office of the same code must exist, district and province follow from the commune."""
 
     office = fields.Field("office", "office", ByCode(Office, field="code"))

@@ -180,6 +180,8 @@ MIDDLEWARE = [
     # Every public answer of data passes the disclosure rules of the ledger.
     "ledger.door.PublicDoor",
     "django_htmx.middleware.HtmxMiddleware",
+    # No hidden character turns what somebody reads.
+    "common.middleware.PlainText",
     # A form sent twice has one effect.
     "common.once.SentOnce",
     "common.audit.ActorMiddleware",

@@ -21,6 +21,7 @@ from rest_framework.exceptions import ValidationError
 from accounts.services import record_reading
 from common.access import public
 from common.clock import now
+from common.vietnamese import clean
 from delivery import perms, services
 from delivery.models import HandoverRecord
 from delivery.views.handovers import record_of
@@ -53,7 +54,7 @@ class WrittenRow(serializers.Serializer):
     age_s = serializers.IntegerField(min_value=0, max_value=YEAR_S)
 
     def validate_guardian_name(self, value: str) -> str:
-        return " ".join(value.split())
+        return clean(value)
 
 
 @perms.hands_over

@@ -343,6 +343,13 @@ class TestGrievances:
         typed = client.get(f"/phan-anh/tra-cuu/?ma={grievance.code.lower()}", follow=True).content.decode()
         assert "Trường sẽ đổi máy khác." in typed
 
+    def test_a_strangers_text_turns_nothing(self, world, client):
+        sent = self.data | {"text": "Máy \u202egnohк\u202c không bật", "contact": "\u202d0912 345 678\u202c"}
+        answer = client.post("/phan-anh/", sent | {"province": world.province.pk})
+        assert (answer.status_code, answer.cookies) == (302, {})
+        grievance = Grievance.objects.get()
+        assert (grievance.text, grievance.contact) == ("Máy gnohк không bật", "0912 345 678")
+
     def test_sensitive_ones_are_read_at_the_centre_only(self, world, client, sign_in):
         client.post("/phan-anh/", self.data | {"kind": "misuse", "province": world.province.pk})
         grievance = Grievance.objects.get()

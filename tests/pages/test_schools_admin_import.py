@@ -45,6 +45,11 @@ def admin(world, sign_in, user):
     return sign_in(user)
 
 
+def test_hidden_turns_of_a_file_are_left_out(send):
+    send("office", OFFICES.replace("Võ Văn Tần", "Võ \u202eVăn\u2069 Tần"))
+    assert Office.objects.get(code="79000801").name == "Trường THCS Võ Văn Tần"
+
+
 @pytest.fixture
 def send(admin):
     """`send("office", text)`: the preview's page; `confirm=True` goes on to write."""

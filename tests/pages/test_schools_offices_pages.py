@@ -103,6 +103,21 @@ def test_the_trail_says_who_when_before_and_after(client, sign_in, world):
     assert "Chưa có thay đổi nào" in by_another.content.decode()
 
 
+def test_what_turns_the_direction_of_writing_is_left_out_and_staff_are_told(client, sign_in, world):
+    sign_in(world.head)
+    for hidden in "\u200e\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069":
+        page = client.post(
+            reverse("schools:rename_office", args=["P-001"]),
+            {"name": f"Phòng{hidden} 👨\u200d👧"},
+            follow=True,
+        )
+        world.district.refresh_from_db()
+        assert world.district.name == "Phòng 👨\u200d👧"
+        assert "Đã bỏ khỏi những gì thầy/cô vừa gửi các ký tự ẩn" in page.content.decode()
+        world.district.name = "Phòng cũ"
+        world.district.save()
+
+
 def test_the_trail_sees_raw_sql_and_bulk_changes_too(client, sign_in, world):
     sign_in(world.head)
     User.objects.filter(pk=world.head.pk).update(phone="0900000000")

@@ -19,6 +19,7 @@ from delivery.services import (
     settle_phone_handover,
     sign_record,
 )
+from delivery.views.phone import WrittenRow
 from schools.models import Student
 from tests.delivery_world import AT, make_world
 from tests.services.test_delivery_handovers import bring_to_schools
@@ -188,3 +189,10 @@ def test_the_same_rows_sent_from_eight_places_at_once():
         said = list(pool.map(once, range(8)))
     assert all(one == said[0] for one in said)
     assert (Handover.objects.count(), PhoneHandover.objects.count(), entries()) == (5, 5, 5)
+
+
+def test_the_name_that_a_phone_sends_turns_nothing():
+    row = {"key": uuid.uuid4(), "allocation": 1, "device": "A", "age_s": 0}
+    shape = WrittenRow(data=row | {"guardian_name": " Lò \u202eThị\u2069  Mẹ "})
+    assert shape.is_valid()
+    assert shape.validated_data["guardian_name"] == "Lò Thị Mẹ"
