@@ -1,10 +1,46 @@
+from decimal import Decimal
+
 from django.apps import AppConfig
+from django.core import validators
 from django.forms import Field
 from django.utils.module_loading import autodiscover_modules
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
+
+from common.vietnamese import number_text
+
+
+class WithNumbers:
+    """A message about a limit: its numbers are written as the page's language writes them, 1.000.000 or 1,000,000."""
+
+    def __init__(self, text):
+        self.text = text
+
+    def __str__(self):
+        return str(self.text)
+
+    def __mod__(self, params: dict) -> str:
+        english = (get_language() or "vi").startswith("en")
+        said = {
+            name: number_text(value, 3, english=english)
+            if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
+            else value
+            for name, value in params.items()
+        }
+        return str(self.text) % said
+
 
 # Django's Vietnamese catalogue says "Trường này là bắt buộc", in which a teacher reads "this school".
 Field.default_error_messages["required"] = _("Hãy điền mục này.")
+# Django writes the bare digits of a limit.
+validators.MinValueValidator.message = WithNumbers(_("Hãy nhập số từ %(limit_value)s trở lên."))
+validators.MaxValueValidator.message = WithNumbers(_("Hãy nhập số không quá %(limit_value)s."))
+validators.MinLengthValidator.message = WithNumbers(
+    _("Cần ít nhất %(limit_value)s ký tự; hiện có %(show_value)s.")
+)
+validators.MaxLengthValidator.message = WithNumbers(
+    _("Nhiều nhất %(limit_value)s ký tự; hiện có %(show_value)s. Hãy viết ngắn lại.")
+)
 
 
 class CommonConfig(AppConfig):

@@ -6,6 +6,7 @@ sorts Vietnamese wrongly, so both keys are stored beside the name (columns with 
 
 import re
 import unicodedata
+from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 
 # TCVN 6909 alphabet, with f j w z where foreign names need them.
@@ -33,6 +34,19 @@ def clean(text: str) -> str:
     if text.isascii():
         return " ".join(text.split())
     return _SPACES.sub(" ", _INVISIBLE.sub("", unicodedata.normalize("NFC", text))).strip()
+
+
+def number_text(value: int | float | Decimal, decimals: int = 0, *, english: bool = False) -> str:
+    """Return a number as one writes it, thousands by a dot; decimals that are all zero are left out.
+
+    >>> number_text(1_000_000), number_text(35.5, 1), number_text(2.0, 1), number_text(1_234.5, 1, english=True)
+    ('1.000.000', '35,5', '2', '1,234.5')
+    """
+    exact = Decimal(str(value)).quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_HALF_UP)
+    text = f"{exact:,.{decimals}f}"
+    if decimals:
+        text = text.rstrip("0").rstrip(".")
+    return text if english else text.translate(str.maketrans(",.", ".,"))
 
 
 def without_turns(text: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from django.core.exceptions import ValidationError
 
+from common.vietnamese import number_text
 from coverage.models import CoveragePoint
 from coverage.rules import TECHNOLOGIES
 
@@ -105,7 +106,7 @@ def read(data: bytes) -> tuple[list[dict], list[Fault]]:
         rows, faults = [], []
         for number, row in enumerate(reader):
             if number >= MAX_ROWS:
-                raise FileRefusedError(f"Tệp quá {MAX_ROWS} dòng. Hãy chia thành nhiều tệp.")
+                raise FileRefusedError(f"Tệp quá {number_text(MAX_ROWS)} dòng. Hãy chia thành nhiều tệp.")
             if any((value or "").strip() for value in row.values() if isinstance(value, str)):
                 report, wrong = _row(row, reader.line_num)
                 rows.append(report)

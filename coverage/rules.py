@@ -3,6 +3,8 @@
 import datetime as dt
 from collections.abc import Mapping
 
+from common.vietnamese import number_text
+
 # Plan II.3b: 4 GB a day, three months, for one million students.
 PLAN_DAILY_MB = 4096
 PLAN_MONTHS = 3
@@ -44,7 +46,7 @@ def measurement_faults(
         faults["download_kbps"] = "Báo có sóng thì phải ghi tốc độ tải xuống đo được (kbit/s)."
     elif download_kbps < COVERED_MIN_KBPS:
         faults["download_kbps"] = (
-            f"{download_kbps} kbit/s chưa đủ để học trực tuyến (cần từ {COVERED_MIN_KBPS} kbit/s)."
+            f"{number_text(download_kbps)} kbit/s chưa đủ để học trực tuyến (cần từ {number_text(COVERED_MIN_KBPS)} kbit/s)."
             " Hãy báo trạng thái khác, hoặc đo lại."
         )
     if signal_dbm is not None and not SIGNAL_RANGE_DBM[0] <= signal_dbm <= SIGNAL_RANGE_DBM[1]:

@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 
 from common.access import public
 from common.errors import MESSAGES
+from common.templatetags.vi import format_number
 from common.throttle import asks_too_often, misses_too_often
 from dashboards import opendata
 from ledger import trace
@@ -63,7 +64,7 @@ class DatasetView(APIView):
     def _number(request: Request, name: str, default: int, largest: int) -> int:
         text = request.query_params.get(name, str(default))
         if not (text.isascii() and text.isdigit() and len(text) <= 8 and int(text) <= largest):
-            raise serializers.ValidationError({name: f"Cần một số nguyên từ 0 đến {largest}."})
+            raise serializers.ValidationError({name: f"Cần một số nguyên từ 0 đến {format_number(largest)}."})
         return int(text)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from python_calamine import CalamineError, CalamineWorkbook
 
-from common.vietnamese import search_key
+from common.vietnamese import number_text, search_key
 from schools.lists.intake import Refused, examine
 
 MEMORY_BYTES = 600 * 2**20
@@ -72,9 +72,7 @@ def read(path: Path) -> list[tuple[int, str, str]]:
         elif any(cell for cell in row):
             found.append((index, "", values[1]))
     if len(found) > MAX_ROWS:
-        raise Refused(
-            "too_many", f"Tệp có hơn {MAX_ROWS:,} dòng. Hãy tách thành nhiều tệp.".replace(",", ".")
-        )
+        raise Refused("too_many", f"Tệp có hơn {number_text(MAX_ROWS)} dòng. Hãy tách thành nhiều tệp.")
     if not found:
         raise Refused("empty", "Tệp không có dòng số sê-ri nào dưới tiêu đề.")
     return found

@@ -9,7 +9,7 @@ import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 
 from django import template
 from django.conf import settings
@@ -20,6 +20,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language, gettext, override
 
 from common.notices import current
+from common.vietnamese import number_text
 
 register = template.Library()
 
@@ -39,13 +40,7 @@ def format_number(value: int | float | Decimal | None, decimals: int = 0) -> str
     """
     if value is None or value == "":
         return "—"
-    exact = Decimal(str(value)).quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_HALF_UP)
-    text = f"{exact:,.{decimals}f}"
-    if decimals:
-        text = text.rstrip("0").rstrip(".")
-    if _is_english():
-        return text
-    return text.translate(str.maketrans({",": ".", ".": ","}))
+    return number_text(value, decimals, english=_is_english())
 
 
 def format_vnd(value: int | Decimal | None) -> str:

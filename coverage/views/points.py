@@ -306,7 +306,10 @@ def upload(request):
                     form.add_error(None, error)
             else:
                 same = len(rows) - len(news)
-                messages.success(request, f"Đã ghi {len(news)} điểm; {same} dòng không đổi được bỏ qua.")
+                messages.success(
+                    request,
+                    f"Đã ghi {format_number(len(news))} điểm; {format_number(same)} dòng không đổi được bỏ qua.",
+                )
                 return redirect("coverage:queue")
     return render(
         request,

@@ -7,6 +7,7 @@ from django.shortcuts import render
 from common import clock
 from common.access import Access, administrator
 from common.exports import csv_response
+from common.templatetags.vi import format_number
 from coverage.perms import operator
 from dashboards import audit, snapshot, stuck, work
 from dashboards.context import may_open
@@ -92,7 +93,7 @@ def audit_index(request: HttpRequest) -> HttpResponse:
     questions = []
     for question in audit.QUESTIONS.values():
         found = len(audit.answer(question, limit=audit.PAGE_LIMIT + 1))
-        text = f"hơn {audit.PAGE_LIMIT}" if found > audit.PAGE_LIMIT else str(found)
+        text = f"hơn {format_number(audit.PAGE_LIMIT)}" if found > audit.PAGE_LIMIT else format_number(found)
         questions.append((question, found, text))
     handed_over = snapshot.latest().nation("handed_over") or 0
     context = {

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from allocation.models import Allocation
+from common.vietnamese import number_text
 from coverage.services import cancel_data_plans
 from delivery import rules
 from delivery.conditions import LATEST_REPORT, TAKE_BACK
@@ -228,7 +229,7 @@ def close_recall(*, by: User, recall: LotRecall, at: dt.datetime) -> None:
     left = sum(row.condition == Kind.RECALLED for row in recalled_devices(recall.lot))
     if left:
         raise ValidationError(
-            f"Còn {left} máy của lô chưa xử lý xong. Hãy ghi đã sửa, đã trả hoặc thanh lý cho từng máy trước.",
+            f"Còn {number_text(left)} máy của lô chưa xử lý xong. Hãy ghi đã sửa, đã trả hoặc thanh lý cho từng máy trước.",
             code="open",
         )
     LotRecall.objects.filter(pk=recall.pk).update(closed_at=at, closed_by=by)

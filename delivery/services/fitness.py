@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from django.core.exceptions import ValidationError
 from django.db import connection
 
+from common.vietnamese import number_text
 from delivery import rules
 from delivery.conditions import LATEST_REPORT
 
@@ -73,7 +74,7 @@ def refuse_unfit(shipment_ids: Sequence[int]) -> None:
         return
     first = unfit[0]
     what = "chuyển máy này cho học sinh kế tiếp" if first.reason else "bỏ máy này ra khỏi lô rồi gửi"
-    more = f" Còn {len(unfit) - 1} máy khác cũng chưa gửi được." if len(unfit) > 1 else ""
+    more = f" Còn {number_text(len(unfit) - 1)} máy khác cũng chưa gửi được." if len(unfit) > 1 else ""
     raise ValidationError(
         f"Máy {first.device} {first.why}: hãy {what}.{more}",
         code="unfit",

@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import User
+from common.vietnamese import number_text
 from delivery import rules
 from delivery.conditions import LATEST_REPORT, WAIT_FOR_INSPECTION
 from delivery.models import DeviceReport, Fault, Shipment, ShipmentItem
@@ -575,5 +576,5 @@ def _must_be(shipment: Shipment, state: str, verb: str) -> None:
 def refuse(codes: Iterable[str], why: str) -> None:
     """Raise ValidationError naming the first of these devices, if any."""
     if codes := sorted(codes):
-        more = f" (và {len(codes) - 1} máy khác)" if len(codes) > 1 else ""
+        more = f" (và {number_text(len(codes) - 1)} máy khác)" if len(codes) > 1 else ""
         raise ValidationError(f"Máy {codes[0]}{more} {why}.", code="devices", params={"devices": codes})

@@ -44,7 +44,7 @@ def returns(request):
         if not form.errors:
             messages.success(
                 request,
-                f"Đã soạn lô {shipment.code} gửi trả {len(form.cleaned_data['may'])} máy. Hãy kiểm tra rồi gửi.",
+                f"Đã soạn lô {shipment.code} gửi trả {format_number(len(form.cleaned_data['may']))} máy. Hãy kiểm tra rồi gửi.",
             )
             return redirect("delivery:shipment", shipment.code)
     ticked = set(form["may"].value() or []) if form.is_bound else set()

@@ -93,7 +93,7 @@ def plan(request):
     if not drafts:
         messages.info(request, "Chưa có máy nào của đơn vị có thể chuyển tiếp.")
         return redirect("delivery:shipments")
-    messages.success(request, f"Đã soạn {len(drafts)} lô hàng. Hãy kiểm tra từng lô rồi gửi.")
+    messages.success(request, f"Đã soạn {format_number(len(drafts))} lô hàng. Hãy kiểm tra từng lô rồi gửi.")
     if len(drafts) == 1:
         return redirect("delivery:shipment", drafts[0].code)
     return redirect("/van-chuyen/?state=draft")
@@ -220,7 +220,7 @@ def act(request, code: str, verb: str):
             done = _settle_unfit(request, shipment)
         elif verb == "nhan-du" and perms.can_receive(request.user, shipment):
             count = services.receive_shipments(by=request.user, shipments=[shipment], at=now())
-            done = f"Đã nhận đủ {count} máy của lô {shipment.code}."
+            done = f"Đã nhận đủ {format_number(count)} máy của lô {shipment.code}."
         elif verb == "tim-thay" and perms.can_receive(request.user, shipment):
             item = get_object_or_404(shipment.items, device__code=request.POST.get("device"))
             services.mark_found(by=request.user, item=item, at=now())
@@ -287,8 +287,8 @@ def receive(request, code: str):
             missing = sum(result == "missing" for result in results.values())
             messages.success(
                 request,
-                f"Đã nhận {len(expected) - missing} máy của lô {shipment.code}, thiếu {missing}, "
-                f"hư hại {len(results) - missing}.",
+                f"Đã nhận {format_number(len(expected) - missing)} máy của lô {shipment.code}, "
+                f"thiếu {format_number(missing)}, hư hại {format_number(len(results) - missing)}.",
             )
             return redirect("delivery:shipment", shipment.code)
     return render(

@@ -5,6 +5,7 @@ from django.core import signing
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
+from common.templatetags.vi import format_number
 from common.vietnamese import clean, search_key
 from donations.models import DeviceCriteria, Donor, Pledge
 from donations.rules import REASONS, failed_criteria, normalise_tax_code, read_vnd
@@ -120,7 +121,7 @@ class DeviceForm(_Translated):
                     _now(
                         "%(reason)s theo tiêu chí của chương trình: ít nhất %(limit)s. Bạn có thể chọn máy khác hoặc ủng hộ tiền."
                     )
-                    % {"reason": _now(REASONS[reason].label), "limit": f"{limit:g}"},
+                    % {"reason": _now(REASONS[reason].label), "limit": format_number(limit, 2)},
                 )
         return data
 

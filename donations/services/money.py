@@ -7,7 +7,7 @@ from django.db import connection, transaction
 from django.db.models import BigIntegerField, Count, ExpressionWrapper, F, Q, Sum
 from django.utils import timezone
 
-from common.vietnamese import clean
+from common.vietnamese import clean, number_text
 from donations import codes
 from donations.models import (
     BudgetLine,
@@ -184,14 +184,14 @@ def propose_order(
     free = balance_vnd(pledge=pledge, office=office)
     if amount > free:
         raise ValidationError(
-            {"quantity": f"Cần {amount:,} đ mà tiền còn ở {office} là {free:,} đ.".replace(",", ".")}
+            {"quantity": f"Cần {number_text(amount)} đ mà tiền còn ở {office} là {number_text(free)} đ."}
         )
     need = open_need(target_unit)
     if quantity > need:
         where = target_unit.full_name if target_unit else "cả nước"
         raise ValidationError(
             {
-                "quantity": f"Danh sách đã duyệt của {where} còn {need} học sinh chưa có máy. "
+                "quantity": f"Danh sách đã duyệt của {where} còn {number_text(need)} học sinh chưa có máy. "
                 "Hãy giảm số lượng hoặc chờ danh sách được duyệt."
             }
         )
@@ -293,7 +293,7 @@ def pay_order(
         raise ValidationError(f"Đơn mua {order.code}: {order.get_state_display()}, nên chưa trả tiền được.")
     left = order.amount_vnd - _total(order.payments.all(), "amount_vnd")
     if amount_vnd > left:
-        raise ValidationError({"amount_vnd": f"Đơn mua này chỉ còn phải trả {left:,} đ.".replace(",", ".")})
+        raise ValidationError({"amount_vnd": f"Đơn mua này chỉ còn phải trả {number_text(left)} đ."})
     return _transfer(
         by=by,
         pledge=order.pledge,
@@ -323,7 +323,7 @@ def transfer_money(
     free = balance_vnd(pledge=pledge, office=from_office)
     if amount_vnd > free:
         raise ValidationError(
-            {"amount_vnd": f"Tiền của cam kết này còn ở {from_office} là {free:,} đ.".replace(",", ".")}
+            {"amount_vnd": f"Tiền của cam kết này còn ở {from_office} là {number_text(free)} đ."}
         )
     return _transfer(
         by=by,

@@ -7,7 +7,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from common.mail import trace_of
-from common.vietnamese import clean, search_key
+from common.vietnamese import clean, number_text, search_key
 from donations import codes
 from donations.models import Donor, DonorMember, Pledge, PledgeDraft, PriceAgreement
 from donations.rules import devices_for, normalise_tax_code
@@ -218,7 +218,8 @@ def change_pledge(
         if quantity < max(1, done.received_count):
             raise ValidationError(
                 {
-                    "quantity": f"Đã nhận {done.received_count} máy, nên số lượng mới phải từ {max(1, done.received_count)}."
+                    "quantity": f"Đã nhận {number_text(done.received_count)} máy, nên số lượng mới phải từ "
+                    f"{number_text(max(1, done.received_count))}."
                 }
             )
         pledge.quantity = quantity

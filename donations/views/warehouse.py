@@ -13,7 +13,7 @@ from common import clock
 from common.exports import csv_response, xlsx_response
 from common.pdf import pdf_response
 from common.refusals import refusals_on
-from common.templatetags.vi import format_date
+from common.templatetags.vi import format_date, format_number
 from donations import codes, perms, rules, serial_files, services
 from donations.forms.warehouse import (
     InspectionForm,
@@ -174,8 +174,16 @@ def lot(request: HttpRequest, code: str) -> HttpResponse:
         )
     if found.declared_count is not None:
         gap = found.declared_count - total
-        note = "đủ" if gap == 0 else f"còn {gap} máy chưa nhập" if gap > 0 else f"thừa {-gap} máy so với giấy"
-        rows.append({"key": "Theo giấy giao hàng", "value": f"{found.declared_count} máy: {note}"})
+        note = (
+            "đủ"
+            if gap == 0
+            else f"còn {format_number(gap)} máy chưa nhập"
+            if gap > 0
+            else f"thừa {format_number(-gap)} máy so với giấy"
+        )
+        rows.append(
+            {"key": "Theo giấy giao hàng", "value": f"{format_number(found.declared_count)} máy: {note}"}
+        )
     known = services.announced(found.pledge)
     gap = rules.compare_serials(known, services.received(found.pledge)) if known else None
     return render(
@@ -240,7 +248,8 @@ def serials(request: HttpRequest, code: str) -> HttpResponse:
             form.add_error("file" if file else None, refused.messages[0])
         if not form.errors and not scanned:
             messages.success(
-                request, f"Đã nhập {len(made)} máy vào lô {found.code}. In tem rồi dán lên từng máy."
+                request,
+                f"Đã nhập {format_number(len(made))} máy vào lô {found.code}. In tem rồi dán lên từng máy.",
             )
             return redirect("donations:lot", code=found.code)
     return render(
@@ -311,8 +320,8 @@ def inspect(request: HttpRequest, code: str) -> HttpResponse:
             if not form.errors:
                 messages.success(
                     request,
-                    f"Đã kiểm định {len(findings)} máy: {outcome['accepted']} đạt, {outcome['to_repair']} cần sửa, "
-                    f"{outcome['refused']} không đạt.",
+                    f"Đã kiểm định {format_number(len(findings))} máy: {format_number(outcome['accepted'])} đạt, "
+                    f"{format_number(outcome['to_repair'])} cần sửa, {format_number(outcome['refused'])} không đạt.",
                 )
                 return redirect("donations:lot", code=found.code)
         else:

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from common.vietnamese import number_text
 from schools.lists.cells import Cell
 from schools.lists.columns import ALL_TITLES, BIRTH, TITLES, Header, column_letters, missing_required
 from schools.lists.intake import MAX_ROWS, Refused, examine
@@ -92,7 +93,7 @@ def read(path: Path, options: Options) -> None:
             continue
         rows_read += 1
         if rows_read > MAX_ROWS:
-            raise Refused("too_many_rows", f"Tệp có hơn {MAX_ROWS} hàng: tách thành nhiều tệp.")
+            raise Refused("too_many_rows", f"Tệp có hơn {number_text(MAX_ROWS)} hàng: tách thành nhiều tệp.")
         checked = checker.check(number, row)
         for finding in checked[16] or ():
             if finding.code == "school_of_other_office":
@@ -110,21 +111,21 @@ def read(path: Path, options: Options) -> None:
     if rows_read == 0:
         raise Refused("no_rows", "Tệp có hàng tiêu đề nhưng không có học sinh nào.")
     if elsewhere and elsewhere * 2 > rows_read:
-        said = f"{elsewhere} trong {rows_read} hàng là học sinh của trường thuộc đơn vị khác: kiểm tra xem có nhầm tệp không."
+        said = f"{number_text(elsewhere)} trong {number_text(rows_read)} hàng là học sinh của trường thuộc đơn vị khác: kiểm tra xem có nhầm tệp không."
         raise Refused("other_office", said)
     if only_years >= _MANY and only_years * 2 > rows_read:
         theirs = " và ".join(
             f"“{header.theirs[key]}”" for key in sorted(BIRTH & header.places.keys(), reverse=True)
         )
         said = (
-            f"Cột {theirs} chỉ có năm ở {only_years} trong {rows_read} hàng: cần đủ ngày, tháng, năm sinh của từng em"
+            f"Cột {theirs} chỉ có năm ở {number_text(only_years)} trong {number_text(rows_read)} hàng: cần đủ ngày, tháng, năm sinh của từng em"
             " để biết các em không bị ghi hai lần. Điền ngày/tháng/năm, ví dụ 03/04/2010, rồi gửi lại."
         )
         raise Refused("only_birth_years", said)
     _say("R", batch)
     notices = list(intake.notices)
     if table.hidden_rows:
-        notices.append(f"Tệp có {table.hidden_rows} hàng đang ẩn; các hàng ẩn vẫn được đọc.")
+        notices.append(f"Tệp có {number_text(table.hidden_rows)} hàng đang ẩn; các hàng ẩn vẫn được đọc.")
     tail = {
         "rows_read": rows_read,
         "skipped": sorted(skipped),

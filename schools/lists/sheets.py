@@ -7,7 +7,7 @@ from pathlib import Path
 
 from python_calamine import CalamineError, CalamineWorkbook
 
-from common.vietnamese import clean
+from common.vietnamese import clean, number_text
 from schools.lists import csv_text
 from schools.lists.cells import Cell
 from schools.lists.columns import HEADER_ROWS, Header, find_header, heading_texts
@@ -116,9 +116,7 @@ def _open_sheet(
         return []
     last_row, last_column = data.end[0] + 1, data.end[1] + 1
     if last_row > MAX_ROWS + 1000 or last_row * last_column > MAX_AREA:
-        said = (
-            f"Trang “{name}” có {last_row} hàng và {last_column} cột, quá lớn: xoá phần thừa hoặc tách tệp."
-        )
+        said = f"Trang “{name}” có {number_text(last_row)} hàng và {number_text(last_column)} cột, quá lớn: xoá phần thừa hoặc tách tệp."
         raise Refused("stretched", said)
     # `iter_rows` begins at row 1 whatever is blank there, but at the first column in use.
     pad: list[Cell] = [""] * (data.start[1] if data.start else 0)

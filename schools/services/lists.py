@@ -11,6 +11,7 @@ from django.db import IntegrityError, connection, transaction
 
 from accounts.models import User
 from common import jobs
+from common.vietnamese import number_text
 from schools.lists.findings import WARNING
 from schools.models import StudentList
 from schools.services.list_matching import COMMITTABLE, committable_values, counts, match_rows
@@ -129,7 +130,7 @@ def _refuse_commit(student_list: StudentList, all_or_nothing: bool) -> dict:
         raise ValidationError("Hãy xem mẫu chữ đã đổi phông và xác nhận là đúng trước khi ghi.")
     if all_or_nothing and count["left_out"]:
         raise ValidationError(
-            f"Còn {count['left_out']} hàng chưa ghi được nên chưa ghi hàng nào: sửa hết, hoặc chọn ghi các hàng tốt."
+            f"Còn {number_text(count['left_out'])} hàng chưa ghi được nên chưa ghi hàng nào: sửa hết, hoặc chọn ghi các hàng tốt."
         )
     if not count["effects"][0] and not count["effects"][1]:
         if count["effects"][2]:

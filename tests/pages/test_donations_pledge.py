@@ -70,6 +70,18 @@ def test_a_person_pledges_twenty_tablets(client, world, django_capture_on_commit
     assert SentMail.objects.get().delivered_on_clock_at
 
 
+def test_limits_are_written_as_one_writes_numbers(client, world):
+    address = client.post("/ung-ho/", WHO)["Location"]
+    sent = TABLETS | {"quantity": "5000000", "ram_gb": "0.1", "storage_gb": "200000"}
+    page = client.post(address, sent).content.decode()
+    assert "Hãy nhập số không quá 1.000.000." in page
+    assert "Hãy nhập số không quá 100.000." in page
+    assert "Hãy nhập số từ 0,25 trở lên." in page
+    page = client.post(f"/en{address}", sent).content.decode()
+    assert "Please enter a number of at most 1,000,000." in page
+    assert "Please enter a number of at least 0.25." in page
+
+
 def test_a_company_pledges_money_and_sees_devices_at_the_dated_price(client, world):
     world.price()
     who = {"donor_kind": "enterprise", "name": "Công ty Ánh Dương", "tax_code": "0101248141", "kind": "money"}

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import openpyxl
 import pytest
+from django import forms
+from django.core.exceptions import ValidationError
 from django.utils.translation import override
 
 from common import qr
@@ -175,3 +177,12 @@ def test_codes_in_a_title_do_not_break_and_nothing_else_is_marked():
     assert vi.with_codes("Máy 7K3Q-F9XW-2MDC") == 'Máy <span class="code">7K3Q-F9XW-2MDC</span>'
     for words in ("Trường TH-THCS Sao Mai", "Lớp 5A, 2021-2022", "Điểm 3G/4G"):
         assert vi.with_codes(words) == words
+
+
+def test_a_text_that_is_too_long_is_told_so_in_written_numbers():
+    field = forms.CharField(max_length=2_000)
+    with pytest.raises(ValidationError) as refused:
+        field.clean("a" * 12_345)
+    assert refused.value.messages == ["Nhiều nhất 2.000 ký tự; hiện có 12.345. Hãy viết ngắn lại."]
+    with override("en"):
+        assert refused.value.messages == ["At most 2,000 characters; there are 12,345. Please write less."]
