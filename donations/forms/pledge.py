@@ -2,9 +2,11 @@
 
 from django import forms
 from django.core import signing
+from django.db.models import BooleanField, ExpressionWrapper, F, Q
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
+from common.search_keys import SearchKey
 from common.templatetags.vi import format_number
 from common.vietnamese import clean, search_key
 from donations.models import DeviceCriteria, Donor, Pledge
@@ -18,6 +20,8 @@ LARGEST_QUANTITY = 1_000_000
 # The units that schools and lists are in.
 VINTAGE = "2021"
 LARGEST_VND = 10_000_000_000_000
+# Of places that are alike so many are named.
+MOST_NAMED = 6
 
 
 class _Translated(forms.Form):
@@ -221,35 +225,39 @@ class WhereForm(_Translated):
         elif not place:
             self.add_error("place", _("Hãy ghi tên quận, huyện hoặc tên, mã trường."))
         elif scope == "district":
+            districts = AdministrativeUnit.objects.filter(level="district", province=province)
             data["unit"] = self._one(
-                AdministrativeUnit.objects.filter(level="district", province=province),
-                "search_key__contains",
+                districts.annotate(key=F("search_key"), name_key=SearchKey("name")),
                 place,
-                "full_name",
+                words=[search_key(place)],
+                shown=lambda unit: unit.full_name,
             )
         else:
-            by_code = School.objects.filter(province=province, code=place.upper())
-            data["school"] = by_code.select_related("office").first() or self._school(province, place)
+            schools = School.objects.filter(province=province).select_related("office")
+            data["school"] = schools.filter(code=place.upper()).first() or self._one(
+                schools.annotate(key=SearchKey("office__name"), name_key=F("key")),
+                place,
+                words=search_key(place).split(),
+                shown=lambda school: f"{school.office.name} ({school.code})",
+            )
         return data
 
-    def _one(self, rows, lookup: str, place: str, label: str):
-        found = list(rows.filter(**{lookup: search_key(place)})[:6])
-        exact = [row for row in found if search_key(row.name) == search_key(place)]
-        found = exact or found
-        if len(found) == 1:
-            return found[0]
-        self._say(place, [getattr(row, label) for row in found])
-        return None
-
-    def _school(self, province, place: str):
-        words = search_key(place).split()
-        schools = list(School.objects.filter(province=province).select_related("office", "district"))
-        found = [s for s in schools if all(word in search_key(s.office.name) for word in words)][:6]
-        exact = [s for s in found if search_key(s.office.name) == search_key(place)]
+    def _one(self, rows, place: str, *, words: list[str], shown):
+        """The one row whose key holds these words, or is named just as was typed; says so where there is no such row."""
+        for word in words:
+            rows = rows.filter(key__contains=word)
+        # Who types a whole name that longer ones begin with means that one.
+        is_exact = Q(key=search_key(place)) | Q(name_key=search_key(place))
+        found = list(
+            rows.annotate(is_exact=ExpressionWrapper(is_exact, BooleanField())).order_by("-is_exact", "key")[
+                :MOST_NAMED
+            ]
+        )
+        exact = [row for row in found if row.is_exact]
         found = exact if len(exact) == 1 else found
         if len(found) == 1:
             return found[0]
-        self._say(place, [f"{s.office.name} ({s.code})" for s in found])
+        self._say(place, [shown(row) for row in found])
         return None
 
     def _say(self, place: str, names: list[str]) -> None:

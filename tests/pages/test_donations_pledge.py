@@ -1,16 +1,22 @@
 """The public pledge form and the pledge's page, through the client."""
 
 import re
+import unicodedata
 
 import pytest
 import time_machine
 from django.core import mail
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from common.models import SentMail
+from common.search_keys import SearchKey
+from common.vietnamese import search_key
 from donations import codes, services, tasks
 from donations.documents import DOCUMENTS, contribution
 from donations.models import Pledge, PledgeDraft
+from schools.models import Office, School
 from tests.supply import AT, DAY, World
 
 pytestmark = pytest.mark.django_db
@@ -68,6 +74,62 @@ def test_a_person_pledges_twenty_tablets(client, world, django_capture_on_commit
     (letter,) = mail.outbox
     assert private.split("?")[0] in letter.body
     assert SentMail.objects.get().delivered_on_clock_at
+
+
+def test_a_school_is_found_among_a_thousand_by_the_database(client, world):
+    above = world.school.office.parent
+    place = world.school
+    near = {
+        "level": "primary",
+        "commune": place.commune,
+        "district": place.district,
+        "province": place.province,
+    }
+    names = [f"Trường TH Đồng Khởi {number}" for number in range(1000)] + [
+        "Trường TH Đồng Khởi",
+        "THCS Hoà\u200b Bình",
+    ]
+    offices = Office.objects.bulk_create(
+        Office(
+            kind="school",
+            code=f"T{number:04}",
+            name=name,
+            parent=above,
+            path=f"{above.path}T{number:04}/",
+            valid_from=DAY,
+        )
+        for number, name in enumerate(names)
+    )
+    School.objects.bulk_create(
+        School(office=office, code=f"1599{number:04}", **near) for number, office in enumerate(offices)
+    )
+    address = client.post("/ung-ho/", WHO)["Location"]
+    where = client.post(address, TABLETS)["Location"]
+
+    def ask(place: str):
+        return client.post(where, {"scope": "school", "province": world.province.pk, "place": place})
+
+    assert "Có nhiều nơi giống «dong khoi»" in (said := ask("dong khoi").content.decode())
+    assert len(set(re.findall(r"\(1599\d{4}\)", said))) == 6
+    assert "Không tìm thấy" in ask("Trưng Vương").content.decode()
+    for place, office in (("truong th DONG KHOI", offices[1000]), ("hoa thcs bình", offices[1001])):
+        with CaptureQueriesContext(connection) as asked:
+            assert ask(place).status_code == 302
+        assert PledgeDraft.objects.get().answers["noi-nhan"]["school"] == office.pk
+        read = [query["sql"] for query in asked.captured_queries if "schools_school" in query["sql"]]
+        assert len(read) == 2
+        assert all("LIMIT" in sql for sql in read), read
+
+
+def test_the_database_makes_the_same_search_key():
+    texts = [
+        "Trường THCS  Nguyễn Đình Chiểu", "ĐẮK LẮK – đường Số 7", "Ưu\u200b ái\ufeff, Ỷ Ỵ ỹ", "Éa Súp (cơ sở 2)", "...",
+        unicodedata.normalize("NFD", "Trường Tiểu học Hoà Bình"), "",
+    ]  # fmt: skip
+    with connection.cursor() as cursor:
+        for text in texts:
+            cursor.execute(f"SELECT {SearchKey.template % {'expressions': '%s'}}", [text])
+            assert cursor.fetchone() == (search_key(text),), text
 
 
 def test_limits_are_written_as_one_writes_numbers(client, world):
