@@ -6,7 +6,7 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.utils import timezone
 
-from common import clock, jobs, notices, requested_files, retention
+from common import clock, jobs, notices, requested_files, retention, stored_files
 from common.audit import acting
 from common.models import Heartbeat, RequestedFile
 
@@ -33,6 +33,13 @@ def clear_expired(**_ignored) -> None:
     call_command("clearsessions")
     if cleared := requested_files.clear(at=timezone.now()):
         log.info("requested_files.cleared", files=cleared)
+
+
+@shared_task
+def delete_orphan_files(**_ignored) -> None:
+    """Delete uploaded files whose row let go of them, if the process that did so died before it deleted the file."""
+    if deleted := stored_files.delete_orphans(at=timezone.now()):
+        log.info("stored_files.deleted", files=deleted)
 
 
 @shared_task

@@ -1,7 +1,6 @@
 """What runs by the clock for deliveries. Safe to run twice and to be killed at any line."""
 
 from celery import shared_task
-from django.utils import timezone
 
 from delivery import services
 
@@ -10,9 +9,3 @@ from delivery import services
 def close_finished_batches(**_ignored) -> None:
     """Before the weekly batches go out: areas in which a run is over wait for no tenth handover."""
     services.close_finished_batches()
-
-
-@shared_task
-def delete_orphan_files(**_ignored) -> None:
-    """Stored lists and scans whose row let go of them, if the process that erased it died before it deleted the file."""
-    services.delete_orphans(at=timezone.now())

@@ -367,8 +367,8 @@ CELERY_BEAT_SCHEDULE = {
         "task": "coverage.tasks.warn_before_plans_end",
         "schedule": crontab(hour=6, minute=30),
     },
-    "delivery.delete_orphan_files": {
-        "task": "delivery.tasks.delete_orphan_files",
+    "common.delete_orphan_files": {
+        "task": "common.tasks.delete_orphan_files",
         "schedule": crontab(hour=3, minute=30),
     },
     "dashboards.refresh_figures": {

@@ -7,7 +7,7 @@ from delivery.services.aftercare import (
     report_device,
     report_devices,
 )
-from delivery.services.erasure import carry_out_erasure, delete_orphans, erase_again, handovers_of
+from delivery.services.erasure import carry_out_erasure, erase_again, handovers_of
 from delivery.services.fitness import Unfit, unfit_devices
 from delivery.services.grievances import answer_grievance, assign_grievance, open_grievance
 from delivery.services.handovers import (
@@ -50,7 +50,6 @@ __all__ = [
     "close_finished_batches",
     "close_recall",
     "decide_loss",
-    "delete_orphans",
     "dispatch",
     "dispatch_ready",
     "dispatch_shipments",

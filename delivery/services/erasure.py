@@ -2,9 +2,7 @@
 
 import datetime as dt
 from collections.abc import Collection, Sequence
-from pathlib import Path
 
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.files.storage import default_storage
 from django.db import connection, transaction
@@ -21,12 +19,10 @@ from donations.erasure import erase_donor, erase_donors_again
 from donations.models import DonorMember, Pledge
 from ledger import privacy
 from ledger.models import PrivacyRequest
-from schools.models import StaffRole, Student, StudentList
+from schools.models import StaffRole, Student
 from schools.services.erasure import erase_children as erase_children_of_schools
 from schools.services.erasure import erase_student, traces_of
 
-# A file that nothing refers to is older than any transaction that could be writing it.
-ORPHAN_AFTER = dt.timedelta(days=1)
 OF_CHILDREN = "SELECT a.id FROM allocation_allocation a JOIN erasure_child c ON c.id = a.student_id"
 SCRUB_HANDOVERS = f"""
 UPDATE delivery_handover SET guardian_name = %s WHERE guardian_name <> '' AND allocation_id IN ({OF_CHILDREN})
@@ -112,7 +108,7 @@ def erase_family(*, by: User, student: Student, at: dt.datetime) -> int:
     """Erase all that the house holds about a child and its family; how many commitments went blank.
 
     In one transaction: students, lists, decisions, SIM numbers, guardians, notes, complaints, the openings of the
-    public log's commitments, and the images of the audit trail. Files are deleted when it holds (`delete_orphans`
+    public log's commitments, and the images of the audit trail. Files are deleted when it holds (`common.stored_files.delete_orphans`
     catches what a crash leaves). Raises ValidationError when the child was erased already.
     """
     traces = traces_of(student)
@@ -183,20 +179,3 @@ def _erase_deliveries(*, by: User, reason: str, on: dt.date) -> tuple[int, list[
     erase_data_plans(by=by)
     erase_notices(by=by)
     return count, [name for _, name in records]
-
-
-def delete_orphans(*, at: dt.datetime) -> int:
-    """Delete stored lists and scans that no row refers to any more; how many. Safe to run at any time."""
-    root = Path(settings.MEDIA_ROOT)
-    limit = (at - ORPHAN_AFTER).timestamp()
-    old = {
-        str(path.relative_to(root))
-        for folder in ("lists", "handovers")
-        for path in (root / folder).rglob("*")
-        if path.is_file() and path.stat().st_mtime < limit
-    }
-    known = set(StudentList.objects.filter(file__in=old).values_list("file", flat=True))
-    known |= set(HandoverRecord.objects.filter(evidence__in=old).values_list("evidence", flat=True))
-    for name in old - known:
-        default_storage.delete(name)
-    return len(old - known)

@@ -23,7 +23,6 @@ from coverage.models import DataPlan
 from delivery.models import Grievance, Handover, HandoverRecord, PhoneHandover
 from delivery.services import (
     carry_out_erasure,
-    delete_orphans,
     erase_again,
     hand_over,
     open_grievance,
@@ -349,14 +348,3 @@ def test_an_erased_file_is_not_read_again(world, child):
     carry_out_erasure(by=world.people["programme"], request=ask(world, device), at=AT)
     with pytest.raises(ValidationError, match="đã xoá theo yêu cầu"):
         read_again(by=world.people["department"], student_list=StudentList.objects.get(), at=AT, mapping={})
-
-
-def test_a_file_that_a_crash_left_behind_goes_at_night(child):
-    kept = Path(StudentList.objects.get().file.path)
-    stray = kept.with_name(f"{uuid.uuid4().hex}.sealed")
-    stray.write_bytes(b"x")
-    now = dt.datetime.fromtimestamp(stray.stat().st_mtime, dt.UTC)
-    assert delete_orphans(at=now) == 0
-    assert delete_orphans(at=now + dt.timedelta(days=2)) == 1
-    assert kept.exists()
-    assert not stray.exists()
