@@ -75,6 +75,8 @@ class Compose:
         text = (project / "docker-compose.yml").read_text()
         # `${NAME:?why}`: without it nothing starts.
         text = re.sub(r"\$\{(\w+):\?[^}]*\}", lambda found: given[found[1]], text)
+        # `${NAME:-what}`: unless it is given.
+        text = re.sub(r"\$\{(\w+):-([^}]*)\}", lambda found: given.get(found[1]) or found[2], text)
         self.read = yaml.safe_load(text)
         self.services = self.read["services"]
 
