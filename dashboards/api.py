@@ -1,7 +1,5 @@
 """`/api/v1/`: the open data and a device's public way, to read, without sign-in, throttled."""
 
-import itertools
-
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from drf_spectacular.generators import SchemaGenerator
@@ -22,7 +20,8 @@ from ledger import trace
 from ledger.codes import normalise_code
 from ledger.tree import leaf_hash
 
-LARGEST_PAGE = 1_000
+PAGE, LARGEST_PAGE = 100, 1_000
+NEXT = "Chỗ của trang sau, để hỏi tiếp bằng after; null: đã hết"
 FIELDS = {
     "string": serializers.CharField,
     "integer": serializers.IntegerField,
@@ -42,30 +41,27 @@ def row_serializer(dataset: opendata.Dataset) -> serializers.Serializer:
 
 
 class DatasetView(APIView):
-    """One set of open data, in pages of `limit` from `offset`."""
+    """One set of open data, in pages of `limit` rows after the place that the page before names as `next`."""
 
     access = public
     dataset: opendata.Dataset
 
     def get(self, request: Request) -> Response:
-        limit = self._number(request, "limit", 100, LARGEST_PAGE)
-        offset = self._number(request, "offset", 0, 10_000_000)
-        rows = list(itertools.islice(self.dataset.objects(), offset, offset + limit + 1))
+        if "offset" in request.query_params:
+            # Ignored, it would give the first page for ever.
+            raise serializers.ValidationError({"offset": "Hãy dùng after, với giá trị next của trang trước."})
+        text = request.query_params.get("limit", str(PAGE))
+        if not (text.isascii() and text.isdigit() and len(text) <= 8 and 1 <= int(text) <= LARGEST_PAGE):
+            said = f"Cần một số nguyên từ 1 đến {format_number(LARGEST_PAGE)}."
+            raise serializers.ValidationError({"limit": said})
+        try:
+            rows, rest = self.dataset.page(after=request.query_params.get("after", ""), limit=int(text))
+        except ValueError:
+            said = "Không có chỗ này trong tập dữ liệu. Hãy dùng giá trị next của trang trước."
+            raise serializers.ValidationError({"after": said}) from None
         return Response(
-            {
-                "dataset": self.dataset.slug,
-                "licence": opendata.LICENCE,
-                "next_offset": offset + limit if len(rows) > limit else None,
-                "rows": rows[:limit],
-            }
+            {"dataset": self.dataset.slug, "licence": opendata.LICENCE, "next": rest, "rows": rows}
         )
-
-    @staticmethod
-    def _number(request: Request, name: str, default: int, largest: int) -> int:
-        text = request.query_params.get(name, str(default))
-        if not (text.isascii() and text.isdigit() and len(text) <= 8 and int(text) <= largest):
-            raise serializers.ValidationError({name: f"Cần một số nguyên từ 0 đến {format_number(largest)}."})
-        return int(text)
 
 
 def dataset_view(dataset: opendata.Dataset) -> type[DatasetView]:
@@ -77,17 +73,23 @@ def dataset_view(dataset: opendata.Dataset) -> type[DatasetView]:
         {
             "dataset": serializers.CharField(),
             "licence": serializers.CharField(),
-            "next_offset": serializers.IntegerField(allow_null=True),
+            "next": serializers.CharField(allow_null=True, help_text=NEXT),
             "rows": row_serializer(dataset),
         },
     )
-    numbers = [
-        OpenApiParameter("limit", OpenApiTypes.INT, description="Số dòng mỗi trang, nhiều nhất 1000"),
-        OpenApiParameter("offset", OpenApiTypes.INT, description="Bỏ qua bao nhiêu dòng đầu"),
+    parameters = [
+        OpenApiParameter(
+            "limit",
+            {"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE, "default": PAGE},
+            description=f"Số dòng mỗi trang, nhiều nhất {format_number(LARGEST_PAGE)}",
+        ),
+        OpenApiParameter(
+            "after", OpenApiTypes.STR, description="Giá trị next của trang trước; bỏ trống để đọc từ đầu"
+        ),
     ]
     described = extend_schema(
         operation_id=f"list_{dataset.slug}",
-        parameters=numbers,
+        parameters=parameters,
         responses=page,
         summary=str(dataset.title),
         auth=[],

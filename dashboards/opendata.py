@@ -2,6 +2,7 @@
 
 import datetime as dt
 import hashlib
+import itertools
 import json
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import override
@@ -21,6 +23,12 @@ from dashboards.models import PublicFigure
 from ledger import disclosure
 
 FORMATS = ("csv", "xlsx", "json")
+# Between the values that name the place of a row.
+SEPARATOR = "~"
+READ: dict[str, Callable[[str], object]] = {
+    "date": dt.date.fromisoformat,
+    "integer": lambda text: _small_number(text),
+}
 LICENCE = "CC BY 4.0"
 
 
@@ -36,13 +44,18 @@ class Field:
 
 @dataclass(frozen=True)
 class Dataset:
-    """One set of open data; `source` gives tuples in the order of `fields`."""
+    """One set of open data; `source` gives tuples in the order of `fields`.
+
+    `key`: the columns that order a large set; its `source` takes `after` (their values in a row) and `limit`. A set
+    without a key is a few rows, of which one is found by its number.
+    """
 
     slug: str
     title: str
     description: str
     fields: tuple[Field, ...]
-    source: Callable[[], Iterable[tuple]]
+    source: Callable[..., Iterable[tuple]]
+    key: tuple[str, ...] = ()
 
     @property
     def columns(self) -> list[str]:
@@ -54,11 +67,45 @@ class Dataset:
 
     def objects(self) -> Iterator[dict]:
         """The rows as JSON objects; dates as ISO 8601 text."""
-        for row in self.rows():
-            yield {
-                name: value.isoformat() if isinstance(value, dt.date) else value
-                for name, value in zip(self.columns, row, strict=True)
-            }
+        return (self._object(row) for row in self.rows())
+
+    def _object(self, row: tuple) -> dict:
+        return {
+            name: value.isoformat() if isinstance(value, dt.date) else value
+            for name, value in zip(self.columns, row, strict=True)
+        }
+
+    def page(self, *, after: str, limit: int) -> tuple[list[dict], str | None]:
+        """At most so many rows after a place ("" is the beginning), and the place of the rest, None if there is none.
+
+        Raises ValueError for a place that no page gave.
+        """
+        if self.key:
+            source = self.source(after=self._place(after), limit=limit + 1)
+            rows = list(disclosure.public_rows(self.columns, source, self.slug))
+            places = [self.columns.index(name) for name in self.key]
+            rest = (
+                SEPARATOR.join(str(rows[limit - 1][place]) for place in places) if len(rows) > limit else None
+            )
+        else:
+            start = _small_number(after or "0")
+            rows = list(itertools.islice(self.rows(), start, start + limit + 1))
+            rest = str(start + limit) if len(rows) > limit else None
+        return [self._object(row) for row in rows[:limit]], rest
+
+    def _place(self, after: str) -> tuple | None:
+        if not after:
+            return None
+        types = {field.name: field.type for field in self.fields}
+        values = after.split(SEPARATOR)
+        return tuple(READ.get(types[name], str)(value) for name, value in zip(self.key, values, strict=True))
+
+
+def _small_number(text: str) -> int:
+    """A number that fits a column. Raises ValueError for any other text."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+        raise ValueError(text)
+    return int(text)
 
 
 def figures_rows() -> Iterator[tuple]:
@@ -86,10 +133,14 @@ def province_rows() -> Iterator[tuple]:
         )  # fmt: skip
 
 
-def history_rows() -> Iterator[tuple]:
-    rows = (
-        PublicFigure.objects.filter(area=NATION).exclude(name=CUMULATIVE).order_by("on", "name", "revision")
-    )
+def history_rows(*, after: tuple | None = None, limit: int | None = None) -> Iterator[tuple]:
+    rows = PublicFigure.objects.filter(area=NATION).exclude(name=CUMULATIVE)
+    if after:
+        on, name, revision = after
+        rows = rows.filter(on__gte=on).filter(
+            Q(on__gt=on) | Q(name__gt=name) | Q(name=name, revision__gt=revision)
+        )
+    rows = rows.order_by("on", "name", "revision")[:limit]
     yield from rows.values_list("on", "name", "value", "revision", "note").iterator(chunk_size=2_000)
 
 
@@ -102,12 +153,13 @@ def donor_rows() -> Iterator[tuple]:
         yield row.code, row.name, row.kind, row.pledged, row.amount_vnd, row.received, row.handed_over
 
 
-def point_rows() -> Iterator[tuple]:
-    points = CoveragePoint.objects.order_by("code").values_list(
+def point_rows(*, after: tuple | None = None, limit: int | None = None) -> Iterator[tuple]:
+    points = CoveragePoint.objects.filter(code__gt=after[0]) if after else CoveragePoint.objects.all()
+    rows = points.order_by("code")[:limit].values_list(
         "code", "name", "commune__public_code", "province__public_code", "operator__name", "is_urgent",
         "deadline_on", "state", "blocker", "covered_on", "latitude", "longitude",
     )  # fmt: skip
-    for *row, latitude, longitude in points.iterator(chunk_size=2_000):
+    for *row, latitude, longitude in rows.iterator(chunk_size=2_000):
         yield (
             *row,
             None if latitude is None else float(latitude),
@@ -155,7 +207,7 @@ DATASETS = {
             Field("value", "integer", _("Giá trị")),
             Field("revision", "integer", _("Lần điều chỉnh, 0 là số đầu tiên")),
             Field("note", "string", _("Lý do điều chỉnh")),
-        ), history_rows),
+        ), history_rows, key=("on", "name", "revision")),
         Dataset("weekly", _("Bàn giao theo tuần"), _("Số máy đã bàn giao tính đến mỗi tuần công bố."), (
             Field("on", "date", _("Thứ Hai của tuần")),
             Field("handed_over", "integer", _("Tổng số máy đã bàn giao đến tuần đó")),
@@ -169,7 +221,7 @@ DATASETS = {
             Field("pledge", "string", _("Mã cam kết")),
             Field("document", "string", _("Số chứng từ hoặc mã đơn mua")),
             Field("text", "string", _("Nội dung")),
-        ), statement.open_rows),
+        ), statement.open_rows, key=("on", "ref")),
         Dataset("donors", _("Nhà tài trợ"), _("Theo máy và tiền đã nhận thật; chỉ nhà tài trợ đồng ý nêu tên."), (
             Field("code", "string", _("Mã nhà tài trợ")),
             Field("name", "string", _("Tên")),
@@ -192,7 +244,7 @@ DATASETS = {
             Field("covered_on", "date", _("Ngày có sóng"), True),
             Field("latitude", "number", _("Vĩ độ (WGS 84)"), True),
             Field("longitude", "number", _("Kinh độ (WGS 84)"), True),
-        ), point_rows),
+        ), point_rows, key=("code",)),
         Dataset("platforms", _("Nền tảng học trực tuyến"), _("Nền tảng do hai Bộ rà soát và công bố."), (
             Field("name", "string", _("Tên")),
             Field("owner", "string", _("Đơn vị chủ quản")),

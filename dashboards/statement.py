@@ -37,7 +37,9 @@ ROWS = """
       AND (%(since)s::date IS NULL OR day >= %(since)s) AND (%(until)s::date IS NULL OR day <= %(until)s)
       AND (%(words)s = '' OR lower(party || ' ' || pledge || ' ' || document) LIKE '%%' || lower(%(words)s) || '%%')
       AND (%(ref)s = '' OR ref = %(ref)s)
+      AND (%(past)s::date IS NULL OR day < %(past)s OR day = %(past)s AND ref > %(past_ref)s)
 """
+CHUNK = 5_000
 ORDER = " ORDER BY day DESC, ref LIMIT %(limit)s OFFSET %(offset)s"
 
 
@@ -75,13 +77,16 @@ def _given(**wanted) -> dict:
         "until": None,
         "words": "",
         "ref": "",
+        "past": None,
+        "past_ref": "",
         "limit": None,
         "offset": 0,
     } | wanted
 
 
 def lines(**wanted) -> list[Line]:
-    """Rows by `direction` (in, out), `since`, `until` (dates), `words`, `ref`, `limit`, `offset`; all optional."""
+    """Rows by `direction` (in, out), `since`, `until` (dates), `words`, `ref`, `limit`, `offset`, and those that come
+    after the row of a day and ref (`past`, `past_ref`); all optional."""
     with connection.cursor() as cursor:
         cursor.execute(ROWS + ORDER, _given(**wanted))
         return [Line(*row) for row in cursor.fetchall()]
@@ -98,10 +103,11 @@ def totals(**wanted) -> Totals:
         return Totals(*cursor.fetchone())
 
 
-def open_rows() -> Iterator[tuple]:
-    """The whole statement as open data, in chunks."""
-    offset = 0
-    while chunk := lines(limit=5_000, offset=offset):
+def open_rows(*, after: tuple | None = None, limit: int | None = None) -> Iterator[tuple]:
+    """The statement as open data, in chunks: at most `limit` rows after the one of a day and ref."""
+    on, ref = after or (None, "")
+    left = limit
+    while chunk := lines(past=on, past_ref=ref, limit=CHUNK if left is None else min(left, CHUNK)):
         for line in chunk:
             yield (
                 line.ref,
@@ -113,7 +119,8 @@ def open_rows() -> Iterator[tuple]:
                 line.document,
                 line.text,
             )
-        offset += len(chunk)
+        on, ref = chunk[-1].on, chunk[-1].ref
+        left = None if left is None else left - len(chunk)
 
 
 def documents_of(line: Line) -> list[tuple[str, str]]:

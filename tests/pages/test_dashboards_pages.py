@@ -4,13 +4,16 @@ import csv
 import datetime as dt
 import gzip
 import json
+import re
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.template.loader import render_to_string
+from django.test.utils import CaptureQueriesContext
 
 from allocation.models import AllocationRun
 from common.models import Programme
+from coverage.services import add_points
 from dashboards import opendata, services, stuck
 from dashboards.models import Story
 from dashboards.views.ministry import letter_texts
@@ -93,19 +96,67 @@ def test_what_does_not_exist_is_404(client, world):
     assert {path: client.get(path).status_code for path in MISSING} == dict.fromkeys(MISSING, 404)
 
 
-def test_the_api_says_what_is_wrong_with_a_number(client, world):
-    for query in ["limit=x", "limit=-1", "offset=9999999999", "limit=2000", "limit=٣"]:
-        response = client.get(f"/api/v1/figures/?{query}")
-        assert response.status_code == 400, query
-        assert "Cần một số nguyên" in response.content.decode()
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        *(
+            (f"limit={number}", "Cần một số nguyên từ 1 đến 1.000")
+            for number in ("x", "-1", "0", "2000", "٣")
+        ),
+        ("offset=100", "Hãy dùng after"),
+        *((f"after={place}", "Không có chỗ này") for place in ("x", "-1", "٣", "9" * 20)),
+    ],
+)
+def test_the_api_says_what_is_wrong_with_a_page(client, world, query, said):
+    response = client.get(f"/api/v1/figures/?{query}")
+    assert response.status_code == 400
+    assert said in response.content.decode()
 
 
-def test_the_api_pages_through_a_set(client, world):
-    first = client.get("/api/v1/figures/?limit=2").json()
-    assert len(first["rows"]) == 2
-    assert first["next_offset"] == 2
-    last = client.get("/api/v1/figures/?limit=1000").json()
-    assert last["next_offset"] is None
+@pytest.mark.parametrize(
+    "place", ["x", "2021-10-05", "2021-13-05~a~0", "2021-10-05~a~" + "9" * 20, "~~", "~"]
+)
+def test_the_api_knows_no_place_that_no_page_gave(client, world, place):
+    assert client.get("/api/v1/history/", {"after": place}).status_code == 400
+
+
+def test_the_api_pages_through_every_set(client, world):
+    _points(world, 9)
+    for slug, dataset in opendata.DATASETS.items():
+        whole, read, after = list(dataset.objects()), [], ""
+        while after is not None:
+            answer = client.get(f"/api/v1/{slug}/", {"limit": 2, "after": after}).json()
+            assert len(answer["rows"]) <= 2
+            read += answer["rows"]
+            after = answer["next"]
+        assert read == json.loads(json.dumps(whole)), slug
+    assert len(list(opendata.DATASETS["points"].objects())) == 9
+    assert len(list(opendata.DATASETS["history"].objects())) >= 7
+
+
+def test_the_api_walks_no_rows_to_a_page_far_down(client, world):
+    _points(world, 3_000)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE coverage_coveragepoint")
+        with CaptureQueriesContext(connection) as asked:
+            rows = client.get("/api/v1/points/", {"after": "D01000"}).json()["rows"]
+        (query,) = (q["sql"] for q in asked.captured_queries if '"coverage_coveragepoint"' in q["sql"])
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}")
+        plan = json.dumps(cursor.fetchone()[0])
+    assert (len(rows), rows[0]["code"]) == (100, "D01001")
+    assert "Index Cond" in plan
+    assert max(float(count) for count in re.findall(r'"Actual Rows": ([0-9.]+)', plan)) <= 101, plan
+
+
+def _points(world, count: int) -> None:
+    place = {
+        "commune_id": world.commune.pk,
+        "province_id": world.province.pk,
+        "operator_id": world.operator.pk,
+    }
+    rows = ({"code": f"D{number:05}", "name": f"Bản {number}"} for number in range(count))
+    more = {"latitude": None, "longitude": None, "is_urgent": False, "deadline_on": dt.date(2021, 12, 31)}
+    add_points(by=world.people["mic"], rows=(row | place | more for row in rows))
 
 
 def test_the_api_shows_a_devices_entries_by_its_full_code_only(client, world):
