@@ -1,5 +1,7 @@
 """Fixtures that every level shares."""
 
+import gc
+
 import psycopg
 import pytest
 from django.conf import settings
@@ -17,7 +19,8 @@ from tests.signing_in import pass_second_factor
 def pytest_collection_modifyitems(items):
     """A database test may use both connections; one with processes needs the database made first, and no transaction.
 
-    Long ones begin first: a runner that ends with one would leave the other without work.
+    Those in a browser begin, so that its platform ends with the last of them (an idle one still looks for work all the
+    time), and among all the long ones: a runner that ends with one would leave the other without work.
     """
     for item in items:
         marker = item.get_closest_marker("django_db")
@@ -25,7 +28,31 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.django_db(transaction=True, databases="__all__"), append=False)
         elif marker is not None and "databases" not in marker.kwargs:
             item.add_marker(pytest.mark.django_db(**marker.kwargs | {"databases": "__all__"}), append=False)
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+    items.sort(
+        key=lambda item: ("tests/browser/" not in item.nodeid, item.get_closest_marker("long") is None)
+    )
+
+
+def roomy(call):
+    """`call()` from a frame that takes 528 of the 1,024 kB then laid out for it: all calls within share the rest.
+
+    CPython 3.11 to 3.14 lays out 16 kB at a time for frames and gives them back as soon as the call returns. A loop
+    that happens to call just across such a border, deep in Django, spends most of its time in mmap and munmap.
+    """
+    return call()
+
+
+roomy.__code__ = roomy.__code__.replace(co_stacksize=66_000)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session):
+    """All tests run in one roomy frame; what they leave for the collector to look through does not hold the modules."""
+    gc.collect()
+    gc.freeze()
+    plugins = session.config.pluginmanager
+    loop = plugins.subset_hook_caller("pytest_runtestloop", [plugins.get_plugin(__file__)])
+    return roomy(lambda: loop(session=session))
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ DESK = {"width": 1280, "height": 900}
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def live(clean_database_url, tmp_path_factory):
     """The platform's processes with reference data; `live.url`, `live.query(sql)`, `live.manage(command)`."""
     name = f"{clean_database_url.rsplit('/', 1)[1]}_live"
@@ -38,7 +38,7 @@ def live(clean_database_url, tmp_path_factory):
             platform.kill()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser():
     """One Chromium per runner."""
     os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # Playwright keeps a loop in this thread
