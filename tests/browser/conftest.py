@@ -9,7 +9,7 @@ import os
 from urllib.parse import urlsplit
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.base import AXE_SCRIPT, AxeResults
 from django.conf import settings
 from playwright.sync_api import Page, sync_playwright
 
@@ -19,6 +19,9 @@ from tests.signing_in import OPEN
 
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1280, "height": 900}
+# What is wrong and nothing else: to carry all that is right out of the browser took up to a fifth of the time.
+VIOLATIONS = """tags => axe.run({resultTypes: ["violations"], runOnly: {type: "tag", values: tags}})
+    .then(({violations}) => ({violations}))"""
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
 
@@ -137,9 +140,8 @@ def check_page():
     def check_page(page: Page) -> None:
         # A click returns when the next page has begun to come, not when it is there.
         page.wait_for_load_state("load")
-        found = Axe().run(
-            page, options={"resultTypes": ["violations"], "runOnly": {"type": "tag", "values": WCAG}}
-        )
+        page.evaluate(AXE_SCRIPT)
+        found = AxeResults(page.evaluate(VIOLATIONS, WCAG))
         assert found.violations_count == 0, f"{page.url}\n{found.generate_report()}"
         assert page.title().strip(), page.url
         assert page.locator("h1").count() == 1, f"{page.url}: cần đúng một h1"
