@@ -9,7 +9,7 @@ import itertools
 import re
 import secrets
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db import DataError, IntegrityError, connection, transaction
@@ -351,18 +351,52 @@ def _made_sql(
     Every value is a code, a word of an enum or an integer, so no character of it needs an escape; keys are
     written in their sorted order.
     """
-    kinds = {**EVENTS[event].required, **EVENTS[event].optional}
     keys = {
         ("dev" if column == "device" else column.removesuffix("_")): column
         for column in columns
         if column != "hold"
     }
-    unknown = [key for key in [*keys, *constants] if key not in kinds]
-    missing = [key for key in EVENTS[event].required if key not in keys and key not in constants]
-    if "dev" in keys and "dev" not in EVENTS[event].required:  # a correction looks at the device's whole way
+    _check_keys(event, keys, constants)
+    head, tail, tests = _object_sql(event, on, keys, constants)
+    if "hold" in columns:
+        tests.append("hold <> ''")
+    subject = _subject_sql(event, keys, constants)
+    outcome = '"outcome"' if "outcome" in keys else _literal(str(constants.get("outcome", "")))
+    # 128 bits per entry from 256 fresh ones and its number: as random as asking the system for each, a tenth of the cost.
+    secret = f"'\\x{secrets.token_hex(32)}'::bytea"
+    eid = f"encode(substr(sha256({secret} || int8send(pos)), 1, 16), 'hex')"
+    # OFFSET 0 keeps the planner from writing the head out twice. No percent sign is in any of it: psycopg's are the caller's.
+    return f"""
+        SELECT eid::uuid AS eid, {"device" if "device" in columns else "NULL::text"} AS dev, {outcome} AS outcome,
+            {subject} AS subject, {"hold" if "hold" in columns else "NULL::text"} AS hold,
+            CASE WHEN {" AND ".join(tests) or "true"} THEN head || {tail.closed()} END AS body,
+            octet_length(head) AS prev_at, pos
+        FROM (
+            SELECT numbered.*, {head.joined()} AS head FROM (
+                SELECT placed.*, {eid} AS eid FROM (
+                    SELECT rows.*, row_number() OVER () AS pos FROM ({select}) AS rows
+                ) AS placed OFFSET 0
+            ) AS numbered OFFSET 0
+        ) AS with_head
+    """
+
+
+def _check_keys(event: str, keys: Collection[str], constants: Collection[str]) -> None:
+    """Refuse a column or constant that the event doesn't know, and one that it needs and that is missing."""
+    known = EVENTS[event]
+    unknown = [key for key in [*keys, *constants] if key not in {**known.required, **known.optional}]
+    missing = [key for key in known.required if key not in keys and key not in constants]
+    if "dev" in keys and "dev" not in known.required:  # a correction looks at the device's whole way
         unknown.append("dev")
     if unknown or missing:
         raise LedgerRefusedError(f"Sổ cái: «{event}» thừa {unknown}, thiếu {missing}.", code="format")
+
+
+def _object_sql(
+    event: str, on: datetime.date, keys: Mapping[str, str], constants: Mapping[str, str | int]
+) -> tuple[Pieces, Pieces, list[str]]:
+    """The body before and after the place of `prev`, and what must hold of the columns for it to be well formed."""
+    kinds = {**EVENTS[event].required, **EVENTS[event].optional}
     fixed = {"v": VERSION, "t": event, "d": on.isoformat(), **constants}
     head, tail = Pieces("{"), Pieces("")
     tests: list[str] = []
@@ -384,32 +418,15 @@ def _made_sql(
             else:
                 side.add("", f"""coalesce('"{key}":{quote}' || {text} || '{quote},', '')""", "")
             tests.append(column_test(column, kind, optional=key in EVENTS[event].optional))
-    if "hold" in columns:
-        tests.append("hold <> ''")
-    subject_key = EVENTS[event].subject
-    subject = "NULL"
-    if subject_key in keys:
-        subject = sql.Identifier(keys[subject_key]).as_string(None)
-    elif subject_key is not None and subject_key in constants:
-        subject = _literal(str(constants[subject_key]))
-    outcome = '"outcome"' if "outcome" in keys else _literal(str(constants.get("outcome", "")))
-    # 128 bits per entry from 256 fresh ones and its number: as random as asking the system for each, a tenth of the cost.
-    secret = f"'\\x{secrets.token_hex(32)}'::bytea"
-    eid = f"encode(substr(sha256({secret} || int8send(pos)), 1, 16), 'hex')"
-    # OFFSET 0 keeps the planner from writing the head out twice. No percent sign is in any of it: psycopg's are the caller's.
-    return f"""
-        SELECT eid::uuid AS eid, {"device" if "device" in columns else "NULL::text"} AS dev, {outcome} AS outcome,
-            {subject} AS subject, {"hold" if "hold" in columns else "NULL::text"} AS hold,
-            CASE WHEN {" AND ".join(tests) or "true"} THEN head || {tail.closed()} END AS body,
-            octet_length(head) AS prev_at, pos
-        FROM (
-            SELECT numbered.*, {head.joined()} AS head FROM (
-                SELECT placed.*, {eid} AS eid FROM (
-                    SELECT rows.*, row_number() OVER () AS pos FROM ({select}) AS rows
-                ) AS placed OFFSET 0
-            ) AS numbered OFFSET 0
-        ) AS with_head
-    """
+    return head, tail, tests
+
+
+def _subject_sql(event: str, keys: Mapping[str, str], constants: Mapping[str, str | int]) -> str:
+    """What the entry is about, as an expression; NULL for an event that is about no code."""
+    subject = EVENTS[event].subject
+    if subject is not None and subject in keys:
+        return sql.Identifier(keys[subject]).as_string(None)
+    return _literal(str(constants[subject])) if subject is not None and subject in constants else "NULL"
 
 
 def _check_constant(event: str, key: str, value: str | int, kind: object) -> None:

@@ -110,13 +110,16 @@ def _communes2021(folder: Path) -> Upserted:
     )
 
 
-def _offices(folder: Path) -> Upserted:
-    """The tree of public offices down to the districts; schools come from the departments' own files."""
-    units = AdministrativeUnit.objects.filter(vintage="2021").order_by("code")
-    provinces = list(units.filter(level="province"))
-    districts = list(units.filter(level="district").select_related("province"))
+# Code, kind, name, code of the office above ("" is none), unit.
+OfficeRow = tuple[str, Office.Kind, str, str, AdministrativeUnit | None]
+
+
+def _office_levels(
+    provinces: list[AdministrativeUnit], districts: list[AdministrativeUnit]
+) -> list[list[OfficeRow]]:
+    """The public offices, level by level from the top, so that each stands after the one above it."""
     Kind = Office.Kind
-    levels = [
+    return [
         [("CT", Kind.PROGRAMME, "Văn phòng Chương trình Sóng và máy tính cho em", "", None)],
         [
             ("BGD", Kind.MOET, "Bộ Giáo dục và Đào tạo", "CT", None),
@@ -159,9 +162,16 @@ def _offices(folder: Path) -> Upserted:
             for u in districts
         ],
     ]
+
+
+def _offices(folder: Path) -> Upserted:
+    """The tree of public offices down to the districts; schools come from the departments' own files."""
+    units = AdministrativeUnit.objects.filter(vintage="2021").order_by("code")
+    provinces = list(units.filter(level="province"))
+    districts = list(units.filter(level="district").select_related("province"))
     known: dict[str, tuple[int | None, str]] = {"": (None, "/")}
     total = Upserted(0, 0, 0)
-    for level in levels:
+    for level in _office_levels(provinces, districts):
         outcome = upsert(
             Office,
             key=["code"],

@@ -112,59 +112,42 @@ def make_pledge(
         PriceAgreement.objects.for_conversion(timezone.localdate(at)) if kind == Pledge.Kind.MONEY else None
     )
     pledge = Pledge.objects.create(
-        code=code,
-        donor=donor,
-        kind=kind,
-        device_kind=device_kind,
-        quantity=quantity,
-        amount_vnd=amount_vnd,
-        infrastructure_kind=infrastructure_kind,
-        starts_on=starts_on,
-        ends_on=ends_on,
-        is_used=is_used,
-        specs=specs or {},
-        unit_price_vnd=price.unit_price_vnd if price else None,
-        description=clean(description),
-        funding_source=funding_source,
-        earmark_unit=earmark_unit,
-        earmark_school=earmark_school,
-        umbrella=umbrella,
-        office=office or Office.objects.get(kind=Office.Kind.PROGRAMME),
-        warehouse=warehouse,
-        expected_on=expected_on,
-        contact_name=clean(contact_name),
-        contact_email=contact_email,
-        contact_phone=contact_phone,
+        code=code, secret_hash=codes.secret_hash(secret), donor=donor, kind=kind, device_kind=device_kind,
+        quantity=quantity, amount_vnd=amount_vnd, infrastructure_kind=infrastructure_kind, starts_on=starts_on,
+        ends_on=ends_on, is_used=is_used, specs=specs or {}, unit_price_vnd=price.unit_price_vnd if price else None,
+        description=clean(description), funding_source=funding_source, earmark_unit=earmark_unit,
+        earmark_school=earmark_school, umbrella=umbrella, warehouse=warehouse, expected_on=expected_on,
+        office=office or Office.objects.get(kind=Office.Kind.PROGRAMME), contact_name=clean(contact_name),
+        contact_email=contact_email, contact_phone=contact_phone, created_at=at, made_at=at,
         state=Pledge.State.CONFIRMED if is_verified else Pledge.State.MADE,
-        secret_hash=codes.secret_hash(secret),
-        created_at=at,
-        made_at=at,
-        confirmed_at=at if is_verified else None,
-        confirmed_by=by if is_verified else None,
-    )
-    is_named = is_verified and donor.is_named_in_public and donor.kind not in PERSONS
+        confirmed_at=at if is_verified else None, confirmed_by=by if is_verified else None,
+    )  # fmt: skip
     record(
-        event="pledge.made",
-        on=timezone.localdate(at),
-        pledge=code,
-        kind=LEDGER_KIND[kind],
-        donor=donor.kind,
-        qty=quantity,
-        amount_vnd=amount_vnd,
-        earmark=_province_code(pledge),
-        umbrella=umbrella.code if umbrella else None,
-        org=donor.name if is_named else None,
-        commit=None if is_named else {"donor": donor.name},
-    )
-    if contact_email:
-        trace_of(
-            kind=PLEDGE_MADE,
-            subject_type=pledge._meta.label_lower,
-            subject_id=str(pledge.pk),
-            to=contact_email,
-        )
-        transaction.on_commit(lambda: mail_pledge.delay(pledge_id=pledge.pk), robust=True)
+        event="pledge.made", on=timezone.localdate(at), pledge=code, kind=LEDGER_KIND[kind], donor=donor.kind,
+        qty=quantity, amount_vnd=amount_vnd, earmark=_province_code(pledge),
+        umbrella=umbrella.code if umbrella else None, **_giver(donor, is_verified=is_verified),
+    )  # fmt: skip
+    _hand_over_mail(pledge)
     return pledge, secret
+
+
+def _giver(donor: Donor, *, is_verified: bool) -> dict:
+    """Who gives, for the log: a known organisation that agreed to be named by its name, anyone else as a commitment."""
+    is_named = is_verified and donor.is_named_in_public and donor.kind not in PERSONS
+    return {"org": donor.name} if is_named else {"commit": {"donor": donor.name}}
+
+
+def _hand_over_mail(pledge: Pledge) -> None:
+    """The donor's mail, where there is an address; its trace finds it again if the broker loses it."""
+    if not pledge.contact_email:
+        return
+    trace_of(
+        kind=PLEDGE_MADE,
+        subject_type=pledge._meta.label_lower,
+        subject_id=str(pledge.pk),
+        to=pledge.contact_email,
+    )
+    transaction.on_commit(lambda: mail_pledge.delay(pledge_id=pledge.pk), robust=True)
 
 
 def _province_code(pledge: Pledge) -> str | None:

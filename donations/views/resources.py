@@ -189,12 +189,8 @@ def _umbrella(request: HttpRequest, typed: str) -> Pledge | None:
     return found
 
 
-@perms.resource_staff
-@require_safe
-def manage_pledge(request: HttpRequest, code: str) -> HttpResponse:
-    """A pledge for those who manage it: contact, money, members, orders, and what to do next."""
-    found = _pledge(request, code)
-    can_manage = perms.can_manage_pledge(request.user, found)
+def _rows_of(found: Pledge, *, with_contact: bool) -> list[dict]:
+    """A pledge with its progress, as rows of a summary; whoever only watches needs no telephone number."""
     rows = [
         {"key": "Nhà tài trợ", "value": f"{found.donor.name} ({found.donor.get_kind_display()})"},
         {"key": "Mã số thuế", "value": found.donor.tax_code or "—"},
@@ -205,41 +201,47 @@ def manage_pledge(request: HttpRequest, code: str) -> HttpResponse:
         {"key": "Kho sẽ tiếp nhận", "value": found.warehouse.name if found.warehouse else "—"},
         {"key": "Nêu tên công khai", "value": "Đồng ý" if found.donor.is_named_in_public else "Không"},
     ]
-    if can_manage:
-        # Whoever only watches needs no telephone number.
+    if with_contact:
         contact = ", ".join(x for x in (found.contact_name, found.contact_email, found.contact_phone) if x)
         rows.insert(2, {"key": "Liên hệ", "value": contact or "—"})
-    if found.kind == Pledge.Kind.DEVICE:
-        rows.append(
-            {
-                "key": "Máy: hứa / đã nhận / đạt",
-                "value": f"{format_number(found.quantity)} / {format_number(found.received_count)} / {format_number(found.accepted_count)}",
-            }
-        )
-    elif found.kind == Pledge.Kind.MONEY:
-        rows.append(
-            {
-                "key": "Tiền: hứa / đã nhận / đã chi",
-                "value": f"{format_vnd(found.amount_vnd)} / {format_vnd(found.received_vnd)} / {format_vnd(found.spent_vnd)}",
-            }
-        )
-        rows.append({"key": "Tiền chưa dùng cho đơn mua nào", "value": format_vnd(balance_vnd(pledge=found))})
-        if found.unit_price_vnd:
-            count, rest = devices_for(found.amount_vnd, found.unit_price_vnd)
-            rows.append(
-                {
-                    "key": "Quy đổi",
-                    "value": f"{format_number(count)} máy theo giá {format_vnd(found.unit_price_vnd)}, dư {format_vnd(rest)}",
-                }
-            )
+    rows += _amounts_of(found)
     if found.description:
         rows.append({"key": "Mô tả", "value": found.description})
+    return rows
+
+
+def _amounts_of(found: Pledge) -> list[dict]:
+    """What was promised, what has arrived, and what money bought."""
+    if found.kind == Pledge.Kind.DEVICE:
+        counts = (found.quantity, found.received_count, found.accepted_count)
+        return [{"key": "Máy: hứa / đã nhận / đạt", "value": " / ".join(map(format_number, counts))}]
+    if found.kind != Pledge.Kind.MONEY:
+        return []
+    sums = (found.amount_vnd, found.received_vnd, found.spent_vnd)
+    rows = [
+        {"key": "Tiền: hứa / đã nhận / đã chi", "value": " / ".join(map(format_vnd, sums))},
+        {"key": "Tiền chưa dùng cho đơn mua nào", "value": format_vnd(balance_vnd(pledge=found))},
+    ]
+    if found.unit_price_vnd:
+        count, rest = devices_for(found.amount_vnd, found.unit_price_vnd)
+        price = format_vnd(found.unit_price_vnd)
+        said = f"{format_number(count)} máy theo giá {price}, dư {format_vnd(rest)}"
+        rows.append({"key": "Quy đổi", "value": said})
+    return rows
+
+
+@perms.resource_staff
+@require_safe
+def manage_pledge(request: HttpRequest, code: str) -> HttpResponse:
+    """A pledge for those who manage it: contact, money, members, orders, and what to do next."""
+    found = _pledge(request, code)
+    can_manage = perms.can_manage_pledge(request.user, found)
     return render(
         request,
         "donations/manage_pledge.html",
         {
             "pledge": found,
-            "rows": rows,
+            "rows": _rows_of(found, with_contact=can_manage),
             "items": timeline(found),
             "kind": PLEDGE_BADGE[found.state],
             "can_manage": can_manage,

@@ -297,39 +297,17 @@ def inspect(request: HttpRequest, code: str) -> HttpResponse:
     named = dict(pending.values_list("code", "serial_number"))
     # More rows are asked for, or the check was left to mend something: what was typed stays, nothing is judged.
     is_sent = request.method == "POST" and not {"them-dong", "sua"} & set(request.POST)
-    form = InspectionForm(
-        request.POST if is_sent else None,
-        criteria=criteria,
-        is_used=found.is_used,
-        named=named,
-        row_count=InspectionForm.rows_typed(request.POST),
-        initial=_measured_before(found),
-    )
-    if request.method == "POST" and not is_sent:
-        form.initial = {name: request.POST.get(name, "") for name in form.fields}
-        if empty := next((n for n in form.fault_rows if not form.initial[f"d_{n}"]), None):
-            form.fields[f"d_{empty}"].widget.attrs["autofocus"] = True
-    judged: list[dict] = []
+    form = _inspection_form(request, found, criteria=criteria, named=named, is_sent=is_sent)
     if is_sent and form.is_valid():
         findings = form.findings()
+        judged = []
         if "da-xem" not in request.POST:
             judged = _what_fails(findings, criteria=criteria, is_used=found.is_used)
-        if not judged:
-            with refusals_on(form):
-                outcome = services.inspect_devices(by=request.user, findings=findings, at=clock.now())
-            if not form.errors:
-                messages.success(
-                    request,
-                    f"Đã kiểm định {format_number(len(findings))} máy: {format_number(outcome['accepted'])} đạt, "
-                    f"{format_number(outcome['to_repair'])} cần sửa, {format_number(outcome['refused'])} không đạt.",
-                )
-                return redirect("donations:lot", code=found.code)
-        else:
-            return render(
-                request,
-                "donations/lot_inspect_check.html",
-                {"form": form, "lot": found, "count": len(findings), "judged": judged},
-            )
+        if judged:
+            context = {"form": form, "lot": found, "count": len(findings), "judged": judged}
+            return render(request, "donations/lot_inspect_check.html", context)
+        if _record_inspection(request, form, findings):
+            return redirect("donations:lot", code=found.code)
     return render(
         request,
         "donations/lot_inspect.html",
@@ -343,6 +321,39 @@ def inspect(request: HttpRequest, code: str) -> HttpResponse:
         },
         status=400 if is_sent else 200,
     )
+
+
+def _inspection_form(
+    request: HttpRequest, lot: Lot, *, criteria: DeviceCriteria, named: dict[str, str], is_sent: bool
+) -> InspectionForm:
+    """The form as sent; or what was typed so far, with the next empty row in focus."""
+    form = InspectionForm(
+        request.POST if is_sent else None,
+        criteria=criteria,
+        is_used=lot.is_used,
+        named=named,
+        row_count=InspectionForm.rows_typed(request.POST),
+        initial=_measured_before(lot),
+    )
+    if request.method == "POST" and not is_sent:
+        form.initial = {name: request.POST.get(name, "") for name in form.fields}
+        if empty := next((n for n in form.fault_rows if not form.initial[f"d_{n}"]), None):
+            form.fields[f"d_{empty}"].widget.attrs["autofocus"] = True
+    return form
+
+
+def _record_inspection(request: HttpRequest, form: InspectionForm, findings: list[rules.Finding]) -> bool:
+    """Whether it was recorded; a refusal is on the form."""
+    with refusals_on(form):
+        outcome = services.inspect_devices(by=request.user, findings=findings, at=clock.now())
+    if form.errors:
+        return False
+    messages.success(
+        request,
+        f"Đã kiểm định {format_number(len(findings))} máy: {format_number(outcome['accepted'])} đạt, "
+        f"{format_number(outcome['to_repair'])} cần sửa, {format_number(outcome['refused'])} không đạt.",
+    )
+    return True
 
 
 def _what_fails(findings: list[rules.Finding], *, criteria: DeviceCriteria, is_used: bool) -> list[dict]:

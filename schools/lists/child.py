@@ -11,15 +11,17 @@ import io
 import json
 import resource
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.vietnamese import number_text
 from schools.lists.cells import Cell
 from schools.lists.columns import ALL_TITLES, BIRTH, TITLES, Header, column_letters, missing_required
+from schools.lists.findings import Finding
 from schools.lists.intake import MAX_ROWS, Refused, examine
 from schools.lists.rows import Options, RowChecker
-from schools.lists.sheets import open_table
+from schools.lists.sheets import Table, open_table
 
 MEMORY_BYTES = 950 * 2**20
 CPU_SECONDS = 120
@@ -44,10 +46,51 @@ def read(path: Path, options: Options) -> None:
     """Read, check and stream one file. Raises `Refused`."""
     intake = examine(path)
     table = open_table(path, intake, sheet=options.sheet, learnt=options.mapping)
-    header = table.header
+    _refuse_columns(table.header, options)
+    _say("H", _head(table))
+    checker = RowChecker(
+        options, table.header, table.old_font, date_1904=intake.date_1904, formulas=table.formulas
+    )
+    seen = _Seen(skipped=dict.fromkeys(table.before, "title"))
+    batch: list = []
+    for checked in _checked_rows(table, checker, seen):
+        batch.append(checked)
+        if len(batch) == BATCH:
+            _say("R", batch)
+            batch = []
+    _refuse_whole(table.header, seen)
+    _say("R", batch)
+    _say("Z", _tail(table, list(intake.notices), seen))
+
+
+@dataclass
+class _Seen:
+    """What was met while reading, for what is said of the file as a whole."""
+
+    skipped: dict[int, str]
+    rows_read: int = 0
+    elsewhere: int = 0
+    only_years: int = 0
+    converted: int = 0
+    sample: list[tuple[str, str]] = field(default_factory=list)
+
+    def note(self, findings: Iterable[Finding], full_name: str) -> None:
+        for finding in findings:
+            if finding.code == "school_of_other_office":
+                self.elsewhere += 1
+            elif finding.code == "born_only_year":
+                self.only_years += 1
+            elif finding.code.startswith("converted_"):
+                self.converted += 1
+                if len(self.sample) < 5 and finding.column == "full_name":
+                    self.sample.append((finding.value, full_name))
+
+
+def _refuse_columns(header: Header, options: Options) -> None:
+    """Refuse a file with a column twice, or without one that every row needs."""
     for key, twice in header.repeated.items():
         said = f"Cột “{ALL_TITLES[key]}” xuất hiện hai lần: {' và '.join(twice)}. Đổi tên hoặc xoá một cột rồi gửi lại."
-        raise Refused("repeated_column", said, columns=header.theirs, unknown=header.unknown, row=header.row)
+        raise Refused("repeated_column", said, **_whose(header))
     header.name_stands_for_code(is_given=bool(options.school_code))
     missing = missing_required(header.places, {"group": options.group, "school_code": options.school_code})
     if missing:
@@ -59,83 +102,75 @@ def read(path: Path, options: Options) -> None:
             hints.append("trường có thể chọn chung cho cả tệp")
         hint = f" ({'; '.join(hints)})" if hints else ""
         said = f"Tệp thiếu cột bắt buộc: {names}{hint}. Thêm cột hoặc chỉ ra cột tương ứng rồi kiểm tra lại."
-        raise Refused(
-            "missing_columns",
-            said,
-            missing=missing,
-            columns=header.theirs,
-            unknown=header.unknown,
-            row=header.row,
-        )
-    _say(
-        "H",
-        {
-            "sheet": table.sheet,
-            "header_row": header.row,
-            "columns": {ALL_TITLES[key]: header.theirs[key] for key in ALL_TITLES if key in header.places},
-            "letters": {key: column_letters(place) for key, place in header.places.items()},
-            "unknown": header.unknown,
-            "converted_from": table.old_font.encoding if table.old_font else None,
-            "total_rows": table.total_rows,
-        },
-    )
-    checker = RowChecker(options, header, table.old_font, date_1904=intake.date_1904, formulas=table.formulas)
-    skipped = dict.fromkeys(table.before, "title")
-    rows_read = elsewhere = only_years = converted = 0
-    batch: list = []
-    sample: list[tuple[str, str]] = []
+        raise Refused("missing_columns", said, missing=missing, **_whose(header))
+
+
+def _whose(header: Header) -> dict:
+    return {"columns": header.theirs, "unknown": header.unknown, "row": header.row}
+
+
+def _head(table: Table) -> dict:
+    header = table.header
+    return {
+        "sheet": table.sheet,
+        "header_row": header.row,
+        "columns": {ALL_TITLES[key]: header.theirs[key] for key in ALL_TITLES if key in header.places},
+        "letters": {key: column_letters(place) for key, place in header.places.items()},
+        "unknown": header.unknown,
+        "converted_from": table.old_font.encoding if table.old_font else None,
+        "total_rows": table.total_rows,
+    }
+
+
+def _checked_rows(table: Table, checker: RowChecker, seen: _Seen) -> Iterator[list]:
+    """The rows that are data, checked; what else there is is noted."""
+    header, is_old_font = table.header, table.old_font is not None
     width = max(header.places.values()) + 1
-    is_old_font = table.old_font is not None
     for number, row in table.rows:
         reason = checker.skip_reason(row) if _odd(row, header, width, is_old_font=is_old_font) else None
         if reason:
-            skipped[number] = reason
+            seen.skipped[number] = reason
             continue
-        rows_read += 1
-        if rows_read > MAX_ROWS:
+        seen.rows_read += 1
+        if seen.rows_read > MAX_ROWS:
             raise Refused("too_many_rows", f"Tệp có hơn {number_text(MAX_ROWS)} hàng: tách thành nhiều tệp.")
         checked = checker.check(number, row)
-        for finding in checked[16] or ():
-            if finding.code == "school_of_other_office":
-                elsewhere += 1
-            elif finding.code == "born_only_year":
-                only_years += 1
-            elif finding.code.startswith("converted_"):
-                converted += 1
-                if len(sample) < 5 and finding.column == "full_name":
-                    sample.append((finding.value, checked[5]))
-        batch.append(checked)
-        if len(batch) == BATCH:
-            _say("R", batch)
-            batch = []
+        if checked[16]:
+            seen.note(checked[16], checked[5])
+        yield checked
+
+
+def _refuse_whole(header: Header, seen: _Seen) -> None:
+    """Refuse a file that has no pupil, or in which most rows have the same fault."""
+    rows_read = seen.rows_read
     if rows_read == 0:
         raise Refused("no_rows", "Tệp có hàng tiêu đề nhưng không có học sinh nào.")
-    if elsewhere and elsewhere * 2 > rows_read:
-        said = f"{number_text(elsewhere)} trong {number_text(rows_read)} hàng là học sinh của trường thuộc đơn vị khác: kiểm tra xem có nhầm tệp không."
+    if seen.elsewhere and seen.elsewhere * 2 > rows_read:
+        said = f"{number_text(seen.elsewhere)} trong {number_text(rows_read)} hàng là học sinh của trường thuộc đơn vị khác: kiểm tra xem có nhầm tệp không."
         raise Refused("other_office", said)
-    if only_years >= _MANY and only_years * 2 > rows_read:
+    if seen.only_years >= _MANY and seen.only_years * 2 > rows_read:
         theirs = " và ".join(
             f"“{header.theirs[key]}”" for key in sorted(BIRTH & header.places.keys(), reverse=True)
         )
         said = (
-            f"Cột {theirs} chỉ có năm ở {number_text(only_years)} trong {number_text(rows_read)} hàng: cần đủ ngày, tháng, năm sinh của từng em"
+            f"Cột {theirs} chỉ có năm ở {number_text(seen.only_years)} trong {number_text(rows_read)} hàng: cần đủ ngày, tháng, năm sinh của từng em"
             " để biết các em không bị ghi hai lần. Điền ngày/tháng/năm, ví dụ 03/04/2010, rồi gửi lại."
         )
         raise Refused("only_birth_years", said)
-    _say("R", batch)
-    notices = list(intake.notices)
+
+
+def _tail(table: Table, notices: list[str], seen: _Seen) -> dict:
     if table.hidden_rows:
         notices.append(f"Tệp có {number_text(table.hidden_rows)} hàng đang ẩn; các hàng ẩn vẫn được đọc.")
-    tail = {
-        "rows_read": rows_read,
-        "skipped": sorted(skipped),
-        "skipped_why": skipped,
+    return {
+        "rows_read": seen.rows_read,
+        "skipped": sorted(seen.skipped),
+        "skipped_why": seen.skipped,
         "notices": notices,
-        "converted_from": table.old_font.encoding if table.old_font and converted else None,
-        "sample": sample,
+        "converted_from": table.old_font.encoding if table.old_font and seen.converted else None,
+        "sample": seen.sample,
         "peak_mb": _peak_mb(),
     }
-    _say("Z", tail)
 
 
 def _peak_mb() -> float:
