@@ -13,6 +13,7 @@ from django.utils import translation
 
 from tests.house import House, make_house
 from tests.live import Platform, cloned_database
+from tests.roomy import roomy
 from tests.signing_in import pass_second_factor
 
 
@@ -31,18 +32,6 @@ def pytest_collection_modifyitems(items):
     items.sort(
         key=lambda item: ("tests/browser/" not in item.nodeid, item.get_closest_marker("long") is None)
     )
-
-
-def roomy(call):
-    """`call()` from a frame that takes 528 of the 1,024 kB then laid out for it: all calls within share the rest.
-
-    CPython 3.11 to 3.14 lays out 16 kB at a time for frames and gives them back as soon as the call returns. A loop
-    that happens to call just across such a border, deep in Django, spends most of its time in mmap and munmap.
-    """
-    return call()
-
-
-roomy.__code__ = roomy.__code__.replace(co_stacksize=66_000)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from common.pg import die_with_parent
 from sms_program.processes import BASE_DIR, Process
+from tests.roomy import roomy
 
 
 class Warm:
@@ -118,7 +119,7 @@ def serve() -> None:
                 os.setpgid(0, 0)
             die_with_parent()
             _redirect(asked["log"])
-            os._exit(_outcome(lambda asked=asked: _run(asked)))
+            os._exit(_outcome(lambda asked=asked: roomy(lambda: _run(asked))))
         if "argv" in asked:
             with contextlib.suppress(OSError):  # the child was faster
                 os.setpgid(child, child)
