@@ -282,7 +282,7 @@ class Offer(models.Model):
 
 
 class FrozenColumn(models.Model):
-    """One column of a live run's applicants or offers as `allocation.inputs` keeps it for the engine.
+    """One column of a live run's applicants, offers or proposal as `allocation.inputs` keeps it for engine and commit.
 
     Derived from their rows, which auditors recompute from; dropped when the run is over.
     """
