@@ -4,12 +4,13 @@ import threading
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, connection, connections, transaction
+from django.db import IntegrityError, OperationalError, connection, connections, transaction
 
 from coverage import rules
 from coverage.models import DataPlan, PlanShare, SimBatch
 from coverage.services import register_sim_batch, start_data_plan, start_data_plans
 from tests.delivery_world import AT, make_students, make_world
+from tests.live import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -131,6 +132,52 @@ def test_the_database_holds_the_million_whoever_writes(world, students):
             " started_by_id FROM coverage_dataplan",
             [students[1].pk],
         )
+
+
+def test_who_waits_for_the_million_and_who_waits_for_a_batch_do_not_wait_for_each_other(world, students):
+    give(world, students[0])
+    sims(world, 1)
+    leave(2)
+    results: dict[str, object] = {}
+
+    def begin(name: str, *students) -> threading.Thread:
+        def act() -> None:
+            try:
+                results[name] = len(give(world, *students))
+            except (ValidationError, OperationalError) as refused:
+                results[name] = str(refused)
+            finally:
+                connections.close_all()
+
+        thread = threading.Thread(target=act)
+        thread.start()
+        return thread
+
+    def wait_for(count: int) -> None:
+        wait_until(f"{count} phiên đang chờ khoá", lambda: _waiting_for_locks() == count, timeout_s=30)
+
+    with transaction.atomic():
+        # Held by others that are not over: a share of the million, and the one SIM of the batch.
+        first = PlanShare.objects.filter(batch=None, remaining=1).order_by("pk").values("pk")[:1]
+        list(PlanShare.objects.select_for_update().filter(pk__in=first))
+        list(PlanShare.objects.select_for_update().exclude(batch=None))
+        of_million = begin("two", *students[1:3])  # more than the batch has, so of the million alone
+        wait_for(1)
+        of_batch = begin("one", students[3])  # has the other share of the million, and waits for the SIM
+        wait_for(2)
+    for thread in (of_million, of_batch):
+        thread.join(60)
+    assert results["one"] == 1
+    assert "đã dùng hết" in str(results["two"])
+
+
+def _waiting_for_locks() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_clear_snapshot()")  # within a transaction the first look is kept
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        return cursor.fetchone()[0]
 
 
 def test_eight_at_once_over_two_batches_take_each_sim_once(world, students):
