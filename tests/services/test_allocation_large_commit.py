@@ -151,16 +151,22 @@ def test_only_what_was_approved_is_committed(world, monkeypatch, where, few):
         monkeypatch.setattr(services.commits, "SWAP_FROM_ROWS", 5)
     served = list(run.proposed.order_by("device_id").values_list("student_id", flat=True))
     favoured = run.applicants.exclude(student__in=served).order_by("student_id").first().student_id
-    if where == "columns":
-        values = np.array([favoured, *served[1:]], dtype="<i8").tobytes()
-        assert FrozenColumn.objects.filter(run=run, name="line.student_id").update(data=values) == 1
-    else:
+    line = run.proposed.order_by("device_id").first()
+    values = np.array([favoured, *served[1:]], dtype="<i8").tobytes()
+    change = {
+        "columns": lambda: FrozenColumn.objects.filter(run=run, name="line.student_id").update(data=values),
+        "rows": lambda: Proposed.objects.filter(run=run, device_id=line.device_id).update(
+            student_id=favoured
+        ),
+    }[where]
+    with pytest.raises(IntegrityError, match="không sửa"), transaction.atomic():
+        change()
+    if where == "rows":  # which are read where the columns are no longer there
         FrozenColumn.objects.filter(run=run).delete()
-        line = run.proposed.order_by("device_id").first()
-        with connection.cursor() as cursor:
-            cursor.execute("SET session_replication_role = replica")  # as whoever owns the database could
-            Proposed.objects.filter(run=run, device_id=line.device_id).update(student_id=favoured)
-            cursor.execute("RESET session_replication_role")
+    with connection.cursor() as cursor:
+        cursor.execute("SET session_replication_role = replica")  # as whoever owns the database could
+        assert change() == 1
+        cursor.execute("RESET session_replication_role")
     refused(world, run, ValidationError, "không còn đúng như lúc được phê duyệt")
 
 
