@@ -221,9 +221,13 @@ def proposed_lines(run: AllocationRun) -> Columns:
 
 
 def steps_of(run: AllocationRun, device_ids: NDArray[np.int64]) -> Columns:
-    """The codes of those devices, which a run was offered, and their steps in the ledger at the freeze: `STEPS`."""
+    """The codes of those devices, which a run was offered, and their steps in the ledger at the freeze: `STEPS`.
+    Raises ValueError if one was not offered."""
     steps = kept_columns(run, STEPS)
     if steps is None:
         steps = read_columns(FROZEN_STEPS, [run.pk], **STEPS)
     at = np.searchsorted(steps["offered_id"], device_ids)
-    return {name: values[at] for name, values in steps.items()}
+    found = {name: values[np.minimum(at, len(values) - 1)] for name, values in steps.items()}
+    if not np.array_equal(found["offered_id"], device_ids):
+        raise ValueError(f"run {run.code}: a proposed device was never offered")
+    return found

@@ -170,6 +170,17 @@ def test_only_what_was_approved_is_committed(world, monkeypatch, where, few):
     refused(world, run, ValidationError, "không còn đúng như lúc được phê duyệt")
 
 
+def test_a_device_that_was_never_offered_has_no_step(world):
+    run = approved(world)
+    offered = np.sort(np.array(run.offers.values_list("device_id", flat=True)))
+    assert steps_of(run, offered)["device_code"].tolist() == [
+        code.encode() for code in run.offers.order_by("device_id").values_list("code", flat=True)
+    ]
+    for other in (offered[-1:] + 1, offered[:1] - 1):
+        with pytest.raises(ValueError, match="never offered"):
+            steps_of(run, other)
+
+
 def write_all(run: AllocationRun, table: str, first_id: int) -> int:
     lines = proposed_lines(run)
     areas = committing.area_of(lines, committing.public_areas(lines))
