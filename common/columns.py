@@ -87,17 +87,13 @@ def binary_copy(
 def write_columns(table: str, *, frozen: bool = False, **columns: tuple[str, Any] | Words) -> int:
     """COPY columns (name → (type, array or one value for every row), or `Words`) into `table`; returns the rows written.
     `frozen` as in `binary_copy`."""
-    size = max(len(rows) for rows in map(_rows_of, columns.values()) if rows is not None)
-    fields = [_Field.of(name, column) for name, column in columns.items()]
+    given = [column.number if isinstance(column, Words) else column[1] for column in columns.values()]
+    size = max(len(values) for values in given if isinstance(values, np.ndarray))
+    fields = [_Field.of(name, column, size) for name, column in columns.items()]
     with binary_copy(table, list(columns), frozen=frozen) as write:
         for start in range(0, size, CHUNK_ROWS):
             write(_laid_out(fields, slice(start, min(start + CHUNK_ROWS, size))))
     return size
-
-
-def _rows_of(column: tuple[str, Any] | Words) -> NDArray[Any] | None:
-    values = column.number if isinstance(column, Words) else column[1]
-    return values if isinstance(values, np.ndarray) else None
 
 
 @dataclass(frozen=True)
@@ -106,21 +102,18 @@ class _Field:
 
     name: str
     kind: str  # big-endian numpy type; none of a text, whose length differs
-    values: Any
+    values: NDArray[Any]
     texts: NDArray[np.bytes_] | None = None
     sizes: NDArray[np.integer[Any]] | None = None  # in bytes, of each text
 
     @classmethod
-    def of(cls, name: str, column: tuple[str, Any] | Words) -> _Field:
+    def of(cls, name: str, column: tuple[str, Any] | Words, size: int) -> _Field:
         if not isinstance(column, Words):
-            return cls(name, TYPES[column[0]][1], column[1])
+            return cls(name, TYPES[column[0]][1], np.broadcast_to(column[1], size))
         texts = [word.encode() for word in column.words]
         return cls(
             name, "", column.number, np.array(texts, dtype="S"), np.array([len(text) for text in texts])
         )
-
-    def part(self, rows: slice) -> Any:
-        return self.values[rows] if isinstance(self.values, np.ndarray) else self.values
 
 
 def _laid_out(fields: Sequence[_Field], rows: slice) -> bytes:
@@ -129,7 +122,7 @@ def _laid_out(fields: Sequence[_Field], rows: slice) -> bytes:
     shape = np.zeros(size, dtype="i8")
     for field in fields:
         if field.sizes is not None:
-            shape = shape * (int(field.sizes.max()) + 1) + field.sizes[field.part(rows)]
+            shape = shape * (int(field.sizes.max()) + 1) + field.sizes[field.values[rows]]
     shapes, shape_of = np.unique(shape, return_inverse=True)
     if len(shapes) == 1:
         return _of_one_shape(fields, rows, np.s_[:]).tobytes()
@@ -143,14 +136,12 @@ def _laid_out(fields: Sequence[_Field], rows: slice) -> bytes:
 
 def _of_one_shape(fields: Sequence[_Field], rows: slice, own: Any) -> NDArray[Any]:
     """Those of the `rows` that are `own`, which differ in no length."""
-    parts = {field.name: field.part(rows) for field in fields}
-    parts = {name: part[own] if isinstance(part, np.ndarray) else part for name, part in parts.items()}
+    parts = {field.name: field.values[rows][own] for field in fields}
     layout: list[tuple[str, str]] = [("fields", ">i2")]
     for field in fields:
         kind = field.kind if field.sizes is None else f"S{field.sizes[parts[field.name][0]]}"
         layout += [(f"{field.name}_size", ">i4"), (field.name, kind)]
-    count = max(len(part) for part in parts.values() if isinstance(part, np.ndarray))
-    block = np.empty(count, dtype=layout)
+    block = np.empty(len(parts[fields[0].name]), dtype=layout)
     block["fields"] = len(fields)
     for field in fields:
         block[f"{field.name}_size"] = block.dtype[field.name].itemsize
