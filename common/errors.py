@@ -18,7 +18,6 @@ log = structlog.get_logger("request")
 LOST_DATABASE = (InterfaceError, OperationalError)
 LOST_BROKER = (BrokerError, RedisConnectionError, RedisTimeoutError)
 RETRY_AFTER_S = 15
-TOO_OFTEN_S = 600
 
 
 def is_full_disk(error: BaseException | None) -> bool:
@@ -58,10 +57,10 @@ def not_found(request: HttpRequest, exception=None) -> HttpResponse:
     return _page(request, 404)
 
 
-def too_often(request: HttpRequest) -> HttpResponse:
-    """429: more look-ups from one address than a school or an office makes."""
-    response = _page(request, 429)
-    response["Retry-After"] = str(TOO_OFTEN_S)
+def too_often(request: HttpRequest, *, minutes: int) -> HttpResponse:
+    """429: more look-ups from one address in a window of some minutes than a school or an office makes."""
+    response = _page(request, 429, minutes=minutes)
+    response["Retry-After"] = str(minutes * 60)
     response["X-Robots-Tag"] = "noindex, nofollow"
     return response
 
@@ -91,10 +90,10 @@ def closed(request: HttpRequest, *, what: str, why: str) -> HttpResponse:
     return _page(request, 503, name="closed", what=what, why=why)
 
 
-def _page(request: HttpRequest, status: int, *, name: str = "", **context: str) -> HttpResponse:
+def _page(request: HttpRequest, status: int, *, name: str = "", **context: str | int) -> HttpResponse:
     kind = name or str(status)
     if request.path.startswith("/api/") or "application/json" in request.headers.get("Accept", "").split(","):
-        return JsonResponse({"detail": MESSAGES[kind]}, status=status)
+        return JsonResponse({"detail": MESSAGES[kind].format(**context)}, status=status)
     page = render_to_string(
         "errors/page.html", {"kind": kind, "status": status, "again": request.method == "GET", **context}
     )
@@ -106,7 +105,7 @@ MESSAGES = {
     "403": "Tài khoản này không được làm việc đó.",
     "csrf": "Biểu mẫu đã hết hạn hoặc trình duyệt chặn cookie. Hãy tải lại trang và gửi lại.",
     "404": "Không có địa chỉ này.",
-    "429": "Từ địa chỉ mạng này vừa có quá nhiều lượt tra cứu. Hãy chờ mười phút rồi thử lại.",
+    "429": "Từ địa chỉ mạng này vừa có quá nhiều lượt tra cứu. Hãy chờ {minutes} phút rồi thử lại.",
     "500": "Lỗi của hệ thống. Việc vừa gửi chưa được ghi.",
     "database": "Cơ sở dữ liệu đang gián đoạn. Việc vừa gửi chưa được ghi; hãy thử lại sau ít phút.",
     "full": "Máy chủ đã hết chỗ lưu. Việc vừa gửi chưa được ghi; hãy thử lại sau ít phút.",

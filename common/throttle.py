@@ -45,13 +45,7 @@ def is_too_often(request: HttpRequest, *, what: str, limit: int, seconds: int) -
     return count > limit
 
 
-def asks_too_often(request: HttpRequest) -> bool:
-    """Count a look-up by a full code (rule 6 of the ledger), before anything is looked up."""
-    return _over(request, what="asked", limit=ASKED_IN_TEN_MINUTES, seconds=600)
-
-
-def misses_too_often(request: HttpRequest) -> bool:
-    """Count a look-up that found nothing."""
+def _misses_too_often(request: HttpRequest) -> bool:
     return _over(request, what="missed", limit=MISSED_A_MINUTE, seconds=60)
 
 
@@ -68,18 +62,17 @@ def found_by_code(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpRe
 
     @functools.wraps(view)
     def throttled(request: HttpRequest, *args, **kwargs) -> HttpResponseBase:
-        if asks_too_often(request):
-            return errors.too_often(request)
+        # Counted before anything is looked up, and again when nothing was found (rule 6 of the ledger).
+        if _over(request, what="asked", limit=ASKED_IN_TEN_MINUTES, seconds=600):
+            return errors.too_often(request, minutes=10)
         try:
             response = view(request, *args, **kwargs)
         except Http404:
-            if misses_too_often(request):
-                return errors.too_often(request)
+            if _misses_too_often(request):
+                return errors.too_often(request, minutes=1)
             raise
-        return (
-            errors.too_often(request)
-            if response.status_code == 404 and misses_too_often(request)
-            else response
-        )
+        if response.status_code == 404 and _misses_too_often(request):
+            return errors.too_often(request, minutes=1)
+        return response
 
     return throttled

@@ -3,6 +3,7 @@
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView
 
+from common.throttle import found_by_code
 from dashboards import api, opendata
 from dashboards.views import data, files, ministry, public, staff
 
@@ -44,7 +45,7 @@ urlpatterns = [
     path("kiem-toan/<slug:slug>/", staff.audit_question, name="audit_question"),
     path("api/v1/", api.api_page, name="api_page"),
     path("api/v1/schema/", SpectacularAPIView.as_view(), name="api_schema"),
-    path("api/v1/devices/<str:code>/", api.DeviceView.as_view(), name="api_device"),
+    path("api/v1/devices/<str:code>/", found_by_code(api.DeviceView.as_view()), name="api_device"),
     *[
         path(f"api/v1/{slug}/", api.dataset_view(dataset).as_view(), name=f"api_{slug}")
         for slug, dataset in opendata.DATASETS.items()

@@ -278,6 +278,9 @@ def test_rule_6_a_device_is_found_by_its_code_only_slowly_and_by_no_search_engin
     assert set(pledges) == {404}
     unknown = [client.get(f"/thiet-bi/{other}/").status_code for other in new_device_codes(61)]
     assert (unknown[0], unknown[-1]) == (404, 429)
+    guess = client.get(f"/api/v1/devices/{new_device_codes(1)[0]}/")
+    assert (guess.status_code, guess["Retry-After"]) == (429, "60")
+    assert "Hãy chờ 1 phút" in guess.json()["detail"]
 
 
 def test_rule_6_what_is_found_is_throttled_too_but_a_school_that_hands_out_500_devices_is_not(
