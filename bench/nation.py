@@ -24,22 +24,24 @@ NOW = dt.datetime(2021, 9, 15, 9, 0, tzinfo=dt.timezone(dt.timedelta(hours=7)))
 
 
 @contextmanager
-def own_database(name: str = "bench_allocation") -> Iterator[None]:
-    """An empty migrated database for this benchmark only; dropped afterwards."""
+def own_database(name: str = "bench_allocation", *, is_copy: bool = False) -> Iterator[None]:
+    """A database for this benchmark only, empty and migrated or a copy of the present one; dropped afterwards."""
     was = settings.DATABASES["default"]["NAME"]
     drop = f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"
-    with connection.cursor() as cursor:
-        cursor.execute(drop)
-        cursor.execute(f"CREATE DATABASE {name}")
 
     def use(database: str) -> None:
         for alias in connections:
             connections[alias].close()
             connections[alias].settings_dict["NAME"] = database
 
+    use(was)  # a template may have no other connection than the one that copies it
+    with connection.cursor() as cursor:
+        cursor.execute(drop)
+        cursor.execute(f"CREATE DATABASE {name}" + (f" TEMPLATE {was}" if is_copy else ""))
     use(name)
     try:
-        call_command("migrate", verbosity=0)
+        if not is_copy:
+            call_command("migrate", verbosity=0)
         yield
     finally:
         use(was)
