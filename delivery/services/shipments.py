@@ -57,15 +57,15 @@ WITH ready AS (
     WHERE o.kind = ANY(%(passes)s) AND o.valid_from <= %(day)s AND (o.valid_to IS NULL OR o.valid_to > %(day)s)
 ), pairs AS (
     SELECT p.holder_id, p.target_id, CASE
-        WHEN here.depth IS NOT NULL THEN (
-            SELECT s.office_id FROM steps s WHERE s.target_id = p.target_id AND s.depth > here.depth
-            ORDER BY s.depth LIMIT 1)
+        WHEN here.depth IS NOT NULL
+        THEN (array_agg(s.office_id ORDER BY s.depth) FILTER (WHERE s.depth > here.depth))[1]
         ELSE coalesce(
-            (SELECT s.office_id FROM steps s WHERE s.target_id = p.target_id AND starts_with(p.holder_path, s.path)
-             ORDER BY s.depth DESC LIMIT 1),
-            (SELECT s.office_id FROM steps s WHERE s.target_id = p.target_id ORDER BY s.depth LIMIT 1)) END AS next_id
+            (array_agg(s.office_id ORDER BY s.depth DESC) FILTER (WHERE starts_with(p.holder_path, s.path)))[1],
+            (array_agg(s.office_id ORDER BY s.depth))[1]) END AS next_id
     FROM (SELECT DISTINCT holder_id, holder_path, target_id FROM mine) p
+    JOIN steps s USING (target_id)
     LEFT JOIN steps here ON here.target_id = p.target_id AND here.office_id = p.holder_id
+    GROUP BY p.holder_id, p.holder_path, p.target_id, here.depth
 )
 SELECT m.device_id, m.holder_id, p.next_id
 FROM mine m JOIN pairs p USING (holder_id, target_id) WHERE p.next_id IS NOT NULL
@@ -142,7 +142,7 @@ def plan_shipments(
         cursor.execute("DROP TABLE IF EXISTS pg_temp.delivery_plan")
         # Right after a national commit the statistics still say "empty", and nested loops would be quadratic.
         cursor.execute("SET LOCAL enable_nestloop = off")
-        cursor.execute(PLAN, _plan_params(holders, at, run))
+        cursor.execute(PLAN, plan_params(holders, at, run))
         cursor.execute("SET LOCAL enable_nestloop = on")
         cursor.execute("SELECT DISTINCT holder_id, next_id FROM delivery_plan ORDER BY 1, 2")
         hops = cursor.fetchall()
@@ -151,7 +151,8 @@ def plan_shipments(
     return shipments
 
 
-def _plan_params(holders: list[int] | None, at: dt.datetime, run=None) -> dict:
+def plan_params(holders: list[int] | None, at: dt.datetime, run=None) -> dict:
+    """The parameters of `HOPS`: devices of these offices (all if None) and of this run (any if None)."""
     return {
         "sound": list(rules.SOUND),
         "run": run.pk if run else None,
@@ -168,7 +169,7 @@ def next_hops(*, offices: Iterable[Office], at: dt.datetime) -> list[tuple[str, 
             f"""SELECT f.name, t.name, count(*) FROM ({HOPS}) hop
             JOIN schools_office f ON f.id = hop.holder_id JOIN schools_office t ON t.id = hop.next_id
             GROUP BY f.path, f.name, t.path, t.name ORDER BY f.path, t.path""",
-            _plan_params([office.pk for office in offices], at),
+            plan_params([office.pk for office in offices], at),
         )
         return cursor.fetchall()
 

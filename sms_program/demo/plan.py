@@ -49,7 +49,6 @@ class DemoDonor:
     day: dt.date
     quantity: int | None = None
     amount_vnd: int | None = None
-    unit_price_vnd: int | None = None
     province: str = ""
     share: int = 0
     umbrella: str = ""
@@ -68,7 +67,6 @@ DONORS = [
         "",
         dt.date(2021, 9, 20),
         amount_vnd=60_000_000_000,
-        unit_price_vnd=2_500_000,
         share=12,
         umbrella=COMMITTEE,
         model="Mẫu 8 inch",
@@ -88,7 +86,6 @@ DONORS = [
         "",
         dt.date(2021, 9, 14),
         amount_vnd=25_000_000_000,
-        unit_price_vnd=2_500_000,
         share=12,
         model="Mẫu 8 inch",
     ),
@@ -98,7 +95,6 @@ DONORS = [
         "",
         dt.date(2021, 9, 16),
         amount_vnd=30_000_000_000,
-        unit_price_vnd=2_500_000,
         share=6,
         umbrella=COMMITTEE,
         model="Mẫu 8 inch",

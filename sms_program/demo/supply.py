@@ -12,7 +12,7 @@ from donations.models import BudgetLine, DeviceCriteria, Pledge, PriceAgreement,
 from donations.rules import Finding
 from schools.models import AdministrativeUnit, Office
 from sms_program.demo import people
-from sms_program.demo.plan import DONORS, DemoDonor, moment
+from sms_program.demo.plan import DONORS, DemoDonor, Size, moment
 
 # Which donors' devices arrive in which wave; what is left of a donor's share arrives in the third.
 FIRST_WAVE = {
@@ -58,7 +58,7 @@ def make_pledges(build) -> None:
         at=moment(dt.date(2021, 9, 12), 8, 30),
     )
     made: dict[str, Pledge] = {}
-    for number, row in enumerate(DONORS):
+    for number, row in enumerate([*DONORS, *_others(build.size)]):
         at = moment(row.day, 9, number)
         donor = donations.register_donor(by=by, kind=row.kind, name=row.name, at=at, is_named_in_public=True)
         made[row.name], _ = donations.make_pledge(
@@ -121,7 +121,7 @@ def receive_money(build) -> None:
 def first_intake(build) -> None:
     """Devices of the first wave arrive and are inspected before the first freeze."""
     rows = [row for row in DONORS if row.name in FIRST_WAVE]
-    for row in rows:
+    for row in [*rows, *_others(build.size)[:1]]:
         _intake(build, row, received=dt.date(2021, 9, 13), inspected=dt.date(2021, 9, 14))
 
 
@@ -131,7 +131,7 @@ def order_devices(build) -> None:
     agreement = PriceAgreement.objects.order_by("pk").first()
     line = BudgetLine.objects.filter(clause="II.2a").first()
     for row in DONORS:
-        if not (row.unit_price_vnd and row.share):
+        if not (row.amount_vnd and row.share):
             continue
         late = row.name in THIRD_WAVE
         at = moment(dt.date(2021, 10, 20) if late else dt.date(2021, 9, 22), 9)
@@ -139,7 +139,7 @@ def order_devices(build) -> None:
             by=proposer,
             agreement=agreement,
             pledge=_pledge(row),
-            quantity=_share(build, row),
+            quantity=_share(build.size, row),
             at=at,
             budget_line=line,
         )
@@ -148,9 +148,9 @@ def order_devices(build) -> None:
 
 def second_intake(build) -> None:
     """Orders delivered, and earmarked devices of the provinces, before the second freeze."""
-    for row in DONORS:
-        if row.share and row.name not in FIRST_WAVE | THIRD_WAVE:
-            _intake(build, row, received=dt.date(2021, 10, 11), inspected=dt.date(2021, 10, 13))
+    rows = [row for row in DONORS if row.share and row.name not in FIRST_WAVE | THIRD_WAVE]
+    for row in [*rows, *_others(build.size)[1:]]:
+        _intake(build, row, received=dt.date(2021, 10, 11), inspected=dt.date(2021, 10, 13))
 
 
 def pay_and_pass_on(build) -> None:
@@ -230,7 +230,7 @@ def _intake(
     """Receive a donor's share in lots of a few hundred, at the warehouse of the region, and inspect it."""
     keeper, inspector = build.person("thu-kho"), build.person("kiem-dinh")
     rng = build.rng(f"intake {row.name}")
-    pledge, left, number = _pledge(row), _share(build, row), 0
+    pledge, left, number = _pledge(row), _share(build.size, row), 0
     order = pledge.orders.filter(state="ordered").first()
     while left > 0:
         # An order is delivered as one lot; a pledge arrives in several.
@@ -284,8 +284,27 @@ def _pledge(row: DemoDonor) -> Pledge:
     return Pledge.objects.select_related("warehouse").get(donor__name=row.name)
 
 
-def _share(build, row: DemoDonor) -> int:
-    return min(row.quantity or 10**9, max(1, build.size.devices * row.share // 100))
+def _share(size: Size, row: DemoDonor) -> int:
+    """How many of the demonstration's devices come from a donor: never more than it pledged, in devices or money."""
+    pledged = row.quantity or (row.amount_vnd or 0) // PRICE_VND
+    return min(pledged, max(1, size.devices * row.share // 100))
+
+
+def _others(size: Size) -> list[DemoDonor]:
+    """Two invented donors, one per wave, for what a size beyond the published pledges takes; mostly nobody."""
+    missing = size.devices - sum(_share(size, row) for row in DONORS if row.share)
+    if missing < size.devices // 20:
+        return []
+    names = {
+        "Các nhà tài trợ khác, đợt một (số liệu minh họa)": 12,
+        "Các nhà tài trợ khác, đợt hai (số liệu minh họa)": 25,
+    }
+    return [
+        DemoDonor(
+            name, "agency", "", dt.date(2021, 9, day), quantity=missing // 2, share=100, model="Mẫu 8 inch"
+        )
+        for name, day in names.items()
+    ]
 
 
 def _province(code: str) -> AdministrativeUnit:
