@@ -2,6 +2,8 @@
 
 from django.db.models import CharField, Func
 
+from common.vietnamese import INVISIBLE
+
 
 class SearchKey(Func):
     """The search key of a text: lower case, no diacritics, words by one space.
@@ -11,7 +13,7 @@ class SearchKey(Func):
 
     template = (
         "trim(regexp_replace(lower(regexp_replace(translate(normalize(%(expressions)s, NFD), 'đĐ', 'dd'),"
-        r" '[\u0300-\u036f\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff]', '', 'g')),"
+        f" '[\u0300-\u036f{INVISIBLE}]', '', 'g')),"
         " '[^a-z0-9]+', ' ', 'g'))"
     )
     output_field = CharField()

@@ -19,8 +19,10 @@ _LETTER_MARKS = frozenset("\u0306\u0302\u031b")
 # What turns the direction of writing: no Vietnamese text needs it, and it makes one read other than it is written.
 _TURNS = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 _DIRECTION = re.compile(f"[{_TURNS}]")
-# Characters that no reader sees: zero width, joiners, direction marks, BOM, soft hyphen.
-_INVISIBLE = re.compile(f"[{_TURNS}\u00ad\u034f\u180e\u200b-\u200d\u2060-\u2064\u206a-\u206f\ufeff]")
+# Characters that no reader sees: zero width, joiners, direction marks, BOM, soft hyphen. Ranges of a bracket, which
+# PostgreSQL's regular expressions read as Python's do.
+INVISIBLE = f"{_TURNS}\u00ad\u034f\u180e\u200b-\u200d\u2060-\u2064\u206a-\u206f\ufeff"
+_INVISIBLE = re.compile(f"[{INVISIBLE}]")
 _SPACES = re.compile(r"\s+")
 _NOT_WORD = re.compile(r"[^a-z0-9]+")
 
