@@ -14,6 +14,7 @@ urlpatterns = [
     path("tinh/<slug:slug>/", public.province, name="province"),
     path("cach-tinh/", public.how_counted, name="how_counted"),
     path("huong-dan/", public.guide, name="guide"),
+    path("gia-dinh/", public.families, name="families"),
     path("tin-tuc/", public.stories, name="stories"),
     path("tin-tuc.rss", data.StoriesFeed(), name="stories_rss"),
     path("tin-tuc/<slug:slug>/", public.story, name="story"),

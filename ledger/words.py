@@ -1,6 +1,7 @@
 """The log in plain words: what happened to a device, as a mother in a village or a donor would want to read it."""
 
 import datetime
+import re
 from collections.abc import Mapping
 
 from django.utils.translation import gettext as _
@@ -227,6 +228,10 @@ def _amount(body: Mapping) -> str:
     return f": {format_vnd(body['amount_vnd'])}" if "amount_vnd" in body else ""
 
 
+# Two words of letters alone, or ten digits as a telephone has them: what a mother types who looks for her child.
+PERSON = re.compile(r"[^\W\d_]+(\s+[^\W\d_]+)+|(0|\+?84)([\s.]?\d){9}")
+
+
 def what_is_wrong(typed: str) -> str:
     """Why this can't be a device's code, to the character where that can be told; empty when it can be one."""
     upper = typed.strip().upper()
@@ -236,6 +241,10 @@ def what_is_wrong(typed: str) -> str:
         ) % {"code": upper[:20]}
     if upper.startswith("DPB-"):
         return _("Sổ cái không có đợt phân bổ nào mang mã %(code)s.") % {"code": upper[:20]}
+    if PERSON.fullmatch(typed.strip()):
+        return _(
+            "Không tra được bằng tên người hay số điện thoại: trang này không giữ tên em nào. Muốn biết con bạn có được nhận máy không, hãy hỏi nhà trường."
+        )
     code = upper.translate(LOOKALIKE)
     strange = [symbol for symbol in code if symbol not in VALUE]
     if strange:

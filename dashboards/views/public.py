@@ -174,6 +174,12 @@ def guide(request: HttpRequest) -> HttpResponse:
 
 
 @public
+def families(request: HttpRequest) -> HttpResponse:
+    """Whom the programme is for: which child gets a computer, whom to ask, what to do when it breaks."""
+    return render(request, "dashboards/families.html")
+
+
+@public
 def stories(request: HttpRequest) -> HttpResponse:
     """News of the programme."""
     return render(request, "dashboards/stories.html", {"stories": Story.objects.published_by(clock.today())})

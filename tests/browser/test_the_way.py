@@ -494,6 +494,7 @@ def see_the_figures(story):
             "/phan-anh/",
             "/cach-tinh/",
             "/huong-dan/",
+            "/gia-dinh/",
         ),
         *("/tin-tuc/", "/phu-song/ho-tro/", "/api/v1/", "/so-cai/tu-kiem-tra/", f"/tinh/{province}/"),
         *("/en/", "/en/ung-ho/", "/en/sao-ke/", "/en/du-lieu-mo/", "/en/so-cai/", f"/en/cam-ket/{pledge}/"),

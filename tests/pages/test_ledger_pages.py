@@ -151,6 +151,8 @@ def test_what_is_wrong_with_a_code_is_said_to_the_character(client: Client, hand
     assert "«Ữ»" in said("ữ" + code[1:])
     assert "CK-" in said("CK-7K3QF9XWA")
     assert "Sổ cái không có đợt" in said("DPB-2021-99")
+    for person in ("Nguyễn Thị Hoa", "nguyen van an", "0912 345 678", "+84912345678"):
+        assert "hãy hỏi nhà trường" in said(person), person
     other = new_device_codes(1)[0]
     page = client.get(f"/thiet-bi/{other}/")
     assert page.status_code == 404

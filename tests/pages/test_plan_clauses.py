@@ -225,6 +225,21 @@ def test_schools_find_guidance_that_leads_to_pages_that_exist(client):
 
 
 @pytest.mark.django_db
+def test_a_family_finds_who_gets_a_computer_and_the_draws(client):
+    """Plan III.2c: from the first page, the look-up and the foot of every page, in words of a family."""
+    page = client.get("/gia-dinh/").content.decode().split("<main")[1].split("</main>")[0]
+    assert page.index("hộ nghèo") < page.index("hộ cận nghèo") < page.index("COVID-19")
+    links = set(re.findall(r'href="(/[^"#]*)"', page))
+    assert links >= {"/phan-bo/cong-khai/", "/phan-anh/", "/tra-cuu/", "/so-cai/yeu-cau/"}
+    for link in links:
+        _resolves(link)
+    for address in ("/", "/tra-cuu/"):
+        main = client.get(address).content.decode().split("<main")[1].split("</main>")[0]
+        assert 'href="/gia-dinh/"' in main, address
+    assert 'href="/gia-dinh/"' in client.get("/phan-anh/").content.decode().split("<footer")[1]
+
+
+@pytest.mark.django_db
 def test_a_page_without_english_is_shown_at_its_own_address(client):
     response = client.get("/en/phu-song/?operator=VNPT")
     assert (response.status_code, response["Location"]) == (302, "/phu-song/?operator=VNPT")
