@@ -155,35 +155,6 @@ def lot(request: HttpRequest, code: str) -> HttpResponse:
         devices = devices.filter(state=state)
     page = Paginator(devices, 50).get_page(request.GET.get("trang"))
     total = sum(counts.values())
-    rows = [
-        {"key": "Nguồn", "value": f"Cam kết {found.pledge.code} – {found.pledge.donor.name}"},
-        {"key": "Kho", "value": found.warehouse.name},
-        {
-            "key": "Loại máy",
-            "value": f"{found.get_device_kind_display()} {found.model_name}".strip()
-            + (" (đã qua sử dụng)" if found.is_used else ""),
-        },
-        {"key": "Tiếp nhận", "value": format_date(found.received_at)},
-    ]
-    if found.order:
-        rows.append(
-            {
-                "key": "Mua bằng tiền ủng hộ",
-                "value": f"Đơn mua {found.order.code}, {found.order.agreement.supplier}",
-            }
-        )
-    if found.declared_count is not None:
-        gap = found.declared_count - total
-        note = (
-            "đủ"
-            if gap == 0
-            else f"còn {format_number(gap)} máy chưa nhập"
-            if gap > 0
-            else f"thừa {format_number(-gap)} máy so với giấy"
-        )
-        rows.append(
-            {"key": "Theo giấy giao hàng", "value": f"{format_number(found.declared_count)} máy: {note}"}
-        )
     known = services.announced(found.pledge)
     gap = rules.compare_serials(known, services.received(found.pledge)) if known else None
     return render(
@@ -195,7 +166,7 @@ def lot(request: HttpRequest, code: str) -> HttpResponse:
             "missing": gap.missing[:ERRORS_SHOWN] if gap else (),
             "unexpected": gap.unexpected[:ERRORS_SHOWN] if gap else (),
             "lot": found,
-            "rows": rows,
+            "rows": _about(found, total=total),
             "counts": counts,
             "stats": [
                 (Device.State(s).label, counts.get(s, 0), s) for s in Device.State.values if counts.get(s)
@@ -211,6 +182,40 @@ def lot(request: HttpRequest, code: str) -> HttpResponse:
             "waiting": found.devices.to_inspect_by(request.user).count(),
         },
     )
+
+
+def _about(lot: Lot, *, total: int) -> list[dict[str, str]]:
+    """Where a lot of `total` devices comes from, and whether it is as many as its papers say."""
+    rows = [
+        {"key": "Nguồn", "value": f"Cam kết {lot.pledge.code} – {lot.pledge.donor.name}"},
+        {"key": "Kho", "value": lot.warehouse.name},
+        {
+            "key": "Loại máy",
+            "value": f"{lot.get_device_kind_display()} {lot.model_name}".strip()
+            + (" (đã qua sử dụng)" if lot.is_used else ""),
+        },
+        {"key": "Tiếp nhận", "value": format_date(lot.received_at)},
+    ]
+    if lot.order:
+        rows.append(
+            {
+                "key": "Mua bằng tiền ủng hộ",
+                "value": f"Đơn mua {lot.order.code}, {lot.order.agreement.supplier}",
+            }
+        )
+    if lot.declared_count is not None:
+        gap = lot.declared_count - total
+        note = (
+            "đủ"
+            if gap == 0
+            else f"còn {format_number(gap)} máy chưa nhập"
+            if gap > 0
+            else f"thừa {format_number(-gap)} máy so với giấy"
+        )
+        rows.append(
+            {"key": "Theo giấy giao hàng", "value": f"{format_number(lot.declared_count)} máy: {note}"}
+        )
+    return rows
 
 
 @perms.keeper
@@ -436,22 +441,6 @@ def device(request: HttpRequest, code: str) -> HttpResponse:
             return redirect("donations:device", code=found.code)
         if isinstance(acted, WriteOffForm):
             write_off = acted
-    history = [
-        {
-            "text": row.get_outcome_display(),
-            "at": row.inspected_at,
-            "note": "; ".join(rules.REASONS[r].label for r in row.reasons if r in rules.REASONS)
-            or f"Theo {row.criteria}",
-            "state": "done" if row.outcome == "accepted" else "problem",
-        }
-        for row in Inspection.objects.filter(device=found)
-        .select_related("criteria")
-        .order_by("inspected_at", "pk")
-    ]
-    items = [
-        {"text": "Đã tiếp nhận vào kho", "at": found.lot.received_at, "note": found.lot.warehouse.name},
-        *history,
-    ]
     rows = [
         {"key": "Số sê-ri", "value": found.serial_number},
         {"key": "IMEI", "value": found.imei or "—"},
@@ -470,7 +459,7 @@ def device(request: HttpRequest, code: str) -> HttpResponse:
         {
             "device": found,
             "rows": rows,
-            "items": items,
+            "items": _history(found),
             "kind": STATE_KIND[found.state],
             "can_repair": can_act and found.state == Device.State.TO_REPAIR,
             "can_write_off": can_act and found.state in (Device.State.TO_REPAIR, Device.State.REFUSED),
@@ -480,6 +469,26 @@ def device(request: HttpRequest, code: str) -> HttpResponse:
         },
         status=400 if acted else 200,
     )
+
+
+def _history(device: Device) -> list[dict]:
+    """What happened to a device in the warehouse, oldest first: its arrival and every inspection."""
+    inspections = (
+        Inspection.objects.filter(device=device).select_related("criteria").order_by("inspected_at", "pk")
+    )
+    return [
+        {"text": "Đã tiếp nhận vào kho", "at": device.lot.received_at, "note": device.lot.warehouse.name},
+        *(
+            {
+                "text": row.get_outcome_display(),
+                "at": row.inspected_at,
+                "note": "; ".join(rules.REASONS[r].label for r in row.reasons if r in rules.REASONS)
+                or f"Theo {row.criteria}",
+                "state": "done" if row.outcome == "accepted" else "problem",
+            }
+            for row in inspections
+        ),
+    ]
 
 
 def _act_on_device(request: HttpRequest, found: Device):
