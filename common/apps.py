@@ -2,7 +2,7 @@ from decimal import Decimal
 
 from django.apps import AppConfig
 from django.core import validators
-from django.forms import Field
+from django.forms import ChoiceField, Field, FileField
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
@@ -32,6 +32,8 @@ class WithNumbers:
 
 # Django's Vietnamese catalogue says "Trường này là bắt buộc", in which a teacher reads "this school".
 Field.default_error_messages["required"] = _("Hãy điền mục này.")
+ChoiceField.default_error_messages["required"] = _("Hãy chọn một mục.")
+FileField.default_error_messages["required"] = _("Hãy chọn tệp.")
 # Django writes the bare digits of a limit.
 validators.MinValueValidator.message = WithNumbers(_("Hãy nhập số từ %(limit_value)s trở lên."))
 validators.MaxValueValidator.message = WithNumbers(_("Hãy nhập số không quá %(limit_value)s."))

@@ -6,11 +6,12 @@ from django.db.models import BooleanField, ExpressionWrapper, F, Q
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
+from common.clock import today
 from common.search_keys import SearchKey
 from common.templatetags.vi import format_number
 from common.vietnamese import clean, search_key
 from donations.models import DeviceCriteria, Donor, Pledge
-from donations.rules import REASONS, failed_criteria, normalise_tax_code, read_vnd
+from donations.rules import CRITERIA, REASONS, failed_criteria, normalise_tax_code, read_vnd
 from schools.models import AdministrativeUnit, School
 
 # A person needs longer than this from the first page to the last; a form older than a day is begun anew.
@@ -30,7 +31,8 @@ class _Translated(forms.Form):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         for field in self.fields.values():
-            if isinstance(field, forms.ChoiceField) and field.choices:
+            # Rows of the database are no texts to translate, and a list of them that is set once never changes again.
+            if isinstance(field, forms.ChoiceField) and not isinstance(field, forms.ModelChoiceField):
                 field.choices = [
                     (value, _now(str(label)) if label else label) for value, label in field.choices
                 ]
@@ -110,6 +112,14 @@ class DeviceForm(_Translated):
 
     SPECS = ("screen_inch", "ram_gb", "storage_gb")
 
+    def clean_expected_on(self):
+        day = self.cleaned_data["expected_on"]
+        if day and day < today():
+            raise forms.ValidationError(
+                _("Ngày này đã qua. Hãy chọn từ hôm nay trở đi, hoặc bỏ trống nếu chưa biết.")
+            )
+        return day
+
     def clean(self):
         data = super().clean()
         if data.get("device_kind") and data.get("condition"):
@@ -120,12 +130,13 @@ class DeviceForm(_Translated):
             for reason in failed_criteria(criteria.limits, measured) if criteria else []:
                 field = reason.removesuffix("_low")
                 limit = criteria.limits.get(f"{field}_min")
+                unit = _now(CRITERIA[f"{field}_min"].unit)
                 self.add_error(
                     field if field in self.fields else None,
                     _now(
                         "%(reason)s theo tiêu chí của chương trình: ít nhất %(limit)s. Bạn có thể chọn máy khác hoặc ủng hộ tiền."
                     )
-                    % {"reason": _now(REASONS[reason].label), "limit": format_number(limit, 2)},
+                    % {"reason": _now(REASONS[reason].label), "limit": f"{format_number(limit, 2)} {unit}"},
                 )
         return data
 

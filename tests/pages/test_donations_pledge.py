@@ -200,8 +200,30 @@ def test_a_device_below_the_criteria_is_refused_with_the_reason(client, world):
     text = response.content.decode()
     assert response.status_code == 400
     assert "Màn hình dưới mức tối thiểu" in text
-    assert "ít nhất 8" in text
+    assert "ít nhất 8 inch" in text
     assert "Bộ nhớ RAM dưới mức tối thiểu" in text
+    # What to mend comes first on a phone: the criteria above it stay folded.
+    assert "<details" in text
+    assert not re.search(r"<details[^>]* open", text)
+
+
+def test_every_province_can_be_chosen_and_only_a_day_to_come(client, world):
+    what = client.post("/ung-ho/", WHO)["Location"]
+    with time_machine.travel("2029-12-31 08:00+07:00"):
+        past = client.post(what, TABLETS | {"expected_on": "2029-12-30"})
+        assert past.status_code == 400
+        assert "Ngày này đã qua" in past.text
+        where = client.post(what, TABLETS | {"expected_on": "2029-12-31"})["Location"]
+    for address in (where, f"/en{where}"):
+        page = client.get(address).text
+        provinces = page.split('name="province"')[1].split("</select>")[0]
+        assert f'<option value="{world.province.pk}">' in provinces, address
+
+
+def test_what_is_chosen_is_asked_to_be_chosen(client, world):
+    page = client.post("/ung-ho/", {"name": "Hoa"}).text
+    assert page.count("Bạn muốn ủng hộ: Hãy chọn một mục.") == 1
+    assert "Please choose one." in client.post("/en/ung-ho/", {"name": "Hoa"}).text
 
 
 def test_a_robot_is_refused_and_a_person_may_send_again(client, world):
