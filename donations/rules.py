@@ -209,11 +209,21 @@ def describe_limits(
 
 # Digits alone, or in groups of three under one kind of separator: "10.500,00" is no amount of whole đồng.
 _VND = re.compile(r"([0-9]{1,3}(?:([., ])[0-9]{3})(?:\2[0-9]{3})*|[0-9]+) ?(?:đ|đồng|vnđ|vnd)?", re.I)
+# "1,5 tỷ": a comma and up to three digits are decimals here, a point never is, for "1.500 triệu" is 1,500 million.
+_VND_IN_WORDS = re.compile(
+    r"([0-9]{1,3}(?:\.[0-9]{3})*|[0-9]+)(?:,([0-9]{1,3}))? ?(nghìn|ngàn|triệu|tỷ|tỉ) ?(?:đ|đồng|vnđ|vnd)?",
+    re.I,
+)
+_WORDS = {"nghìn": 10**3, "ngàn": 10**3, "triệu": 10**6, "tỷ": 10**9, "tỉ": 10**9}
 
 
 def read_vnd(text: str) -> int | None:
-    """Đồng as people write them ("25.000.000.000", "5000000 đ"); None for anything else."""
-    found = _VND.fullmatch(" ".join(text.split()))
+    """Đồng as people write them ("25.000.000.000", "5000000 đ", "2,5 tỷ"); None for anything else."""
+    text = unicodedata.normalize("NFC", " ".join(text.split()))
+    if found := _VND_IN_WORDS.fullmatch(text):
+        thousandths = int(found[1].replace(".", "") + (found[2] or "").ljust(3, "0"))
+        return thousandths * _WORDS[found[3].lower()] // 1000
+    found = _VND.fullmatch(text)
     return int(re.sub(r"[., ]", "", found[1])) if found else None
 
 

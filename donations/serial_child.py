@@ -20,7 +20,20 @@ MEMORY_BYTES = 600 * 2**20
 CPU_SECONDS = 30
 MAX_ROWS = 20_000
 # Heads that people give the two columns, in plain letters.
-SERIAL_HEADS = ("so seri", "so se ri", "serial", "serial number", "sn", "s n", "so serial", "seri", "se ri")
+SERIAL_HEADS = {
+    *(
+        "so seri",
+        "so se ri",
+        "so serial",
+        "seri",
+        "se ri",
+        "ma seri",
+        "ma se ri",
+        "so seri may",
+        "so se ri may",
+    ),
+    *("serial", "serial number", "serial no", "serial num", "device serial", "service tag", "sn", "s n"),
+}
 IMEI_HEADS = ("imei", "so imei", "imei 1", "imei1")
 
 
@@ -56,7 +69,7 @@ def read(path: Path) -> list[tuple[int, str, str]]:
     """Rows of (row from 1, serial, imei) of the first sheet. Raises `Refused`."""
     table = _table(path)
     heads = [[search_key(cell) for cell in row] for row in table[:20]]
-    number = next((n for n, row in enumerate(heads) if set(row) & set(SERIAL_HEADS)), None)
+    number = next((n for n, row in enumerate(heads) if set(row) & SERIAL_HEADS), None)
     if number is None:
         raise Refused(
             "no_header",

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
-from django.views.decorators.cache import never_cache
+from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from common import clock
@@ -62,7 +62,8 @@ def begin(request: HttpRequest) -> HttpResponse:
 
 
 @public
-@never_cache
+# Kept by the browser (the address alone opens the draft anyway): after a mistake, Back shows the page and not an error.
+@cache_control(private=True, no_cache=True)
 @require_http_methods(["GET", "HEAD", "POST"])
 @closes_with(Switch.Name.PLEDGES)
 def step(request: HttpRequest, secret: str, step: str) -> HttpResponse:

@@ -220,6 +220,14 @@ def test_every_province_can_be_chosen_and_only_a_day_to_come(client, world):
         assert f'<option value="{world.province.pk}">' in provinces, address
 
 
+def test_back_after_a_mistake_shows_the_page(client, world):
+    address = client.post("/ung-ho/", WHO)["Location"]
+    wrong = client.post(address, {"quantity": "hai mươi"})
+    assert wrong.status_code == 400
+    # A browser that must not keep the answer to a form shows an error of its own in its place.
+    assert wrong["Cache-Control"] == "private, no-cache"
+
+
 def test_what_is_chosen_is_asked_to_be_chosen(client, world):
     page = client.post("/ung-ho/", {"name": "Hoa"}).text
     assert page.count("Bạn muốn ủng hộ: Hãy chọn một mục.") == 1

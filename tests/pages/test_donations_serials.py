@@ -43,6 +43,14 @@ def test_typed_and_from_a_file_the_last_list_holds(announced, client):
     assert set(pledge.announced_serials.values_list("serial_key", flat=True)) == {"B1001", "B1002", "B1003"}
 
 
+@pytest.mark.parametrize("head", ["Serial No.", "Serial Number", "S/N", "Mã sê-ri", "SỐ SERI MÁY"])
+def test_a_file_with_the_heads_that_makers_print(announced, client, head):
+    pledge, private = announced
+    file = SimpleUploadedFile("may.csv", f"Danh sách máy\nSTT;{head};Ghi chú\n1;C-1001;mới\n".encode())
+    assert client.post(private + "so-se-ri/", {"file": file}).status_code == 302
+    assert [row.serial_key for row in pledge.announced_serials.all()] == ["C1001"]
+
+
 @pytest.mark.parametrize(
     ("serials", "said"),
     [
