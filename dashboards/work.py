@@ -7,7 +7,17 @@ from django.db.models import Exists, OuterRef, Q, Subquery
 
 from allocation.models import AllocationRun, Reduction, Revocation
 from coverage.models import CoveragePoint
-from delivery.models import Custody, DeviceReport, Grievance, Loss, PhoneHandover, Shipment, ShipmentItem
+from delivery.models import (
+    Custody,
+    DeviceReport,
+    Grievance,
+    Handover,
+    HandoverRecord,
+    Loss,
+    PhoneHandover,
+    Shipment,
+    ShipmentItem,
+)
 from delivery.rules import REPLACEABLE
 from donations.models import Device, Pledge, PurchaseOrder
 from schools.models import Office, StaffRole, StudentList
@@ -164,6 +174,8 @@ def _devices(user, today: dt.date) -> list[Item]:
     held = Custody.objects.filter(office__in=mine, to_at=None, device__allocations__ended_at=None)
     allocated = held.filter(device__allocations__isnull=False).distinct()
     schools = Office.objects.filter(pk__in=mine, kind__in=[Kind.SCHOOL, Kind.UNIVERSITY])
+    records = HandoverRecord.objects.filter(school__office__in=schools, signed_at=None)
+    unsigned = records.filter(Exists(Handover.objects.filter(record=OuterRef("pk"))))
     passed_on = allocated.exclude(office__in=schools)
     reports = DeviceReport.objects.since_inspection().filter(device=OuterRef("device")).order_by("-pk")
     passed_on = passed_on.annotate(condition=Subquery(reports.values("kind")[:1]))
@@ -184,6 +196,7 @@ def _devices(user, today: dt.date) -> list[Item]:
             "/ban-giao/",
             PhoneHandover.objects.to_look_at().filter(record__school__office__in=schools).count(),
         ),
+        Item("Biên bản bàn giao chưa ký và khoá", "/ban-giao/", unsigned.count()),
         Item("Máy ở đơn vị, chờ chuyển tiếp", "/van-chuyen/", sound.count()),
         Item("Máy hư hại hoặc mất, học sinh chờ đổi máy khác", "/van-chuyen/tra-ve/", no_good.count()),
         Item("Máy đơn vị gửi mà nơi nhận thiếu, chưa tìm thấy", "/van-chuyen/mat/", missing.count()),

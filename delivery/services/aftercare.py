@@ -22,6 +22,7 @@ Kind = DeviceReport.Kind
 # Kind of report → ledger event and the key of its reason; what is merely "in use" is no event of the public log.
 EVENT = {
     Kind.BROKEN: "device.broken",
+    Kind.DAMAGED: "device.damaged",
     Kind.REPAIRED: "device.repaired",
     Kind.LOST: "device.lost",
     Kind.STOLEN: "device.stolen",
@@ -44,8 +45,12 @@ LEFT JOIN delivery_handoverrecord hr ON hr.id = h.record_id
 {LATEST_REPORT}
 """
 ANSWERS = "coalesce(hr.school_id, c.office_id, l.warehouse_id)"
+# Lies ready at an office for a student: it may turn out to be broken before it is handed over.
+IS_READY = """a.id IS NOT NULL AND h.id IS NULL AND c.office_id IS NOT NULL AND NOT EXISTS (
+    SELECT FROM delivery_shipmentitem i JOIN delivery_shipment s ON s.id = i.shipment_id
+    WHERE i.device_id = d.id AND i.result = 'expected' AND s.state = 'dispatched')"""
 CONDITIONS = f"""
-SELECT d.code, d.id, coalesce(latest.kind, ''), h.id IS NOT NULL, {ANSWERS} {STANDING}
+SELECT d.code, d.id, coalesce(latest.kind, ''), h.id IS NOT NULL, {ANSWERS}, {IS_READY} {STANDING}
 WHERE d.code = ANY(%s)
 """
 RECALL = f"""
@@ -87,8 +92,8 @@ def report_devices(*, by: User, office: Office, rows: Sequence[Mapping], at: dt.
     Args:
         rows: ``device`` (code), ``kind``, ``happened_on``, ``reason`` (a word of `rules.REASONS`), ``note``.
 
-    All or none; returns how many. A returned device comes into the office's custody, its allocation and data plan
-    end. Raises ValidationError whose ``params["rows"]`` holds (device code, message) of each fault.
+    All or none; returns how many. What is broken before its student has it counts as damaged. A returned device comes
+    into the office's custody, its allocation and data plan end. Raises ValidationError whose ``params["rows"]`` holds (device code, message) of each fault.
     """
     today = timezone.localdate(at)
     codes = [row["device"] for row in rows]
@@ -101,6 +106,10 @@ def report_devices(*, by: User, office: Office, rows: Sequence[Mapping], at: dt.
         faults.append((codes[0], "Có máy ghi hai lần trong danh sách."))
     if faults:
         raise ValidationError(f"Máy {faults[0][0]}: {faults[0][1]}", code="rows", params={"rows": faults})
+    rows = [
+        {**row, "kind": Kind.DAMAGED} if row["kind"] == Kind.BROKEN and not known[row["device"]][2] else row
+        for row in rows
+    ]
     DeviceReport.objects.bulk_create(
         [
             DeviceReport(
@@ -124,15 +133,17 @@ def report_devices(*, by: User, office: Office, rows: Sequence[Mapping], at: dt.
 def _fault(row: Mapping, known: Mapping, office: Office, today: dt.date) -> str:
     if row["device"] not in known:
         return "không có trong Chương trình."
-    _, before, with_student, office_id = known[row["device"]]
+    _, before, with_student, office_id, is_ready = known[row["device"]]
     kind, reason = row["kind"], row.get("reason") or ""
     if office_id != office.pk:
         return f"không thuộc {office}: hãy báo ở đơn vị đang quản lý máy."
     if not rules.may_report(before, kind):
         label = Kind(before).label.lower() if before else "chưa có báo cáo nào"
         return f"đang ở tình trạng «{label}», không ghi được «{Kind(kind).label.lower()}»."
-    if kind in (Kind.IN_USE, Kind.BROKEN, Kind.LOST, Kind.STOLEN, Kind.RETURNED) and not with_student:
-        return "chưa bàn giao cho học sinh nào."
+    if kind == Kind.BROKEN and not (with_student or is_ready):
+        return "chưa về tay học sinh nào: đang trên đường thì ghi hư hại khi nhận lô hàng."
+    if kind in (Kind.IN_USE, Kind.LOST, Kind.STOLEN, Kind.RETURNED) and not with_student:
+        return "chưa bàn giao cho học sinh nào. Máy hỏng trước khi trao thì chọn «Hỏng»."
     if kind in rules.REASONS and reason not in rules.REASONS[kind]:
         return f"phải chọn lý do của «{Kind(kind).label.lower()}»."
     if kind not in rules.REASONS and reason:

@@ -33,7 +33,11 @@ def device_list(request, code: str):
     form = DeviceReportForm(
         request.POST if "kind" in request.POST else None,
         reasons=REASON_GROUPS,
-        initial={"happened_on": today(), "device": request.GET.get("ma", "")},
+        initial={
+            "happened_on": today(),
+            "device": request.GET.get("ma", ""),
+            "kind": request.GET.get("tinh-trang", ""),
+        },
     )
     if request.method == "POST" and can_report:
         if "in_use" in request.POST:

@@ -6,6 +6,7 @@ from django.core.paginator import Paginator
 from django.db.models import Count, Exists, OuterRef, Q
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
@@ -18,6 +19,7 @@ from delivery.forms import ReceiveForm, ScanForm, ShipmentFilter
 from delivery.models import DELIVERY_KINDS, FOLLOWS_DEVICES, Custody, Shipment, ShipmentItem
 from donations.models import Device
 from ledger.codes import normalise_code, spell
+from schools.models import School
 from schools.reach import reach
 
 PER_PAGE = 25
@@ -165,8 +167,20 @@ def shipment_detail(request, code: str):
             "unfit_to_remove": [row.device for row in unfit if not row.reason],
             "can_receive": perms.can_receive(request.user, shipment),
             "way": _way(shipment),
+            "hand_over_at": _hand_over_at(request.user, shipment),
         },
     )
+
+
+def _hand_over_at(user, shipment: Shipment) -> str:
+    """Where this person goes on with what came to a school and waits there; "" when nothing does."""
+    school = School.objects.filter(office=shipment.to_office).select_related("office").first()
+    held = Custody.objects.filter(
+        office=shipment.to_office, to_at=None, device__shipment_items__shipment=shipment
+    )
+    if school is None or not perms.can_hand_over(user, school) or not held.exists():
+        return ""
+    return reverse("delivery:school", args=[school.code])
 
 
 def _way(shipment: Shipment) -> list[dict]:

@@ -8,7 +8,18 @@ document.addEventListener("click", async (event) => {
   }
   const printer = event.target.closest("[data-print]");
   if (printer) window.print();
+  const tick = event.target.closest("[data-tick]");
+  if (tick) {
+    for (const box of tick.form.querySelectorAll("input[type=checkbox]")) box.checked = true;
+    count(tick.form);
+  }
 });
+// How many rows a button is about to settle, said on the button.
+function count(form) {
+  const place = form?.querySelector("[data-ticked]");
+  if (place) place.textContent = form.querySelectorAll("input[type=checkbox]:checked").length || "các";
+}
+document.addEventListener("change", (event) => count(event.target.form));
 // What an old browser can't do stays out of its page, and the page says so where it matters: a check that never ran
 // must not look like one that failed.
 const able = { proof: window.fetch && window.crypto && crypto.subtle, clipboard: navigator.clipboard };
@@ -29,5 +40,8 @@ document.addEventListener("submit", (event) => {
   }
 });
 window.addEventListener("pageshow", () => {
-  for (const form of document.forms) delete form.dataset.sent;
+  for (const form of document.forms) {
+    delete form.dataset.sent;
+    count(form);
+  }
 });

@@ -352,9 +352,12 @@ def hand_over(story):
     teacher.wait_for_url("**/bien-ban/*/")
     story.codes["record"] = re.search(r"/bien-ban/([^/]+)/", teacher.url)[1]
     story.check(teacher)
-    for box in teacher.locator("input[name=may]").all():
-        box.check()
-    follow(teacher.get_by_role("button", name="Ghi bàn giao"))
+    teacher.get_by_role("button", name=f"Đánh dấu cả {TABLETS} em").click()
+    absent = teacher.locator("input[name=may]").first
+    absent.uncheck()
+    assert teacher.get_by_role("button", name=f"Ghi bàn giao {TABLETS - 1} em đã đánh dấu").is_visible()
+    absent.check()
+    follow(teacher.get_by_role("button", name=f"Ghi bàn giao {TABLETS} em đã đánh dấu"))
     assert story.one("SELECT count(*) FROM delivery_handover") == TABLETS
     for document in ("bien-ban.pdf", "bien-nhan.pdf"):
         answered = teacher.request.get(f"/ban-giao/bien-ban/{story.codes['record']}/{document}")

@@ -1,6 +1,8 @@
 """Pages of delivery: one happy path and one refusal per view, and what each person may see."""
 
 import datetime as dt
+import html
+import re
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -234,6 +236,18 @@ class TestShipments:
         assert shipment.code in client.get("/van-chuyen/?state=stuck").content.decode()
         assert "Lô này kẹt quá lâu" in client.get(f"/van-chuyen/{shipment.code}/").content.decode()
 
+    def test_who_receives_reads_what_to_do_and_goes_on_to_the_class(self, world, sign_in):
+        carry(world, HOPS[:-1])
+        shipments = plan_shipments(by=world.people["district"], at=AT)
+        dispatch_shipments(by=world.people["district"], shipments=shipments, at=AT - dt.timedelta(days=9))
+        (shipment,) = [one for one in shipments if one.to_office == world.schools[0].office]
+        client = sign_in(world.people["school"])
+        page = client.get(f"/van-chuyen/{shipment.code}/").text
+        assert "Máy đã đến thì thầy/cô xác nhận ở dưới" in page
+        assert page.index("Nhận đủ") < page.index("<dt>Từ</dt>")
+        page = client.post(f"/van-chuyen/{shipment.code}/nhan-du/", follow=True).text
+        assert f'href="/ban-giao/{world.schools[0].code}/">Bàn giao cho học sinh' in page
+
 
 class TestHandover:
     def test_a_class_from_opening_to_signature(self, arrived, sign_in):
@@ -268,6 +282,34 @@ class TestHandover:
         assert page.status_code == 422
         assert "Chưa chọn học sinh nào" in page.content.decode()
         assert "Trần Thị Mẹ" in page.content.decode()
+
+    def test_found_broken_before_it_is_given_the_pupil_gets_another(self, record, arrived, sign_in):
+        client, school = sign_in(arrived.people["school"]), arrived.schools[0]
+        code = arrived.codes(school)[0]
+        page = client.get(reverse("delivery:record", args=[record.code])).text
+        report = html.unescape(re.search(rf'href="([^"]*ma={code}[^"]*)"', page)[1])
+        assert client.get(report).context["form"].initial["kind"] == "broken"
+        data = {"device": code, "kind": "broken", "reason": "screen", "happened_on": "2021-11-16"}
+        client.post(reverse("delivery:devices", args=[school.code]), data)
+        assert DeviceReport.objects.get(device__code=code).kind == "damaged"
+        shown = client.get(reverse("delivery:record", args=[record.code])).context
+        assert code not in [row.device for row in shown["ready"]]
+        assert [row.may_replace for row in shown["blocked"] if row.device == code] == [True]
+        lost = client.post(
+            reverse("delivery:devices", args=[school.code]), data | {"kind": "lost", "reason": "theft"}
+        )
+        assert lost.status_code == 422
+
+    def test_a_record_that_is_not_signed_waits(self, record, arrived, sign_in):
+        client = sign_in(arrived.people["school"])
+        assert "Biên bản bàn giao chưa ký" not in client.get("/viec-can-lam/").text
+        hand_over(
+            by=arrived.people["school"],
+            record=record,
+            rows=[{"device": arrived.codes(arrived.schools[0])[0]}],
+            at=AT,
+        )
+        assert "Biên bản bàn giao chưa ký" in client.get("/viec-can-lam/").text
 
     def test_reading_names_is_recorded(self, record, arrived, sign_in):
         client = sign_in(arrived.people["school"])
