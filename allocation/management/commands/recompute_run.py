@@ -15,7 +15,7 @@ from allocation.models import AllocationRun
 from allocation.recomputing import recompute
 from common.command import PlainCommand
 from ledger.disk import Disk
-from ledger.log import LogError
+from ledger.log import LogError, NoLogError
 from ledger.publisher import public_keys
 from ledger.runs import run_entries
 
@@ -42,6 +42,8 @@ class Command(PlainCommand):
             )
         try:
             steps = run_entries(Disk(folder).fetch, keys, run.code)
+        except NoLogError as error:
+            raise CommandError(f"Không có sổ cái ở {folder}: {error}", returncode=2) from error
         except LogError as error:
             raise CommandError(f"KHÔNG ĐẠT: {error}", returncode=1) from error
         if missing := [step for step in ("frozen", "seeded", "committed") if step not in steps]:
