@@ -1,6 +1,8 @@
 """The ministries' view: plan against actual, budgets, the gap to 100%, province by province; raw figures, for staff only."""
 
 import datetime as dt
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db import connection
@@ -11,12 +13,15 @@ from coverage.models import CoveragePoint
 from dashboards import snapshot, stuck
 from dashboards.rules import Pace, pace
 from donations.models import BudgetLine
-from schools.models import AdministrativeUnit, Office
+from schools.models import AdministrativeUnit, Office, Student
 from schools.reach import held_roles, reach
+from schools.services import need as survey
 
 # Deadlines of the plan for points without mobile internet (Plan II.1a, II.1b).
 URGENT_STARTS_ON, URGENT_ENDS_ON = dt.date(2021, 9, 21), dt.date(2021, 9, 30)
 POINTS_ENDS_ON = dt.date(2021, 12, 31)
+# The groups of phase 2 (Plan II.2b).
+PHASE_2 = (Student.Group.POOR, Student.Group.NEAR_POOR)
 POINTS_TARGET, URGENT_TARGET, DATA_PLAN_TARGET = 1_910, 283, 1_000_000
 NATIONAL_KINDS = (Office.Kind.PROGRAMME, Office.Kind.MOET, Office.Kind.MIC, Office.Kind.AUDIT)
 
@@ -30,7 +35,7 @@ GAP = """
     WHERE %(province)s = '' OR province.public_code = %(province)s
 """
 STUDENTS = """
-    SELECT count(*) FILTER (WHERE student.state = 'approved'),
+    SELECT student."group", count(*) FILTER (WHERE student.state = 'approved'),
            count(*) FILTER (WHERE student.state = 'approved' AND handover.id IS NOT NULL)
     FROM schools_student student
     JOIN schools_school school ON school.office_id = student.school_id
@@ -38,6 +43,7 @@ STUDENTS = """
     LEFT JOIN delivery_handover handover ON handover.allocation_id = given.id
     LEFT JOIN schools_administrativeunit province ON province.id = school.province_id
     WHERE %(province)s = '' OR province.public_code = %(province)s
+    GROUP BY 1
 """
 BY_OPERATOR = """
     SELECT operator.name, count(*), count(*) FILTER (WHERE point.state = 'covered'),
@@ -123,7 +129,18 @@ def gaps(*, province: str = "") -> list[Gap]:
         cursor.execute(GAP, {"province": province})
         schools, connected, unknown, teachers, without = cursor.fetchone()
         cursor.execute(STUDENTS, {"province": province})
-        students, served = cursor.fetchone()
+        listed = {group: (approved, served) for group, approved, served in cursor.fetchall()}
+    # Where no list is yet the survey stands for it (Plan II.2b, III.2a).
+    surveyed: Counter[str] = Counter()
+    for (_, group), number in survey.surveyed(survey.paths_in(province)).items():
+        surveyed[group] += number
+
+    def students(name: str, groups: Sequence[str]) -> Gap:
+        approved, served = (sum(listed.get(group, (0, 0))[of] for group in groups) for of in (0, 1))
+        typed = sum(surveyed[group] for group in groups)
+        note = f"trong đó {format_number(typed)} em theo số khảo sát, chưa có danh sách" if typed else ""
+        return Gap(name, approved + typed, served, note)
+
     return [
         Gap(
             "Trường có Internet",
@@ -132,7 +149,8 @@ def gaps(*, province: str = "") -> list[Gap]:
             f"{format_number(unknown)} trường chưa rõ" if unknown else "",
         ),
         Gap("Giáo viên có máy", teachers, teachers - without),
-        Gap("Học sinh thuộc đối tượng đã nhận máy", students, served),
+        students("Học sinh thuộc đối tượng đã nhận máy", Student.Group.values),
+        students("Riêng hộ nghèo, cận nghèo (giai đoạn 2)", PHASE_2),
     ]
 
 

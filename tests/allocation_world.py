@@ -38,10 +38,9 @@ class AllocationWorld(World):
                 born_on=dt.date(2012, 5, 1),
                 group=group,
                 household_key=household_key,
-                state="approved",
-                approved_at=AT,
-                approved_by=self.clerk,
-                **{"school": self.school, "class_name": "5A", **more},
+                **{"school": self.school, "class_name": "5A"}
+                | {"state": "approved", "approved_at": AT, "approved_by": self.clerk}
+                | more,
             )
             for n in range(count)
         )

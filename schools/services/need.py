@@ -91,7 +91,16 @@ def reminders_for(user) -> list[NeedReminder]:
 
 def paths_of(user) -> list[str]:
     """LIKE patterns of the office paths within a person's reach."""
-    paths = Office.objects.filter(reach(user)).order_by("path").values_list("path", flat=True)
+    return _patterns(Office.objects.filter(reach(user)))
+
+
+def paths_in(province: str) -> list[str]:
+    """LIKE patterns of the office paths of a province (its public code), of the nation if none is given."""
+    return _patterns(Office.objects.filter(unit__province__public_code=province)) if province else ["%"]
+
+
+def _patterns(offices) -> list[str]:
+    paths = offices.order_by("path").values_list("path", flat=True)
     tops: list[str] = []
     for path in paths.iterator():
         if not tops or not path.startswith(tops[-1]):
@@ -106,10 +115,7 @@ def totals(patterns: list[str]) -> list[dict]:
         listed = {
             (level, group): (approved, waiting) for level, group, approved, waiting in cursor.fetchall()
         }
-        cursor.execute(_FIGURES, [patterns])
-        typed: dict[tuple[str, str], int] = {}
-        for _, level, group, number, is_counted in cursor.fetchall():
-            typed[level, group] = typed.get((level, group), 0) + (number if is_counted else 0)
+    typed = surveyed(patterns)
     return [
         {
             "level": level,
@@ -122,6 +128,16 @@ def totals(patterns: list[str]) -> list[dict]:
         for group in Student.Group
         if (level.value, group.value) in listed or (level.value, group.value) in typed
     ]
+
+
+def surveyed(patterns: list[str]) -> dict[tuple[str, str], int]:
+    """By level and group, what typed figures say where no list has taken their place."""
+    with connection.cursor() as cursor:
+        cursor.execute(_FIGURES, [patterns])
+        typed: dict[tuple[str, str], int] = {}
+        for _, level, group, number, is_counted in cursor.fetchall():
+            typed[level, group] = typed.get((level, group), 0) + (number if is_counted else 0)
+    return typed
 
 
 def figures(patterns: list[str], *, limit: int = 200) -> list[tuple[SurveyFigure, bool]]:

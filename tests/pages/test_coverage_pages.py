@@ -5,6 +5,7 @@ import datetime as dt
 import io
 import json
 
+import openpyxl
 import pytest
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -268,7 +269,10 @@ class TestPublic:
 
     def test_figures_move_at_once(self, world, client):
         report_point(by=world.people["operator"], point=point(1), state="covered", at=AT, **MEASURED)
-        assert "1 / 5" in client.get("/phu-song/").content.decode()
+        page = client.get("/phu-song/")
+        assert "1 / 5" in page.content.decode()
+        left = [int(row[1]) for row in page.context["burn_down_rows"]]
+        assert (left[0], left[-1]) == (5, 4)
 
     def test_platforms_only_when_published(self, world, client, sign_in):
         platform = LearningPlatform.objects.create(
@@ -334,7 +338,16 @@ class TestWatching:
         assert SchoolConnectivity.objects.get().state == "connected"
         ministry = sign_in(world.people["mic"])
         assert len(ministry.get("/phu-song/truong/?state=unknown").context["page"]) == 2
-        assert ministry.get("/phu-song/truong.xlsx").getvalue().startswith(b"PK")
+        survey_school(
+            by=world.people["department"],
+            school=world.schools[1],
+            state="not_connected",
+            source="x",
+            surveyed_on=DAY,
+        )
+        file = ministry.get("/phu-song/truong.xlsx?state=not_connected").getvalue()
+        _, *rows = openpyxl.load_workbook(io.BytesIO(file)).active.values
+        assert [(row[0], row[4]) for row in rows] == [(world.schools[1].code, "Chưa kết nối")]
         assert ministry.get(url).status_code == 404
 
     def test_plans_that_end_soon(self, world, sign_in):

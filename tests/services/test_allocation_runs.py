@@ -21,6 +21,7 @@ from tests.supply import FOUNDED, office
 
 pytestmark = pytest.mark.django_db
 HOUR = dt.timedelta(hours=1)
+DAY = dt.timedelta(days=1)
 
 
 @pytest.fixture
@@ -140,6 +141,45 @@ def test_locality_of_the_most_specific_unit_wins(world):
         unit=world.school.commune, starts_on=AT.date(), source="QĐ 2", is_in_force=False
     )
     assert Applicant.objects.filter(run=world.frozen(), is_priority=True).count() == 0
+
+
+@pytest.mark.parametrize(
+    ("period", "is_first"),
+    [
+        ({}, True),
+        ({"starts_on": AT.date() - 30 * DAY, "ends_on": AT.date()}, True),
+        ({"is_teaching_online": False}, False),
+        ({"starts_on": AT.date() - 30 * DAY, "ends_on": AT.date() - DAY}, False),
+        ({"starts_on": AT.date() + DAY}, False),
+    ],
+)
+def test_only_a_locality_that_is_under_the_directive_that_day_and_teaches_online_comes_first(
+    world, period, is_first
+):
+    """Plan I.2a, II.2a: one device, and the near-poor child of the locality gets it before the poor child outside."""
+    outside = another_school(world, "10000001", world.other_province, enrolment=500)
+    world.students(1, school=outside)
+    (inside,) = world.students(1, group="near_poor")
+    world.stock(1)
+    DirectivePeriod.objects.create(unit=world.province, source="QĐ 1", **{"starts_on": AT.date(), **period})
+    run = world.proposed()
+    assert (run.proposed.get().student_id == inside.pk) == is_first
+
+
+def test_only_approved_pupils_of_the_groups_without_a_computer_are_in_a_run(world):
+    """Plan I.1a, III.2c: whoever has one, left, is not approved yet or in no group of the phase is not eligible."""
+    world.students(1, has_device=True)
+    world.students(1, state="listed", approved_at=None, approved_by=None)
+    world.students(1, state="left")
+    world.students(1, state="out_of_group")
+    world.students(1, group="covid_orphan")
+    world.students(1)
+    world.stock(1)
+    world.committed()  # the last one has one of the programme's now
+    (waiting,) = world.students(1)
+    world.stock(9)
+    run = world.frozen(policy=world.policy(groups=["poor", "near_poor"]))
+    assert list(run.applicants.values_list("student_id", flat=True)) == [waiting.pk]
 
 
 def test_a_household_s_devices_count_against_its_next_child(world):

@@ -158,6 +158,10 @@ def test_no_lot_before_the_pledge_is_confirmed(world):
         ("UPDATE donations_device SET code = 'X'", "donations_device_append_only"),
         ("DELETE FROM donations_device", "donations_device_append_only"),
         ("UPDATE donations_device SET state = 'accepted'", "device_accepted_has_inspector"),
+        (
+            "UPDATE donations_device SET state = 'accepted', accepted_at = now(), accepted_by_id = (SELECT min(id) FROM accounts_user)",
+            "device_accepted_is_child_protected",
+        ),
         ("UPDATE donations_device SET serial_key = 'ab 1'", "device_serial_key_plain"),
         ("UPDATE donations_device SET serial_key = 'SAME'", "device_serial_unique"),
         ("UPDATE donations_devicecriteria SET limits = '{}'", "criteria_published_stays"),
