@@ -112,6 +112,8 @@ _IN_BRACKETS = re.compile(r"[(\[（].*?[)\]）]")
 _NEVER_CHOSEN = frozenset(["full_name", "born_on", "group", "school_code", "identity", "student_code"])
 # What only helps, where it is clear: the first of several is taken.
 _ASIDE = frozenset(["school_name", "grade", "tick_male", "tick_female"])
+# Whole names where they stand alone, given names beside a column of family names.
+_WHOLE_OR_GIVEN = frozenset(["ten hoc sinh", "ten hs"])
 _TICKS = ("tick_poor", "tick_near_poor", "tick_covid_orphan")
 # With any of these a birth date is known.
 BIRTH = frozenset(["born_on", "born_year", "born_male", "born_female"])
@@ -215,6 +217,12 @@ def _settle(found: dict[int, tuple[str, str]]) -> tuple[dict[str, int], dict[str
             repeated.setdefault(key, [first]).append(f"{text} (cột {column_letters(index)})")
             continue
         places[key], theirs[key] = index, text
+    if (
+        "family_name" in places
+        and "given_name" not in places
+        and header_key(theirs.get("full_name", "")) in _WHOLE_OR_GIVEN
+    ):
+        places["given_name"], theirs["given_name"] = places.pop("full_name"), theirs.pop("full_name")
     # "Tên" alone is the whole name when no column of family names stands beside it.
     if "given_name" in places and not {"family_name", "full_name"} & places.keys():
         places["full_name"], theirs["full_name"] = places.pop("given_name"), theirs.pop("given_name")

@@ -188,7 +188,11 @@ class RowChecker:
         if value in self.options.other_schools:
             said = f"Trường {mask(value)} không thuộc đơn vị của thầy/cô."
             return "", [Finding("school_code", ERROR, "school_of_other_office", mask(value), said)]
-        said = f"Không có trường nào mang mã {mask(value)[:30]}: xem mã ở mẫu Excel của đơn vị."
+        called = "mang mã" if value.isdigit() else "tên là"
+        said = (
+            f"Đơn vị không có trường nào {called} “{mask(text_of(cell))[:40]}”: "
+            "xem tên và mã ở mẫu Excel của đơn vị."
+        )
         return "", [Finding("school_code", ERROR, "school_unknown", mask(value)[:60], said)]
 
     def _named_schools(self, cell: Cell) -> set[str]:

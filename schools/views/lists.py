@@ -17,6 +17,7 @@ from common.notices import closes_with
 from common.refusals import refusals_on
 from schools.forms import lists as forms
 from schools.lists.columns import TITLES
+from schools.lists.findings import GRAVITY
 from schools.lists.workbook import write_marked, write_template
 from schools.models import DuplicateCase, ListRow, Office, School, StaffRole, Student, StudentList
 from schools.perms import (
@@ -196,8 +197,14 @@ def _result(request: HttpRequest, student_list: StudentList) -> dict:
         row.does = row.get_effect_display().lower() if row.outcome < ListRow.Outcome.DUPLICATE else ""
         row.changes = list_rows.changes_of(row) if student_list.state == State.CHECKED else []
         row.said = [
-            {"column": TITLES.get(finding[0], finding[0]), "value": finding[3], "message": finding[4]}
-            for finding in row.findings or ()
+            {
+                "column": TITLES.get(finding[0], finding[0]),
+                "is_grave": GRAVITY[finding[1]] == row.outcome,
+                "value": finding[3],
+                "message": finding[4],
+            }
+            # What decides the row comes first.
+            for finding in sorted(row.findings or (), key=lambda finding: -GRAVITY[finding[1]])
         ]
     labels = ListRow.Outcome
     reading = student_list.reading

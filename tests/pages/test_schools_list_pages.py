@@ -54,6 +54,17 @@ def send(world, sign_in, run_jobs):
     return send
 
 
+def test_what_decides_a_row_is_said_first_and_schools_are_asked_by_name(world, sign_in, send):
+    student_list = send([student_row(1, identity="", household_code="", school_code="THCS Nguyễn Du")])
+    page = sign_in(world.people["lap"]).get(reverse("schools:list", args=[student_list.pk]))
+    (row,) = page.context["page_obj"]
+    assert [said["is_grave"] for said in row.said] == sorted(
+        (said["is_grave"] for said in row.said), reverse=True
+    )
+    assert row.said[0]["message"].startswith("Đơn vị không có trường nào tên là “THCS Nguyễn Du”")
+    assert '<div class="muted"><strong>' in page.text
+
+
 def test_the_whole_way_through_the_pages(world, sign_in, send, run_jobs):
     student_list = send([student_row(1), student_row(2, born_on="31/02/2010")])
     client = sign_in(world.people["lap"])

@@ -122,6 +122,17 @@ def test_sections_and_marks_for_the_sex(read):
     assert told["errors"] == 0
 
 
+@pytest.mark.parametrize("given", ["Tên HS", "Tên học sinh", "Tên"])
+def test_a_given_name_beside_the_family_name_is_half_of_it(read, given):
+    cells = [
+        ["Họ đệm", given, "Ngày sinh", "Đối tượng"],
+        ["Lê Thị", "Lan", "03/04/2010", "Hộ nghèo"],
+    ]
+    rows, told = read(workbook(cells), options=AT_SCHOOL)
+    assert [row[5] for row in rows] == ["Lê Thị Lan"]
+    assert told["errors"] == 0
+
+
 def test_a_column_of_girls_tells_girls_and_of_others_nothing(read):
     cells = [
         ["Họ tên", "Ngày sinh", "Nữ", "Đối tượng"],
