@@ -85,7 +85,7 @@ def test_the_whole_way_through_the_pages(world, sign_in, send, run_jobs):
     client.post(reverse("schools:submit_list", args=[student_list.pk]), {"is_attested": "on"})
     sign_in(world.people["lap2"]).post(reverse("schools:verify_list", args=[student_list.pk]))
     approver = sign_in(world.people["duyet"])
-    assert "Phê duyệt danh sách" in approver.get(url).content.decode()
+    assert "Phê duyệt danh sách 2 em" in approver.get(url).text
     approver.post(reverse("schools:approve_list", args=[student_list.pk]))
     student_list.refresh_from_db()
     assert student_list.state == State.APPROVED
