@@ -4,6 +4,7 @@ import base64
 import hashlib
 import random
 import sys
+from contextlib import nullcontext
 
 import pymerkle
 import pytest
@@ -108,6 +109,16 @@ TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters
 @given(st.dictionaries(st.text("abcdefgh_", min_size=1), TEXT | st.integers(-(2**53) + 1, 2**53 - 1)))
 def test_canonical_bytes_are_those_of_rfc8785(value):
     assert dumps(value) == rfc8785.dumps(value)
+
+
+def test_an_entry_has_at_most_4_kib():
+    """Whether written or read; no field of any event may be so long by itself."""
+    frame = len(dumps({"org": ""}))
+    for length, fits in ((4096 - frame, True), (4097 - frame, False)):
+        body = {"org": "x" * length}
+        for use in (canonical, lambda made: parse(dumps(made))):
+            with nullcontext() if fits else pytest.raises(CanonError, match="at most 4096"):
+                use(body)
 
 
 @pytest.mark.parametrize(

@@ -132,18 +132,23 @@ def change_and_record(fields: dict) -> None:
 @pytest.mark.django_db
 def test_refused_entries_roll_the_change_back(log):
     (code,) = receive(1)
+    made = {"event": "pledge.made", "pledge": "CK-1", "kind": "money", "donor": "agency"}
+    inspected = {"event": "device.inspected", "device": code, "outcome": "accepted"}
     bad = [
-        {"event": "device.repaired", "device": code, "at_": "KHO"},
-        {"event": "device.inspected", "device": code, "outcome": "good"},
-        {"event": "device.inspected", "device": code, "outcome": "accepted", "note": "đẹp"},
-        {"event": "pledge.made", "pledge": "CK-1", "kind": "money", "donor": "agency", "org": "Tru\u031bờng"},
-        {"event": "pledge.made", "pledge": "CK-1", "kind": "money", "donor": "agency", "qty": 1.5},
-        {"event": "pledge.made", "pledge": "CK-1", "kind": "money", "donor": "agency", "org": "x" * 5000},
-        {"event": "run.seeded", "run": "R", "randomness": "31" * 3000, "seed": "0" * 64},
-        {"event": "device.inspected", "device": code, "outcome": "accepted", "on": datetime.date(2099, 1, 1)},
+        ({"event": "device.repaired", "device": code, "at_": "KHO"}, "không ghi được «sửa xong»"),
+        (inspected | {"outcome": "good"}, "outcome: expected one of"),
+        (inspected | {"note": "đẹp"}, "note: not a key"),
+        (inspected | {"on": datetime.date(2099, 1, 1)}, "chưa tới"),
+        (made | {"org": "Tru\u031bờng"}, "org: expected a name in NFC"),
+        (made | {"org": "x" * 201}, "org: expected a name .* at most 200 characters"),
+        (made | {"qty": 1.5}, "qty: expected an integer"),
+        (
+            {"event": "run.seeded", "run": "R", "randomness": "31" * 513, "seed": "0" * 64},
+            "randomness: expected",
+        ),
     ]
-    for fields in bad:
-        with pytest.raises(LedgerRefusedError):
+    for fields, why in bad:
+        with pytest.raises(LedgerRefusedError, match=why):
             change_and_record({"on": DAY} | fields)
     assert LedgerOutbox.objects.count() == 1
 
