@@ -138,7 +138,7 @@ KINDS = {
             WHERE loss.confirmed_at IS NULL AND loss.refused_at IS NULL
               AND (loss.requested_at {LOCAL})::date <= %(limit)s
             GROUP BY 1, 2, 3"""),
-        Kind("replace", "Máy hư hại hoặc mất trên đường, học sinh chờ đổi máy khác", "máy", "đổi máy cho học sinh",
+        Kind("replace", "Máy hư hại hoặc mất, học sinh chờ đổi máy khác", "máy", "đổi máy cho học sinh",
              _held("latest.kind = ANY(%(replaceable)s::text[])", since="latest.reported_at")),
         Kind("held", "Máy đã có tên học sinh, đang nằm ở cơ quan", "máy", "chuyển tiếp hoặc bàn giao cho học sinh",
              _held("coalesce(latest.kind, '') <> ALL(%(replaceable)s::text[] || 'missing'::text)", since="custody.from_at")),

@@ -16,8 +16,11 @@ from common.templatetags.vi import format_date, format_number
 from dashboards import ministry, runs, snapshot, stuck
 from schools.models import AdministrativeUnit, Office
 from schools.perms import staff
+from schools.reach import held_roles
 
 Kind = Office.Kind
+# On the first page; a phone shows each as a card.
+SHOWN_STUCK = 8
 PROVINCIAL = (Kind.PROVINCE_COMMITTEE, Kind.PROVINCE_DEPARTMENT, Kind.PROVINCE_INFORMATION)
 steering = staff(kinds=[*ministry.NATIONAL_KINDS, *PROVINCIAL])
 national = staff(kinds=list(ministry.NATIONAL_KINDS))
@@ -40,8 +43,9 @@ def dashboard(request: HttpRequest) -> HttpResponse:
         "shot": shot,
         "today": today,
         "targets": ministry.targets(shot=shot, today=today),
-        "late": late[:15],
+        "late": late[:SHOWN_STUCK],
         "late_count": len(late),
+        "own": _own_office(request.user),
         "budgets": ministry.budget_lines(),
         "gaps": ministry.gaps(),
         "operators": ministry.operators(today=today),
@@ -70,6 +74,7 @@ def province(request: HttpRequest, slug: str) -> HttpResponse:
         "gaps": ministry.gaps(province=unit.public_code),
         "late_points": ministry.late_points(today=today, province=unit.public_code),
         "is_national": mine is None,
+        "own": _own_office(request.user),
     }
     return render(request, "dashboards/ministry_province.html", context)
 
@@ -118,13 +123,22 @@ def stuck_list(request: HttpRequest) -> HttpResponse:
         )
         return csv_response("dang-ket.csv", columns, cells)
     page = Paginator(rows, 20).get_page(request.GET.get("trang"))
-    context = {"page": page, "kinds": stuck.KINDS.values(), "chosen": kind, "is_national": mine is None}
+    context = {"page": page, "kinds": stuck.KINDS.values(), "chosen": kind, "own": _own_office(request.user)}
     return render(request, "dashboards/stuck.html", context)
 
 
-def letter_texts(row: stuck.Waiting, *, today: dt.date) -> dict:
+def _own_office(user) -> Office | None:
+    """The national office that this person writes for."""
+    held = [one.office_id for one in held_roles(user) if one.kind in ministry.NATIONAL_KINDS]
+    return Office.objects.filter(pk__in=held).order_by("path").first()
+
+
+def letter_texts(row: stuck.Waiting, *, sender: str, today: dt.date) -> dict:
     """The letter to the office where something waits: what, how many, since when, what is asked by when."""
     due = today + dt.timedelta(days=5)
+    thanks = "Trân trọng cảm ơn."
+    if row.kind.unit == "máy":
+        thanks = f"Mỗi máy đến muộn một tuần là một em nhỏ học thiếu một tuần. {thanks}"
     return {
         "title": "CÔNG VĂN ĐÔN ĐỐC",
         "subtitle": f"V/v {row.kind.label.lower()}",
@@ -141,39 +155,36 @@ def letter_texts(row: stuck.Waiting, *, today: dt.date) -> dict:
             ),
             (
                 f"Đề nghị {row.office} {row.kind.request} trước ngày {format_date(due)}. Nếu có vướng mắc, xin nêu rõ vướng mắc gì, "
-                "ở đâu và cần cơ quan nào phối hợp, để Văn phòng Chương trình cùng tháo gỡ."
+                f"ở đâu và cần cơ quan nào phối hợp, để {sender} cùng tháo gỡ."
             ),
-            "Mỗi máy đến muộn một tuần là một em nhỏ học thiếu một tuần. Trân trọng cảm ơn thầy cô và các anh chị.",
+            thanks,
         ],
-        "signer": "Văn phòng Chương trình",
+        "signer": sender,
     }
 
 
 @national
 def letter(request: HttpRequest, kind: str, office: str) -> HttpResponse:
     """A letter to send, to read before it is printed."""
-    row = _waiting_or_404(kind, office)
-    return render(
-        request, "dashboards/letter.html", {"row": row, "letter": letter_texts(row, today=clock.today())}
-    )
+    row, texts = _letter_or_404(request.user, kind, office)
+    return render(request, "dashboards/letter.html", {"row": row, "letter": texts})
 
 
 @national
 def letter_pdf(request: HttpRequest, kind: str, office: str) -> HttpResponse:
     """The letter to print and sign."""
-    row = _waiting_or_404(kind, office)
-    now = clock.now()
-    content = render_pdf("dashboards/reminder.typ", letter_texts(row, today=clock.today()), at=now)
+    _row, texts = _letter_or_404(request.user, kind, office)
+    content = render_pdf("dashboards/reminder.typ", texts, at=clock.now())
     return pdf_response(f"don-doc-{kind}-{office}.pdf", content)
 
 
-def _waiting_or_404(kind: str, office: str) -> stuck.Waiting:
-    row = (
-        stuck.waiting_at(today=clock.today(), kind=kind, office_code=office) if kind in stuck.KINDS else None
-    )
-    if row is None:
+def _letter_or_404(user, kind: str, office: str) -> tuple[stuck.Waiting, dict]:
+    today, sender = clock.today(), _own_office(user)
+    row = stuck.waiting_at(today=today, kind=kind, office_code=office) if kind in stuck.KINDS else None
+    # Nobody writes to the own office.
+    if row is None or sender is None or row.office_code == sender.code:
         raise Http404
-    return row
+    return row, letter_texts(row, sender=sender.name, today=today)
 
 
 @national

@@ -18,6 +18,7 @@ from dashboards import opendata, services, stuck
 from dashboards.models import Story
 from dashboards.views.ministry import letter_texts
 from delivery.services import dispatch, plan_shipments, receive_shipment
+from donations.services import make_pledge, register_donor
 from schools.models import AdministrativeUnit, Office, StaffRole
 from tests.delivery_world import AT, _office, _person, make_world
 
@@ -37,7 +38,7 @@ def world(db):
 
 
 PUBLIC = [
-    "/", "/en/", "/cach-tinh/", "/en/cach-tinh/", "/tin-tuc/", "/tin-tuc.rss", "/nha-tai-tro/", "/en/nha-tai-tro/",
+    "/", "/en/", "/gia-dinh/", "/cach-tinh/", "/en/cach-tinh/", "/tin-tuc/", "/tin-tuc.rss", "/nha-tai-tro/", "/en/nha-tai-tro/",
     "/sao-ke/", "/en/sao-ke/", "/du-lieu-mo/", "/en/du-lieu-mo/", "/huy-hieu.svg", "/api/v1/", "/api/v1/schema/",
     "/tien-do-theo-tinh.csv", "/tinh/thanh-pho-ho-chi-minh/", "/en/tinh/thanh-pho-ho-chi-minh/",
     *[f"/du-lieu-mo/{slug}.{kind}" for slug in opendata.DATASETS for kind in opendata.FORMATS],
@@ -316,6 +317,21 @@ def test_a_letter_is_drawn_as_pdf_for_what_is_stuck(sign_in, world):
     assert "Kính gửi: Kho trung ương" in html
     assert "1 máy, từ ngày 01/10/2021" in html
     assert client.get(f"{path}.pdf").content.startswith(b"%PDF-")
+    assert "<strong>Bộ Giáo dục và Đào tạo</strong>" in html
+    assert "để Bộ Giáo dục và Đào tạo cùng tháo gỡ" in html
+
+
+def test_nobody_writes_to_the_own_office(sign_in, world):
+    make_pledge(
+        by=None, donor=register_donor(by=None, kind="individual", name="Hoa", at=AT), kind="device",
+        device_kind="tablet", quantity=5, at=AT - dt.timedelta(days=90),
+    )  # fmt: skip
+    address = f"/dieu-hanh/don-doc/pledge/{world.programme.code}/"
+    assert address in sign_in(world.people["moet"]).get("/dieu-hanh/dang-ket/").text
+    own = sign_in(world.people["programme"])
+    assert "Cam kết chưa được xác nhận" in (page := own.get("/dieu-hanh/dang-ket/").text)
+    assert address not in page
+    assert own.get(address).status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -325,8 +341,9 @@ def test_a_letter_is_drawn_as_pdf_for_what_is_stuck(sign_in, world):
 def test_what_waits_is_counted_as_one_says_it(kind, count, said):
     row = stuck.Waiting(stuck.KINDS[kind], "Kho trung ương", "KHO-TW", "", count, AT.date(), 9)
     assert row.amount == said
-    letter = letter_texts(row, today=AT.date())
+    letter = letter_texts(row, sender="Bộ Giáo dục và Đào tạo", today=AT.date())
     assert f": {said}, từ ngày" in letter["paragraphs"][1]
+    assert ("em nhỏ học thiếu" in letter["paragraphs"][-1]) == (row.kind.unit == "máy")
     assert said in render_to_string("components/stuck_table.html", {"rows": [row]})
 
 
