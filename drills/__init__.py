@@ -9,8 +9,12 @@ Drill = Callable[[], dict]
 DRILLS: dict[str, Drill] = {}
 
 
+class NotRunError(Exception):
+    """What a drill needs is not there; the message says what. Neither held nor broken."""
+
+
 def drill(name: str) -> Callable[[Drill], Drill]:
-    """Register a drill; it returns its figures and raises AssertionError when a promise broke."""
+    """Register a drill; it returns its figures, raises AssertionError when a promise broke, NotRunError where it can't be tried."""
 
     def register(function: Drill) -> Drill:
         DRILLS[name] = function

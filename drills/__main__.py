@@ -15,6 +15,20 @@ from django.core.management import call_command
 import drills
 
 
+def run(name: str, function: drills.Drill) -> dict:
+    """One drill and its line: `held` is true, false, or null where it could not be tried."""
+    started = time.perf_counter()
+    held: bool | None
+    try:
+        figures, held = function(), True
+    except drills.NotRunError as missing:
+        figures, held = {"not_run": str(missing)}, None
+    except AssertionError:
+        traceback.print_exc()
+        figures, held = {}, False
+    return {"name": name, "held": held, "seconds": round(time.perf_counter() - started, 1), **figures}
+
+
 def main() -> int:
     """Run what was asked for; 1 if a promise broke."""
     parser = argparse.ArgumentParser(prog="drills")
@@ -36,20 +50,9 @@ def main() -> int:
         if options.names and not name.startswith(tuple(options.names)):
             continue
         sys.stderr.write(f"{name} …\n")
-        started = time.perf_counter()
-        try:
-            figures = function()
-            held = True
-        except AssertionError:
-            traceback.print_exc()
-            figures, held = {}, False
-        broken += not held
-        print(
-            json.dumps(
-                {"name": name, "held": held, "seconds": round(time.perf_counter() - started, 1), **figures}
-            ),
-            flush=True,
-        )
+        line = run(name, function)
+        broken += line["held"] is False
+        print(json.dumps(line, ensure_ascii=False), flush=True)
     return 1 if broken else 0
 
 

@@ -17,7 +17,7 @@ from django.db import close_old_connections, connection, transaction
 from django.utils import timezone
 
 from bench.ledger import a_log, queue, turn
-from drills import drill
+from drills import NotRunError, drill
 from ledger.audit import audit
 from ledger.checks import verify_database
 from ledger.codes import new_device_code
@@ -208,7 +208,8 @@ console.log(JSON.stringify({ accepted, refused }));
 def sigstore() -> dict:
     """The unmodified npm client @sigstore/verify accepts checkpoints and inclusion proofs of a running log."""
     npm = shutil.which("npm")
-    assert npm, "npm is needed for this drill (Debian: apt install npm)"
+    if npm is None:
+        raise NotRunError("cần npm (apt install npm)")
     with a_log() as (disk, signer), tempfile.TemporaryDirectory() as folder:
         queue(1000)
         turn(disk, signer)

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import connection
 
 from bench.ledger import a_log, queue, turn
-from drills import drill
+from drills import NotRunError, drill
 from ledger.log import LogError, verify_log
 
 ROUNDS, AT_FIRST, ADDED = 25, 6_000, 300
@@ -33,7 +33,7 @@ def recipe(source: Path, mirror: Path) -> str:
 def rsync_mirror() -> dict:
     """At every moment the mirror verifies; cut off in the middle, too. What a plain `rsync -a` does beside it."""
     if shutil.which("rsync") is None:
-        return {"not_run": "no rsync on this machine (apt install rsync)"}
+        raise NotRunError("cần rsync (apt install rsync)")
     with a_log() as (disk, signer), tempfile.TemporaryDirectory(dir=settings.VAR_DIR) as folder:
         keys = [key.verifier for key in signer.keys]
         queue(AT_FIRST)

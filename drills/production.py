@@ -2,7 +2,7 @@
 
 Needs root, buildah, nginx, openssl and setpriv (Debian: apt-get install buildah nginx-light), the network for the image's
 packages, and the base image of the Dockerfile: in buildah's storage, or made here from Debian's packages (mmdebstrap) when
-no registry answers. Registered only where these programs are.
+no registry answers.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from drills import drill
+from drills import NotRunError, drill
 from sms_program.processes import BASE_DIR
 from tests.live import wait_until
 
@@ -81,8 +81,11 @@ def _image(project: Path, folder: Path) -> Iterator[dict]:
         _buildah("rm", made)
 
 
+@drill("production")
 def production() -> dict:
     """Install, serve, upgrade, back up, restore: the commands as they stand in docs/operations.md."""
+    if os.geteuid() != 0 or not all(shutil.which(program) for program in NEEDED):
+        raise NotRunError(f"cần quyền root và {', '.join(NEEDED)}")
     with tempfile.TemporaryDirectory(prefix="production-", dir="/var/lib") as name:
         folder = Path(name)
         folder.chmod(0o711)
@@ -109,12 +112,6 @@ def production() -> dict:
             )
         assert outcome.returncode == 0, "xem ở trên"
         return {"build_s": round(built_s)} | json.loads(outcome.stdout)
-
-
-if os.geteuid() == 0 and all(shutil.which(program) for program in NEEDED):
-    drill("production")(production)
-else:
-    sys.stderr.write(f"production: cần quyền root và {', '.join(NEEDED)}\n")
 
 
 # --- inside the namespaces ------------------------------------------------------------------------------------
