@@ -83,7 +83,7 @@ class SampleForm(forms.Form):
     so = forms.IntegerField(label="Số máy", min_value=1, max_value=audit.MOST_SAMPLED, initial=50)
     tinh = forms.ModelChoiceField(
         label="Tỉnh, thành phố", required=False, empty_label="Cả nước", to_field_name="public_code",
-        queryset=AdministrativeUnit.objects.provinces().order_by("code"),
+        queryset=AdministrativeUnit.objects.provinces().filter(vintage="2021").order_by("search_key"),
     )  # fmt: skip
 
 
@@ -182,5 +182,11 @@ def audit_sample(request: HttpRequest) -> HttpResponse:
         )  # fmt: skip
         if "csv" in request.GET:
             return csv_response("mau-kiem-tra.csv", audit.SAMPLE_COLUMNS, rows)
-    context = {"form": form, "rows": rows, "columns": audit.SAMPLE_COLUMNS, "is_drawn": form.is_valid()}
+    context = {
+        "form": form,
+        "rows": rows,
+        "columns": audit.SAMPLE_COLUMNS,
+        "links": audit.LINKS,
+        "is_drawn": form.is_valid(),
+    }
     return render(request, "dashboards/audit_sample.html", context)

@@ -17,10 +17,10 @@ from coverage.services import add_points
 from dashboards import opendata, services, stuck
 from dashboards.models import Story
 from dashboards.views.ministry import letter_texts
-from delivery.services import dispatch, plan_shipments, receive_shipment
+from delivery.services import dispatch, hand_over, open_record, plan_shipments, receive_shipment
 from donations.services import make_pledge, register_donor
 from schools.models import AdministrativeUnit, Office, StaffRole
-from tests.delivery_world import AT, _office, _person, make_world
+from tests.delivery_world import AT, _office, _person, carry, make_world
 
 pytestmark = pytest.mark.django_db
 DAY = AT.date()
@@ -299,6 +299,27 @@ def test_the_auditor_finds_the_holder_of_a_device_and_no_child(sign_in, world):
 def test_a_wrong_code_is_explained(sign_in, world, typed, answer):
     html = sign_in(world.people["auditor"]).get("/kiem-toan/may/", {"may": typed}).content.decode()
     assert answer in html or "Mã này không đúng" in html
+
+
+def test_a_sample_is_drawn_in_a_province_of_the_programme_and_leads_to_the_devices(sign_in, world):
+    now = world.province
+    AdministrativeUnit.objects.create(
+        code="79", name=now.name, full_name=now.full_name, level="province", vintage="2025", public_code="VN2025-79",
+        valid_from=dt.date(2025, 7, 1),
+    )  # fmt: skip
+    carry(world)
+    record = open_record(
+        by=world.people["school"], school=world.schools[0], class_name="", held_on=DAY, at=AT
+    )
+    (code,) = world.codes(world.schools[0])
+    hand_over(by=world.people["school"], record=record, rows=[{"device": code}], at=AT)
+    page = (
+        sign_in(world.people["auditor"])
+        .get("/kiem-toan/mau/", {"hat": "XSMB", "so": 5, "tinh": now.public_code})
+        .text
+    )
+    assert page.count("Hồ Chí Minh</option>") == 1
+    assert f'href="/kho/may/{code}/"' in page
 
 
 def test_there_is_no_letter_where_nothing_waits(sign_in, world):
