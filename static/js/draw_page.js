@@ -58,10 +58,12 @@
   }
 
   async function tellOwn(seed, code, cells) {
-    say("Số bốc thăm của mã " + code + ": " + (await lottery.lot(seed, code)).slice(0, 16) + "… (số nhỏ hơn đứng trước).");
     for (const [cell, members] of cells) {
       const mine = members.find((member) => member.code === code);
       if (!mine) continue;
+      const words_of = { no: "chưa được nhận máy ở đợt này; em vẫn trong danh sách chờ.", draw: "được nhận máy chung.", earmark: "được nhận máy dành riêng cho nơi của em." };
+      say("Kết quả đã công bố: " + words_of[mine.served]);
+      say("Số bốc thăm của mã " + code + ": " + (await lottery.lot(seed, code)).slice(0, 16) + "… (số nhỏ hơn đứng trước).");
       say("Mã của bạn ở " + words(cell) + ".");
       if (cell.startsWith("*")) {
         say("Ô này gộp các bậc có dưới 10 em để không ai bị nhận ra, nên không có một thứ tự chung.");
@@ -69,11 +71,15 @@
         const order = await lottery.drawOrder(seed, members.map((member) => member.code));
         say("Theo bốc thăm, mã của bạn đứng thứ " + number(order.indexOf(code) + 1) + " trong " + number(members.length) + " mã cùng ô.");
       }
-      const words_of = { no: "chưa được nhận máy ở đợt này; em vẫn trong danh sách chờ.", draw: "được nhận máy chung.", earmark: "được nhận máy dành riêng cho nơi của em." };
-      say("Kết quả đã công bố: " + words_of[mine.served]);
       return;
     }
     say("Không có mã này trong đợt. Xin xem lại từng ký tự trên phiếu, và xem phiếu có đúng là của đợt này không.", true);
+  }
+
+  async function published() {
+    const answer = await fetch(form.dataset.file);
+    if (!answer.ok) throw new Error(String(answer.status));
+    return read(await answer.text());
   }
 
   async function recompute() {
@@ -83,19 +89,18 @@
       return;
     }
     const seed = await lottery.seed(text("root"), text("randomness"));
+    const cells = form.dataset.file ? await published() : null;
+    // What a family asks first; how it came about and its check after that.
+    if (code && cells) await tellOwn(seed, code, cells);
     const same = seed === text("seed");
     say(same ? "Hạt giống tính lại đúng bằng hạt giống đã công bố." : "Hạt giống tính lại KHÁC hạt giống đã công bố. Xin báo cho chúng tôi ở trang Phản ánh.", !same);
-    if (!form.dataset.file) {
+    if (!cells) {
       if (code) say("Số bốc thăm của mã " + code + ": " + (await lottery.lot(seed, code)).slice(0, 16) + "…");
       say("Tệp kết quả của đợt chưa công bố; khi có, bạn tính lại được cả thứ tự.");
       return;
     }
-    const answer = await fetch(form.dataset.file);
-    if (!answer.ok) throw new Error(String(answer.status));
-    const cells = read(await answer.text());
     let count = 0;
     for (const members of cells.values()) count += members.length;
-    if (code) await tellOwn(seed, code, cells);
     if (count > WHOLE_UP_TO) {
       say("Tệp có " + number(count) + " mã, quá nhiều để tính cả đợt trong trình duyệt; chương trình kiểm tra độc lập tính được.");
       return;

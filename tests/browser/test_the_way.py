@@ -301,7 +301,7 @@ def run_the_allocation(story):
     follow(second.get_by_role("button", name="Xác nhận kết quả"))
     wait_until("có phương án", lambda: state() == "proposed" and not jobs(), timeout_s=60)
     story.visit(head, address)
-    assert "Vạch nước" in head.locator("main").inner_text()
+    assert "Máy chia đến đâu" in head.locator("main").inner_text()
     follow(head.get_by_role("button", name=re.compile("Phê duyệt")))
     wait_until("phân bổ được ghi", lambda: state() == "committed", timeout_s=60)
     assert story.one("SELECT count(*) FROM allocation_allocation WHERE ended_at IS NULL") == TABLETS

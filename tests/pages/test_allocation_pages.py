@@ -101,6 +101,8 @@ def test_the_ceremony_by_three_officials(world, client, sign_in):
 
     client.logout()
     public = client.get(run_url("public_run", run)).text
+    # A family that opens it with its slip asks one thing first.
+    assert public.index("Em có được máy không?") < public.index("Quy tắc của đợt") < public.index("SHA-256")
     assert run.seed in public
     # What the tables say is what the lines of the file add up to.
     run.refresh_from_db()
