@@ -52,19 +52,14 @@ def follow(request, code: str = ""):
         found = normalise(typed if "-" in typed else f"PA-{typed}")
         if found:
             return redirect("delivery:grievance", found)
-        return render(
-            request,
-            "delivery/report_problem.html",
-            {
-                "form": GrievanceForm(),
-                "typed": typed,
-                "follow_error": "Mã phản ánh có dạng PA-… Hãy xem lại mã bạn đã nhận.",
-            },
-            status=422,
-        )
+        return _unknown(request, typed, "Mã phản ánh có dạng PA-… Hãy xem lại mã bạn đã nhận.", status=422)
     if is_too_often(request, what="grievance-code", limit=120, seconds=600):
         return too_often(request)
-    grievance = get_object_or_404(Grievance.objects.select_related("office"), code=normalise(code) or "")
+    found = Grievance.objects.select_related("office")
+    grievance = found.filter(code=normalise(code) or "").first()
+    if grievance is None:
+        said = f"Không có phản ánh nào mang mã {code[:20]}. Hãy so lại từng ký tự với mã bạn đã nhận."
+        return _unknown(request, code, said, status=404)
     return render(
         request,
         "delivery/grievance.html",
@@ -75,6 +70,12 @@ def follow(request, code: str = ""):
             "is_overdue": grievance.state != Grievance.State.ANSWERED and grievance.due_on < today(),
         },
     )
+
+
+def _unknown(request, typed: str, error: str, *, status: int):
+    """The page to report on, with what is wrong beside the code as it was typed."""
+    context = {"form": GrievanceForm(), "typed": typed[:40], "follow_error": error}
+    return render(request, "delivery/report_problem.html", context, status=status)
 
 
 @perms.handles_grievances
