@@ -16,7 +16,12 @@ class Command(PlainCommand):
 
     def add_arguments(self, parser):
         parser.add_argument("--size", choices=SIZES, default="demo", help="quy mô số liệu minh họa")
-        parser.add_argument("--seed", type=int, default=SEED, help="cùng hạt giống thì cùng trường, học sinh, máy; mã và kết quả bốc thăm mỗi lần một khác")
+        parser.add_argument(
+            "--seed",
+            type=int,
+            default=SEED,
+            help="cùng hạt giống thì cùng trường, học sinh, máy; mã và kết quả bốc thăm mỗi lần một khác",
+        )
         parser.add_argument("--until", default="", help="dừng sau bước này (tên bước)")
 
     def handle(self, *args, **options):
