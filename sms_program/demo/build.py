@@ -31,6 +31,7 @@ class Build:
     _step: str = ""
     _share: tuple[int, int] = (0, 1)
     _told_s: float = 0.0
+    _percent: int = 0
 
     def run(self, *, until: str = "") -> None:
         """Run the steps in their order; `until` names the last one wanted.
@@ -68,7 +69,8 @@ class Build:
             return
         self._told_s = time.monotonic()
         low, high = self._share
-        percent = min(99, low + (high - low) * done // max(1, total))
+        # A step of several rounds counts each from its beginning; what was told never falls.
+        self._percent = percent = max(self._percent, min(99, low + (high - low) * done // max(1, total)))
         self.say(f"Số liệu minh họa {percent}%: {self._step} ({done}/{total})")
         Programme.objects.using("journal").filter(pk=1).update(
             demonstration_step=self._step[:120], demonstration_percent=percent
