@@ -22,11 +22,11 @@ COUNTS = """
 """
 # A pledge of 100,000 devices takes a second to count; a small one is always fresh.
 KEPT_S, KEPT_FROM = 60, 2_000
-# Where a device is, in the words of the public funnel.
+# Where a device is now; the words of the public funnel count every device that ever came so far.
 STAGES = (
-    ("received", "Đã tiếp nhận", ("", "received", "to_repair", "repaired", "returned")),
-    ("accepted", "Đạt kiểm định", ("accepted",)),
-    ("allocated", "Đã phân bổ", ("allocated",)),
+    ("received", "Ở kho, chưa kiểm định xong", ("", "received", "to_repair", "repaired", "returned")),
+    ("accepted", "Đạt kiểm định, chờ phân bổ", ("accepted",)),
+    ("allocated", "Đã phân bổ, chờ gửi đi", ("allocated",)),
     ("moving", "Đang vận chuyển, đã về địa phương", ("in_transit", "arrived", "transfer", "sent_back")),
     ("given", "Đã bàn giao cho học sinh", (*WITH_STUDENT,)),
     ("refused", "Không đạt, đã thay hoặc đã loại", ("refused", "written_off", "replaced", "recalled")),

@@ -422,7 +422,7 @@ def _facts(pledge: Pledge) -> list[dict]:
 
 
 def _context(request: HttpRequest, pledge: Pledge) -> dict:
-    page = Paginator(devices_of(pledge), 50).get_page(request.GET.get("trang"))
+    page = Paginator(devices_of(pledge), 25).get_page(request.GET.get("trang"))
     return {
         "pledge": pledge,
         "title": _("Cam kết %(code)s") % {"code": pledge.code},

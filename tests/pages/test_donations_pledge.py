@@ -310,6 +310,7 @@ def test_the_page_shows_every_device_and_takes_a_code_as_typed(client, world):
     made = world.devices(3, lot=world.lot(pledge))
     page = client.get(f"/cam-ket/{pledge.code}/").content.decode()
     assert all(code in page for code in made)
+    assert page.count("Đã tiếp nhận") == 1, "how many came, and nothing else under the same words"
     assert client.get(f"/cam-ket/{pledge.code.lower()}/")["Location"] == f"/cam-ket/{pledge.code}/"
     assert client.get("/cam-ket/CK-KHONGCO/").status_code == 404
     lines = b"".join(client.get(f"/cam-ket/{pledge.code}/may.csv").streaming_content).decode().splitlines()
