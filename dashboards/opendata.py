@@ -199,7 +199,7 @@ DATASETS = {
             Field("points", "integer", _("Điểm lõm sóng")),
             Field("points_covered", "integer", _("Điểm đã có sóng")),
             Field("on", "date", _("Ngày của số liệu"), True),
-            Field("is_demonstration", "boolean", _("Số liệu minh họa")),
+            Field("is_demonstration", "boolean", _("Số liệu minh họa (CSV: 1 đúng, 0 không)")),
         ), province_rows),
         Dataset("history", _("Số liệu từng ngày"), _("Số liệu toàn quốc đã lưu mỗi đêm, kể cả các lần điều chỉnh."), (
             Field("on", "date", _("Ngày")),
@@ -237,7 +237,7 @@ DATASETS = {
             Field("commune", "string", _("Mã xã, phường")),
             Field("province", "string", _("Mã tỉnh, thành phố")),
             Field("operator", "string", _("Doanh nghiệp phụ trách")),
-            Field("is_urgent", "boolean", _("Thuộc địa phương Chỉ thị 16")),
+            Field("is_urgent", "boolean", _("Thuộc địa phương Chỉ thị 16 (CSV: 1 đúng, 0 không)")),
             Field("deadline_on", "date", _("Hạn phủ sóng")),
             Field("state", "string", _("open, planned, building, blocked, covered")),
             Field("blocker", "string", _("Vướng mắc")),
@@ -251,8 +251,8 @@ DATASETS = {
             Field("url", "string", _("Địa chỉ")),
             Field("grades", "string", _("Khối lớp")),
             Field("subjects", "string", _("Môn học")),
-            Field("is_free", "boolean", _("Miễn phí")),
-            Field("is_zero_rated", "boolean", _("Không tính cước dữ liệu")),
+            Field("is_free", "boolean", _("Miễn phí (CSV: 1 đúng, 0 không)")),
+            Field("is_zero_rated", "boolean", _("Không tính cước dữ liệu (CSV: 1 đúng, 0 không)")),
             Field("checked_on", "date", _("Ngày rà soát"), True),
         ), platform_rows),
     )

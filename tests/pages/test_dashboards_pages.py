@@ -121,6 +121,21 @@ def test_the_api_knows_no_place_that_no_page_gave(client, world, place):
     assert client.get("/api/v1/history/", {"after": place}).status_code == 400
 
 
+def test_what_a_file_has_for_true_and_false_is_said_beside_the_column(client, world):
+    said = {
+        row.name: str(row.description)
+        for row in opendata.DATASETS["provinces"].fields
+        if row.type == "boolean"
+    }
+    rows = list(
+        csv.DictReader(client.get("/du-lieu-mo/provinces.csv").getvalue().decode("utf-8-sig").splitlines())
+    )
+    assert {row["is_demonstration"] for row in rows} == {"1"}
+    assert said == {"is_demonstration": "Số liệu minh họa (CSV: 1 đúng, 0 không)"}
+    others = [row for one in opendata.DATASETS.values() for row in one.fields if row.type == "boolean"]
+    assert all("CSV: 1 đúng, 0 không" in str(row.description) for row in others)
+
+
 def test_the_api_pages_through_every_set(client, world):
     _points(world, 9)
     for slug, dataset in opendata.DATASETS.items():
