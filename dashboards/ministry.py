@@ -34,16 +34,20 @@ GAP = """
     LEFT JOIN schools_administrativeunit province ON province.id = school.province_id
     WHERE %(province)s = '' OR province.public_code = %(province)s
 """
+# Two counts, for those who were handed a device are fewer than the approved: no join over all of them.
 STUDENTS = """
-    SELECT student."group", count(*) FILTER (WHERE student.state = 'approved'),
-           count(*) FILTER (WHERE student.state = 'approved' AND handover.id IS NOT NULL)
-    FROM schools_student student
-    JOIN schools_school school ON school.office_id = student.school_id
-    LEFT JOIN allocation_allocation given ON given.student_id = student.id AND given.ended_at IS NULL
-    LEFT JOIN delivery_handover handover ON handover.allocation_id = given.id
-    LEFT JOIN schools_administrativeunit province ON province.id = school.province_id
-    WHERE %(province)s = '' OR province.public_code = %(province)s
-    GROUP BY 1
+    WITH approved AS NOT MATERIALIZED (
+        SELECT student.id, student."group" FROM schools_student student
+        WHERE student.state = 'approved' AND (%(province)s = '' OR student.school_id IN (
+            SELECT school.office_id FROM schools_school school
+            JOIN schools_administrativeunit province ON province.id = school.province_id
+            WHERE province.public_code = %(province)s))
+    ), listed AS (SELECT "group", count(*) AS n FROM approved GROUP BY 1), served AS (
+        SELECT approved."group", count(*) AS n FROM delivery_handover handover
+        JOIN allocation_allocation given ON given.id = handover.allocation_id AND given.ended_at IS NULL
+        JOIN approved ON approved.id = given.student_id GROUP BY 1
+    )
+    SELECT listed."group", listed.n, coalesce(served.n, 0) FROM listed LEFT JOIN served USING ("group")
 """
 BY_OPERATOR = """
     SELECT operator.name, count(*), count(*) FILTER (WHERE point.state = 'covered'),

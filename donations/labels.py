@@ -9,7 +9,8 @@ from common.pdf import render_pdf
 from common.qr import qr_svg_bytes
 from ledger.codes import spell
 
-MAX_LABELS = 3000
+# A web request of some three seconds; a larger lot is printed in parts.
+MAX_LABELS = 1_000
 
 
 def labels_pdf(devices: Iterable[tuple[str, str]], *, lot: str, at: dt.datetime) -> bytes:

@@ -1,8 +1,7 @@
 """Of one student in a run: why, why not yet; and the slips that every family gets at the freeze."""
 
 from django.conf import settings
-from django.core.paginator import Paginator
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Exists, OuterRef, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -14,12 +13,16 @@ from allocation.engine import GROUPS
 from allocation.models import AllocationRun, Applicant, Ranking
 from allocation.views.runs import run_of
 from common import clock
+from common.paging import LongPaginator
 from common.pdf import pdf_response, render_pdf
 from common.qr import qr_svg_bytes
 from common.templatetags.vi import format_moment, format_number
 from common.vietnamese import search_key
-from schools.models import Student
+from schools.models import School, Student
 from schools.reach import reach
+
+# Each with some ten classes.
+SCHOOLS_PER_PAGE = 10
 
 
 def students_of(request: HttpRequest, run: AllocationRun) -> QuerySet[Student]:
@@ -40,7 +43,7 @@ def applicants(request: HttpRequest, code: str) -> HttpResponse:
     asked = request.GET.get("ten", "").strip() if named else ""
     if asked:
         found = found.filter(search_key__contains=search_key(asked))
-    page = Paginator(found, 25).get_page(request.GET.get("trang"))
+    page = LongPaginator(found, 25).get_page(request.GET.get("trang"))
     if named:
         record_reading(
             by=request.user,
@@ -134,20 +137,29 @@ def slip_classes(request: HttpRequest, code: str) -> HttpResponse:
     run = run_of(request, code)
     if run.frozen_at is None:
         raise Http404
-    classes = (
-        students_of(request, run)
-        .order_by("school__office__name", "class_name")
-        .values("school_id", "school__office__name", "class_name")
-        .annotate(students=Count("pk"))
-    )
-    asked = request.GET.get("ten", "").strip()
-    if asked:
-        classes = classes.filter(school__office__name__icontains=asked)
-    page = Paginator(classes, 50).get_page(request.GET.get("trang"))
+    of_run = Student.objects.filter(school=OuterRef("pk"), applications__run=run)
+    schools = School.objects.filter(reach(request.user, through="office__"), Exists(of_run))
+    if run.province_id:  # else every pupil of the nation's other schools is looked up in vain
+        schools = schools.filter(province=run.province_id)
+    if asked := request.GET.get("ten", "").strip():
+        schools = schools.filter(office__name__icontains=asked)
+    schools = schools.select_related("office").order_by("office__name", "pk")
+    page = LongPaginator(schools, SCHOOLS_PER_PAGE).get_page(request.GET.get("trang"))
+    classes: dict[int, list[tuple[str, int]]] = {}
+    counted = students_of(request, run).filter(school__in=list(page)).values_list("school_id", "class_name")
+    for school, class_name, count in counted.annotate(n=Count("pk")).order_by("class_name"):
+        classes.setdefault(school, []).append((class_name, count))
+    rows = [(school, *line) for school in page for line in classes.get(school.pk, [])]
     return render(
         request,
         "allocation/slip_classes.html",
-        {"run": run, "page": page, "asked": asked, "reads_runs": perms.reader.test(request.user)},
+        {
+            "run": run,
+            "page": page,
+            "rows": rows,
+            "asked": asked,
+            "reads_runs": perms.reader.test(request.user),
+        },
     )
 
 

@@ -8,6 +8,7 @@ from django.shortcuts import redirect, render
 
 from accounts.services import record_reading
 from common.clock import now, today
+from common.paging import LongPaginator
 from common.refusals import refusals_on
 from common.templatetags.vi import format_number
 from coverage import perms, rules, services
@@ -69,7 +70,7 @@ def plans(request):
     rows = DataPlan.objects.for_user(request.user).select_related("student__school__office", "operator")
     ending = rows.ending_within(day=day, days=rules.PLAN_WARNING_DAYS)
     chosen = rows.live_on(day) if request.GET.get("state") == "live" else ending
-    page = Paginator(chosen.order_by("ends_on", "pk"), PER_PAGE).get_page(request.GET.get("trang"))
+    page = LongPaginator(chosen.order_by("ends_on", "pk"), PER_PAGE).get_page(request.GET.get("trang"))
     for plan in page:
         plan.days_left = (plan.ends_on - day).days + 1
     record_reading(

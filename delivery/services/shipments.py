@@ -13,10 +13,11 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import User
+from common.planning import MANY, planned_for_many
 from common.vietnamese import number_text
 from delivery import rules
 from delivery.conditions import LATEST_REPORT, WAIT_FOR_INSPECTION
-from delivery.models import DeviceReport, Fault, Shipment, ShipmentItem
+from delivery.models import Custody, DeviceReport, Fault, Shipment, ShipmentItem
 from delivery.services.fitness import refuse_unfit, unfit_devices
 from donations.models import Device
 from ledger.bulk import record_many
@@ -30,24 +31,29 @@ Result = ShipmentItem.Result
 # nearest office above that is, else to the first on the way. What came to a school
 # for a pupil who then moved away stays there: the next pupil by rank gets it.
 HOPS = f"""
-WITH ready AS (
-    SELECT a.device_id, a.engine_pass, c.from_at AS since, r.approved_at AS decided_at, coalesce(c.office_id, l.warehouse_id) AS holder_id, s.school_id AS target_id
-    FROM allocation_allocation a
+WITH held AS (
+    SELECT c.device_id, c.office_id AS holder_id, c.from_at AS since
+    FROM delivery_custody c
+    WHERE c.to_at IS NULL AND (%(holders)s::bigint[] IS NULL OR c.office_id = ANY(%(holders)s))
+    UNION ALL
+    SELECT d.id, l.warehouse_id, NULL
+    FROM donations_device d JOIN donations_lot l ON l.id = d.lot_id
+    WHERE (%(holders)s::bigint[] IS NULL OR l.warehouse_id = ANY(%(holders)s))
+      AND NOT EXISTS (SELECT 1 FROM delivery_custody c WHERE c.device_id = d.id AND c.to_at IS NULL)
+), mine AS (
+    SELECT a.device_id, held.holder_id, o.path AS holder_path, s.school_id AS target_id
+    FROM held
+    JOIN allocation_allocation a ON a.device_id = held.device_id AND a.ended_at IS NULL
     JOIN allocation_allocationrun r ON r.id = a.run_id AND r.state = 'committed'
     JOIN donations_device d ON d.id = a.device_id AND d.state = 'accepted'
-    JOIN donations_lot l ON l.id = d.lot_id
     JOIN schools_student s ON s.id = a.student_id
-    LEFT JOIN delivery_custody c ON c.device_id = a.device_id AND c.to_at IS NULL
+    JOIN schools_office o ON o.id = held.holder_id
     {LATEST_REPORT}
-    WHERE a.ended_at IS NULL
-      AND coalesce(latest.kind, '') = ANY(%(sound)s)
+    WHERE coalesce(latest.kind, '') = ANY(%(sound)s)
       AND (%(run)s::bigint IS NULL OR a.run_id = %(run)s)
+      AND (o.kind NOT IN ('school', 'university') OR a.engine_pass = 'substitute' OR held.since < r.approved_at)
       AND NOT EXISTS (SELECT 1 FROM delivery_handover h WHERE h.allocation_id = a.id)
       AND NOT EXISTS (SELECT 1 FROM delivery_shipmentitem i WHERE i.device_id = a.device_id AND i.is_open)
-), mine AS (
-    SELECT ready.*, o.path AS holder_path FROM ready JOIN schools_office o ON o.id = holder_id
-    WHERE (%(holders)s::bigint[] IS NULL OR holder_id = ANY(%(holders)s))
-      AND (o.kind NOT IN ('school', 'university') OR engine_pass = 'substitute' OR since < decided_at)
 ), steps AS (
     SELECT t.target_id, o.id AS office_id, o.path, c.depth
     FROM (SELECT DISTINCT target_id FROM mine) t
@@ -136,19 +142,24 @@ def plan_shipments(
     Returns the drafts, by sender and receiver; empty when nothing can go on.
     """
     holders = [office.pk for office in offices] if offices is not None else None
-    with connection.cursor() as cursor:
+    many = MANY if holders is None or holds_many(holders) else 0
+    with planned_for_many(many), connection.cursor() as cursor:
         # Two people planning at once would draft the same devices: the second waits, then finds them taken.
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('delivery.plan'))")
         cursor.execute("DROP TABLE IF EXISTS pg_temp.delivery_plan")
-        # Right after a national commit the statistics still say "empty", and nested loops would be quadratic.
-        cursor.execute("SET LOCAL enable_nestloop = off")
         cursor.execute(PLAN, plan_params(holders, at, run))
-        cursor.execute("SET LOCAL enable_nestloop = on")
         cursor.execute("SELECT DISTINCT holder_id, next_id FROM delivery_plan ORDER BY 1, 2")
         hops = cursor.fetchall()
         shipments = new_shipments(hops, by=by, at=at, expected_on=expected_on)
         cursor.execute(FILL, {"shipments": [shipment.pk for shipment in shipments]})
     return shipments
+
+
+def holds_many(offices: Collection[int]) -> bool:
+    """Whether so many devices lie in these offices (keys) that to look where each goes next takes seconds."""
+    here = Custody.objects.open().filter(office__in=offices)
+    stock = Device.objects.filter(lot__warehouse__in=offices, state=Device.State.ACCEPTED).order_by()
+    return here[:MANY].count() + stock[:MANY].count() >= MANY
 
 
 def plan_params(holders: list[int] | None, at: dt.datetime, run=None) -> dict:
@@ -237,14 +248,22 @@ def dispatch_shipments(*, by: User, shipments: Iterable[Shipment], at: dt.dateti
     locked = list(Shipment.objects.select_for_update().filter(pk__in=ids).order_by("pk"))
     for shipment in locked:
         _must_be(shipment, Shipment.State.DRAFT, "gửi")
-    refuse_unfit(ids)
-    loaded = ShipmentItem.objects.filter(shipment__in=ids).values_list("pk", "shipment_id")
-    items = [pk for pk, _ in loaded]
+    loaded = list(ShipmentItem.objects.filter(shipment__in=ids).values_list("pk", "shipment_id"))
     filled = {shipment for _, shipment in loaded}
     if empty := [shipment.code for shipment in locked if shipment.pk not in filled]:
         raise ValidationError(
             f"Lô {', '.join(empty[:3])} không có máy nào nên không gửi được. Hãy huỷ lô này.", code="empty"
         )
+    with planned_for_many(len(loaded)):
+        refuse_unfit(ids)
+        _leave([item for item, _ in loaded], at=at)
+        Shipment.objects.filter(pk__in=ids).update(
+            state=Shipment.State.DISPATCHED, dispatched_at=at, dispatched_by=by
+        )
+    return len(loaded)
+
+
+def _leave(items: list[int], *, at: dt.datetime) -> None:
     with connection.cursor() as cursor:
         # The first hop: until now the lot's warehouse has held the device, from when it passed inspection.
         cursor.execute(
@@ -258,9 +277,6 @@ def dispatch_shipments(*, by: User, shipments: Iterable[Shipment], at: dt.dateti
             """,
             {"at": at, "items": items},
         )
-    Shipment.objects.filter(pk__in=ids).update(
-        state=Shipment.State.DISPATCHED, dispatched_at=at, dispatched_by=by
-    )
     places = _places(items)
     day = timezone.localdate(at)
     record_many(
@@ -269,7 +285,6 @@ def dispatch_shipments(*, by: User, shipments: Iterable[Shipment], at: dt.dateti
         rows=[{"device": p.device, "from_": p.from_, "to": p.to, "lot": p.lot} for p in places if p.is_told],
     )
     _record_lots("lot.dispatched", day, places)
-    return len(items)
 
 
 @transaction.atomic
@@ -343,6 +358,18 @@ def _receive(
     )
     refuse(set(results) - items.keys(), "không có trong lô hàng này hoặc đã nhận rồi")
     settled = {code: _result(code, results.get(code, rest)) for code in items}
+    with planned_for_many(len(settled)):
+        return _arrive(items, settled, shipment_ids, by=by, at=at)
+
+
+def _arrive(
+    items: Mapping[str, int],
+    settled: Mapping[str, tuple[str, str]],
+    shipment_ids: list[int],
+    *,
+    by: User,
+    at: dt.datetime,
+) -> int:
     groups: dict[str, list[int]] = {}
     for code, (result, _) in settled.items():
         groups.setdefault(result, []).append(items[code])

@@ -67,6 +67,9 @@ def shipment_list(request):
         shipment.days, shipment.ageing = _age(shipment, day)
         shipment.badge = BADGE[shipment.state]
     under_way = _mine(request).under_way()
+    asks_hops = bool(offices) and (
+        "xem-truoc" in request.GET or not services.holds_many([office.pk for office in offices])
+    )
     return render(
         request,
         "delivery/shipments.html",
@@ -77,7 +80,8 @@ def shipment_list(request):
             "stuck_count": under_way.stuck_on(day).count(),
             "to_receive_count": under_way.filter(to_office__in=offices).count(),
             "drafts": list(_own_drafts(offices).values_list("code", flat=True)) if offices else [],
-            "hops": services.next_hops(offices=offices, at=now()) if offices else [],
+            "hops": services.next_hops(offices=offices, at=now()) if asks_hops else [],
+            "may_preview": bool(offices) and not asks_hops,
             "may_return": bool(offices),
             "stuck_after": rules.STUCK_AFTER_DAYS,
         },

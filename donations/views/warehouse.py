@@ -390,7 +390,7 @@ def _measured_before(lot: Lot) -> dict:
 @perms.warehouse_staff
 @require_safe
 def labels(request: HttpRequest, code: str) -> HttpResponse:
-    """Labels of a lot as PDF; up to 3,000 at once, then the next part by ?tu=."""
+    """Labels of a lot as PDF; up to 1,000 at once, then the next part by ?tu=."""
     found = _lot(request, code)
     asked = request.GET.get("tu", "")
     start = int(asked) if asked.isdecimal() and len(asked) < 10 else 0

@@ -19,12 +19,37 @@ _ROW_HELP = {
 _NO_GROUP = [("", "Theo cột Đối tượng trong tệp")]
 
 
+# A page that names all 27,000 offices of the nation weighs two megabytes, and nobody finds theirs in it.
+MOST_OFFERED = 1_000
+
+
+class OfficeField(forms.ModelChoiceField):
+    """One of somebody's offices: chosen by name, or by its code where there are too many to choose from."""
+
+    def __init__(self, *, label: str):
+        super().__init__(
+            Office.objects.none(),
+            label=label,
+            to_field_name="code",
+            empty_label="Chọn đơn vị",
+            error_messages={
+                "required": "Hãy cho biết đơn vị nào.",
+                "invalid_choice": "Thầy/cô không phụ trách đơn vị nào mang mã này.",
+            },
+        )
+
+    def offer(self, offices) -> None:
+        """Let one of these be chosen."""
+        self.queryset = offices
+        if offices.order_by()[: MOST_OFFERED + 1].count() > MOST_OFFERED:
+            self.widget = forms.TextInput()
+            self.help_text = "Ghi mã đơn vị. Mã của Sở là S- và mã tỉnh, ví dụ S-75; của trường là mã trường."
+
+
 class UploadForm(forms.Form):
     """A file, whose it is, and what it lacks."""
 
-    office = forms.ModelChoiceField(
-        Office.objects.none(), label="Đơn vị gửi", to_field_name="code", empty_label="Chọn đơn vị"
-    )
+    office = OfficeField(label="Đơn vị gửi")
     file = forms.FileField(
         label="Tệp danh sách",
         validators=[
@@ -43,7 +68,7 @@ class UploadForm(forms.Form):
 
     def __init__(self, *args, offices, **kwargs):
         super().__init__(*args, **kwargs)
-        self.fields["office"].queryset = offices
+        self.fields["office"].offer(offices)
         # The highest of one's own offices: the list of a Sở names pupils of all its schools.
         if not self.is_bound and (own := offices.first()):
             self.fields["office"].initial = own.code
@@ -255,6 +280,8 @@ class RevealForm(forms.Form):
 class SurveyForm(forms.ModelForm):
     """One figure of the need survey."""
 
+    office = OfficeField(label="Đơn vị báo cáo")
+
     class Meta:
         model = SurveyFigure
         fields = ("office", "group", "level", "students_without_computer", "counted_on", "source")
@@ -262,7 +289,7 @@ class SurveyForm(forms.ModelForm):
 
     def __init__(self, *args, offices, **kwargs):
         super().__init__(*args, **kwargs)
-        self.fields["office"].queryset = offices
+        self.fields["office"].offer(offices)
 
     def _get_validation_exclusions(self):
         # The same office, group and level again replaces the figure: the service does it.

@@ -3,6 +3,7 @@
 import datetime as dt
 
 from django.db import connection, transaction
+from django.db.models import Exists, OuterRef
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
@@ -39,19 +40,20 @@ FROM schools_school sc JOIN schools_office o ON o.id = sc.office_id
 JOIN schools_administrativeunit p ON p.id = sc.province_id
 LEFT JOIN schools_student s ON s.school_id = sc.office_id
 WHERE o.path LIKE ANY(%(paths)s) AND o.valid_to IS NULL
+  AND (%(schools)s::bigint[] IS NULL OR sc.office_id = ANY(%(schools)s))
 GROUP BY sc.code, o.name, o.path, p.full_name, sc.level, sc.teachers_without_computer
-HAVING count(s.id) FILTER (WHERE s.state IN ('listed', 'approved')) > 0 OR NOT %(only_listed)s
 ORDER BY o.path
 """.replace("{need}", "s.state = 'approved' AND NOT s.has_device")
 
 # From what was sent up to every office above it; a school whose pupils are in its Sở's list has nothing more to send.
 _HEARD = """
 SELECT DISTINCT array_to_string(sent.parts[:above.n], '/') || '/'
-FROM (SELECT string_to_array(rtrim(o.path, '/'), '/') AS parts FROM schools_office o WHERE o.id IN (
-        SELECT office_id FROM schools_studentlist WHERE state IN ('committed', 'submitted', 'verified', 'approved')
-        UNION SELECT office_id FROM schools_surveyfigure
-        UNION SELECT office_id FROM schools_school sc WHERE EXISTS (
-            SELECT FROM schools_student s WHERE s.school_id = sc.office_id AND s.state IN ('listed', 'approved')))
+FROM (SELECT string_to_array(rtrim(o.path, '/'), '/') AS parts FROM schools_office o
+      WHERE o.path LIKE ANY(%s) AND (
+        EXISTS (SELECT FROM schools_student s WHERE s.school_id = o.id AND s.state IN ('listed', 'approved'))
+        OR EXISTS (SELECT FROM schools_studentlist l WHERE l.office_id = o.id
+                   AND l.state IN ('committed', 'submitted', 'verified', 'approved'))
+        OR EXISTS (SELECT FROM schools_surveyfigure f WHERE f.office_id = o.id))
      ) sent CROSS JOIN LATERAL generate_series(2, cardinality(sent.parts)) AS above (n)
 """
 
@@ -83,7 +85,9 @@ def reminders_for(user) -> list[NeedReminder]:
     """The latest reminder of each silent office that a person works for."""
     roles = (StaffRole.Role.CLERK, StaffRole.Role.MANAGER)
     mine = [held.office_id for held in held_roles(user) if held.role in roles]
-    found = NeedReminder.objects.filter(office__in=mine).exclude(office__path__in=_heard())
+    paths = Office.objects.filter(pk__in=mine).values_list("path", flat=True)
+    heard = _heard([f"{path}%" for path in paths])
+    found = NeedReminder.objects.filter(office__in=mine).exclude(office__path__in=heard)
     return list(
         found.select_related("office").order_by("office_id", "-reminded_at").distinct("office_id")[:20]
     )
@@ -151,19 +155,29 @@ def figures(patterns: list[str], *, limit: int = 200) -> list[tuple[SurveyFigure
     ]
 
 
-def by_school(patterns: list[str], *, only_listed: bool = True) -> list[tuple]:
+def schools_with_pupils(user):
+    """Schools within reach of which pupils are listed or approved, by their place in the tree of offices."""
+    pupils = Student.objects.filter(school=OuterRef("pk"), state__in=["listed", "approved"])
+    within = School.objects.filter(reach(user, through="office__"), Exists(pupils), office__valid_to=None)
+    return within.order_by("office__path")
+
+
+def by_school(patterns: list[str], *, schools: list[int] | None = None) -> list[tuple]:
     """(code, school, province, level, poor, near poor, orphaned, waiting, teachers without a computer) per school.
 
-    The three groups count approved students without a computer; ``only_listed`` leaves out schools with no student.
+    The three groups count approved students without a computer; ``schools`` (keys) names some, else it is all.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_BY_SCHOOL, {"paths": patterns, "only_listed": only_listed})
+        cursor.execute(_BY_SCHOOL, {"paths": patterns, "schools": schools})
         return cursor.fetchall()
 
 
-def _heard() -> RawSQL:
-    """Paths of the offices in whose subtree a list is committed or further, pupils are listed, or a figure is typed."""
-    return RawSQL(_HEARD, [])
+def _heard(patterns: list[str]) -> RawSQL:
+    """Paths of the offices from whose subtree something came: a list committed or further, listed pupils, a figure.
+
+    Looked for at the offices of these patterns alone: who reads of a few must not wait for a look at the nation.
+    """
+    return RawSQL(_HEARD, [patterns])
 
 
 def silent_offices(user):
@@ -178,7 +192,7 @@ def silent_offices(user):
     if len(own) < 2:
         kinds = (Office.Kind.DISTRICT_OFFICE, Office.Kind.SCHOOL)
         offices = mine.filter(kind__in=kinds).exclude(staff_roles__in=user.staff_roles.filter(ended_at=None))
-    silent = offices.exclude(path__in=_heard())
+    silent = offices.exclude(path__in=_heard(paths_of(user)))
     all_of_them = offices.count()
     return silent, all_of_them - silent.count(), all_of_them
 

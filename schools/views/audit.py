@@ -3,7 +3,6 @@
 import pghistory.models
 from django.apps import apps
 from django.core.exceptions import ValidationError
-from django.core.paginator import Paginator
 from django.db.models import F, OuterRef, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -11,6 +10,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.models import PersonalDataAccess, User
 from common.access import administrator
+from common.paging import LongPaginator
 from schools.models import Office, StaffRole
 from schools.perms import staff
 
@@ -64,7 +64,7 @@ def readings(request: HttpRequest) -> HttpResponse:
     if email := request.GET.get("nguoi", "").strip():
         people = User.objects.filter(email__iexact=email).values_list("pk", flat=True)
         rows = rows.filter(user_id_text__in=[str(pk) for pk in people])
-    page = Paginator(rows, PAGE).get_page(request.GET.get("trang"))
+    page = LongPaginator(rows, PAGE).get_page(request.GET.get("trang"))
     people = User.objects.in_bulk([int(row.user_id_text) for row in page if row.user_id_text.isdigit()])
     entries = [(row, people.get(int(row.user_id_text or 0))) for row in page]
     return render(
@@ -91,7 +91,7 @@ def _page(request: HttpRequest, model):
         after_id=Subquery(after.order_by("pgh_id").values("pgh_id")[:1]),
         object_id=F("pgh_obj_id"),
     )
-    return Paginator(events, PAGE).get_page(request.GET.get("trang"))
+    return LongPaginator(events, PAGE).get_page(request.GET.get("trang"))
 
 
 def _entries(model, events: list, *, hide: bool) -> list[dict]:

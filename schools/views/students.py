@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods
 from accounts.services import record_reading
 from common import clock
 from common.exports import XLSX_TYPE, write_xlsx, xlsx_response
+from common.paging import LongPaginator
 from common.refusals import refusals_on
 from common.requested_files import DIRECT_ROWS
 from common.templatetags.vi import format_date, format_number
@@ -37,9 +38,13 @@ def students(request: HttpRequest) -> HttpResponse:
     """Students within reach, found with or without diacritics; sorted as names are sorted in Vietnam."""
     words = request.GET.get("q", "").strip()
     found = files.found_students(by=request.user, words=words).select_related("school__office")
-    page = Paginator(found.order_by("sort_key", "pk"), 25).get_page(request.GET.get("trang"))
-    _record(request, len(page.object_list))
-    context = {"page_obj": page, "words": words, "is_long": page.paginator.count > DIRECT_ROWS}
+    pages = LongPaginator(found.order_by("sort_key", "pk"), 25)
+    # Whoever reaches a whole nation looks for somebody: no page of children whom nobody asked for.
+    is_asked = bool(words) or not pages.is_cut
+    page = pages.get_page(request.GET.get("trang")) if is_asked else None
+    if page:
+        _record(request, len(page.object_list))
+    context = {"page_obj": page, "words": words, "is_asked": is_asked, "is_long": pages.count > DIRECT_ROWS}
     return render(request, "schools/students/list.html", context)
 
 
@@ -199,7 +204,9 @@ def need(request: HttpRequest) -> HttpResponse:
         return _need_workbook(patterns, totals)
     silent, heard, all_offices = services_need.silent_offices(request.user)
     levels = dict(School.Level.choices)
-    schools = [(*row[:3], levels[row[3]], *row[4:]) for row in services_need.by_school(patterns)]
+    found = services_need.schools_with_pupils(request.user).values_list("pk", flat=True)
+    page = Paginator(found, 20).get_page(request.GET.get("trang"))
+    schools = services_need.by_school(patterns, schools=list(page))
     context = {
         "rows": [
             [
@@ -216,7 +223,8 @@ def need(request: HttpRequest) -> HttpResponse:
         "heard": heard,
         "all_offices": all_offices,
         "figures": services_need.figures(patterns),
-        "page_obj": Paginator(schools, 20).get_page(request.GET.get("trang")),
+        "page_obj": page,
+        "schools": [(*row[:3], levels[row[3]], *row[4:]) for row in schools],
         "may_remind": heard < all_offices and _reminder.test(request.user),
         "may_type": Office.objects.filter(reach(request.user, Role.CLERK), kind__in=_SENDING).exists(),
     }
@@ -232,7 +240,7 @@ def _need_workbook(patterns: list[str], totals: list[dict]) -> FileResponse:
             ("Theo cấp học", ["Cấp học", "Đối tượng", "Đã duyệt", "Chờ duyệt", "Số khảo sát"],
              ((t["level"].label, t["group"].label, t["approved"], t["waiting"], t["typed"]) for t in totals)),
             ("Theo trường", _BY_SCHOOL,
-             ((*row[:3], levels[row[3]], *row[4:]) for row in services_need.by_school(patterns, only_listed=False))),
+             ((*row[:3], levels[row[3]], *row[4:]) for row in services_need.by_school(patterns))),
             ("Số khảo sát", ["Đơn vị", "Cấp học", "Đối tượng", "Số em", "Số liệu đến ngày", "Nguồn", "Có được cộng"],
              ((str(f.office), f.get_level_display(), f.get_group_display(), f.students_without_computer, f.counted_on,
                f.source, "Có" if counts else "Không, đã có danh sách")

@@ -5,8 +5,12 @@ missing, and the second wave is still on its way on the programme's day.
 """
 
 import datetime as dt
+import itertools
+import random
 
+from django.db import transaction
 from django.db.models import OuterRef, Subquery
+from django.utils import timezone
 
 from accounts.models import User
 from allocation.models import AllocationRun
@@ -51,27 +55,35 @@ def _hop(
     skip: frozenset | set = frozenset(),
     leave_open: float = 0.0,
 ) -> None:
-    """Plan, dispatch and receive one hop everywhere; a part stays on the road, one item in 300 is missing."""
-    rng = build.rng(f"hop {run.pk} {leaves}")
-    planned = shipments.plan_shipments(
-        by=build.person("dieu-phoi"), at=moment(leaves, 7), run=run, expected_on=arrives
-    )
-    going = Shipment.objects.filter(pk__in=[shipment.pk for shipment in planned]).select_related(
-        "from_office", "to_office"
-    )
-    stays = {f"S-{code}" for code in skip} | {f"P-{code}" for code in _districts(skip)}
-    going = [shipment for shipment in going.order_by("code") if shipment.from_office.code not in stays]
-    by_sender: dict[str, list[Shipment]] = {}
-    for shipment in going:
-        by_sender.setdefault(shipment.from_office.code, []).append(shipment)
-    people = _people({s.from_office.code for s in going} | {s.to_office.code for s in going})
-    for number, (code, sent) in enumerate(sorted(by_sender.items())):
-        shipments.dispatch_shipments(
-            by=people[code], shipments=sent, at=moment(leaves, 8 + number % 9, number % 60)
+    """Plan, dispatch and receive one hop everywhere; a part stays on the road, one item in 300 is missing.
+
+    Each sender and each receiver acts in a transaction of their own, as they do; begun again, it goes on. The day on
+    which a hop is expected names it.
+    """
+    of_hop = Shipment.objects.filter(expected_on=arrives, is_return=False)
+    if not of_hop.exists():
+        shipments.plan_shipments(
+            by=build.person("dieu-phoi"), at=moment(leaves, 7), run=run, expected_on=arrives
         )
+    stays = {f"S-{code}" for code in skip} | {f"P-{code}" for code in _districts(skip)}
+    going = list(
+        of_hop.exclude(from_office__code__in=stays)
+        .select_related("from_office", "to_office")
+        .order_by("from_office__code", "to_office__code")
+    )
+    people = _people({s.from_office.code for s in going} | {s.to_office.code for s in going})
+    by_sender = itertools.groupby(going, key=lambda shipment: shipment.from_office.code)
+    for number, (code, sent) in enumerate(by_sender):
+        drafts = [shipment for shipment in sent if shipment.state == Shipment.State.DRAFT]
+        if drafts:
+            shipments.dispatch_shipments(
+                by=people[code], shipments=drafts, at=moment(leaves, 8 + number % 9, number % 60)
+            )
+    arrived = set(of_hop.filter(state=Shipment.State.ARRIVED).values_list("pk", flat=True))
     for number, shipment in enumerate(going):
         build.tell(number, len(going))
-        if rng.random() < leave_open:
+        rng = build.rng(f"hop {arrives} {shipment.from_office.code} {shipment.to_office.code}")
+        if shipment.pk in arrived or rng.random() < leave_open:
             continue
         at = moment(arrives + dt.timedelta(days=rng.randrange(3)), 8 + number % 9, number % 60)
         results: dict[str, str | tuple[str, str]] = {}
@@ -118,7 +130,7 @@ def hand_over_second_wave(build) -> None:
 
 
 def _hand_over(build, *, first: dt.date, days: int, share: float) -> None:
-    rng = build.rng(f"handover {first}")
+    """A day at each school that has devices, a transaction of its own; begun again, it goes on with the schools left."""
     schools = list(
         School.objects.filter(office__custodies__to_at__isnull=True, office__custodies__isnull=False)
         .distinct()
@@ -129,40 +141,43 @@ def _hand_over(build, *, first: dt.date, days: int, share: float) -> None:
     operators = list(
         Operator.objects.filter(is_mobile=True, code__in=["VIETTEL", "VNPT", "MOBIFONE"]).order_by("pk")
     )
+    last = first + dt.timedelta(days=days)
+    held = set(
+        HandoverRecord.objects.filter(held_on__range=(first, last)).values_list("school_id", flat=True)
+    )
     for number, school in enumerate(schools):
         build.tell(number, len(schools))
-        if rng.random() > share:
+        rng = build.rng(f"handover {first} {school.code}")
+        if school.pk in held or rng.random() > share:
             continue
-        by = people[school.office.code]
-        day = first + dt.timedelta(days=rng.randrange(days))
-        at = moment(day, 8 + number % 8, number % 60)
-        waiting = [row for row in handovers.waiting_rows(school) if row.is_here and not row.problem]
-        if not waiting:
-            continue
-        record = handovers.open_record(
-            by=by,
-            school=school,
-            class_name="",
-            held_on=day,
-            at=at,
-            operator=operators[rng.randrange(len(operators))],
+        at = moment(first + dt.timedelta(days=rng.randrange(days)), 8 + number % 8, number % 60)
+        with transaction.atomic():
+            _hold_handover(rng, school, by=people[school.office.code], operator=rng.choice(operators), at=at)
+
+
+def _hold_handover(
+    rng: random.Random, school: School, *, by: User, operator: Operator, at: dt.datetime
+) -> None:
+    waiting = [row for row in handovers.waiting_rows(school) if row.is_here and not row.problem]
+    # One in fifteen is ill on the day and gets theirs later.
+    rows = [
+        {"device": row.device}
+        | (
+            {"recipient": Handover.Recipient.GUARDIAN, "guardian_name": "Người giám hộ (minh họa)"}
+            if rng.random() < 0.3
+            else {}
         )
-        # One in fifteen is ill on the day and gets theirs later.
-        rows = [
-            {"device": row.device}
-            | (
-                {"recipient": Handover.Recipient.GUARDIAN, "guardian_name": "Người giám hộ (minh họa)"}
-                if rng.random() < 0.3
-                else {}
-            )
-            for row in waiting
-            if rng.random() > 1 / 15
-        ]
-        if not rows:
-            continue
-        handovers.hand_over(by=by, record=record, rows=rows, at=at)
-        if rng.random() < 0.9:
-            handovers.sign_record(by=by, record=record, at=at + dt.timedelta(hours=2))
+        for row in waiting
+        if rng.random() > 1 / 15
+    ]
+    if not rows:
+        return
+    record = handovers.open_record(
+        by=by, school=school, class_name="", held_on=timezone.localdate(at), at=at, operator=operator
+    )
+    handovers.hand_over(by=by, record=record, rows=rows, at=at)
+    if rng.random() < 0.9:
+        handovers.sign_record(by=by, record=record, at=at + dt.timedelta(hours=2))
 
 
 def follow_up(build) -> None:

@@ -286,3 +286,25 @@ def test_a_list_of_what_is_stuck_and_its_badge_count_the_same_days(world, days, 
     Shipment.objects.filter(pk=shipment.pk).update(dispatched_at=left)
     is_stuck = rules.ageing(timezone.localdate(left), day) != "ok"
     assert Shipment.objects.stuck_on(day).exists() == is_stuck == (days > 7)
+
+
+def test_many_devices_are_planned_without_loops_and_few_with(world, monkeypatch):
+    """Statistics that still say "empty" made the dispatch of a nation's first hop loop for a quarter of an hour."""
+    seen = []
+
+    def look(execute, sql, params, many, context):
+        if "FROM delivery_shipmentitem i" in sql:
+            with connection.connection.cursor() as cursor:
+                seen.append(cursor.execute("SHOW enable_nestloop").fetchone()[0])
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(look):
+        first = to_department(world)
+        assert set(seen) == {"on"}
+        seen.clear()
+        monkeypatch.setattr("common.planning.MANY", 9)
+        receive_shipments(by=world.people["department"], shipments=[first], at=AT)
+    assert set(seen) == {"off"}
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW enable_nestloop")
+        assert cursor.fetchone() == ("on",)
