@@ -25,6 +25,7 @@ from delivery.services import (
 )
 from ledger.codes import new_device_codes
 from schools.models import Student
+from sms_program.demo.sign_in import sign_in_help
 from tests.delivery_world import AT, HOPS, carry, make_devices, make_world
 
 pytestmark = pytest.mark.django_db
@@ -250,6 +251,11 @@ class TestShipments:
 
 
 class TestHandover:
+    def test_the_demonstration_offers_the_teacher_who_has_most_to_hand_over(self, arrived):
+        people = sign_in_help(None)["demo_sign_in"]["people"]
+        offered = [person["email"] for person in people if person["email"].startswith("truong-")]
+        assert offered == [f"truong-{arrived.schools[0].office.code}@minh-hoa.example"]
+
     def test_a_class_from_opening_to_signature(self, arrived, sign_in):
         client = sign_in(arrived.people["school"])
         school = arrived.schools[0]
