@@ -25,7 +25,6 @@ from delivery.services import (
 )
 from ledger.codes import new_device_codes
 from schools.models import Student
-from sms_program.demo.sign_in import sign_in_help
 from tests.delivery_world import AT, HOPS, carry, make_devices, make_world
 
 pytestmark = pytest.mark.django_db
@@ -251,10 +250,13 @@ class TestShipments:
 
 
 class TestHandover:
-    def test_the_demonstration_offers_the_teacher_who_has_most_to_hand_over(self, arrived):
-        people = sign_in_help(None)["demo_sign_in"]["people"]
-        offered = [person["email"] for person in people if person["email"].startswith("truong-")]
-        assert offered == [f"truong-{arrived.schools[0].office.code}@minh-hoa.example"]
+    def test_the_demonstration_offers_a_teacher_on_its_public_page(self, arrived, client, settings):
+        (engine,) = settings.TEMPLATES
+        options = engine["OPTIONS"]
+        processors = [*options["context_processors"], "sms_program.demo.sign_in.sign_in_help"]
+        settings.TEMPLATES = [engine | {"OPTIONS": options | {"context_processors": processors}}]
+        page = client.get("/tai-khoan/login/")
+        assert f"truong-{arrived.schools[0].office.code}@minh-hoa.example" in page.text
 
     def test_a_class_from_opening_to_signature(self, arrived, sign_in):
         client = sign_in(arrived.people["school"])
