@@ -12,9 +12,10 @@ from pathlib import Path
 from django.conf import settings
 from django.db import connection
 
+from accounts.models import User
 from allocation import services
 from allocation.engine import GROUPS
-from allocation.models import Allocation, AllocationRun, Proposed
+from allocation.models import Allocation, AllocationRun, Phase, Proposed
 from bench.nation import NOW, build_nation, own_database
 from drills import drill
 from ledger.models import LedgerOutbox
@@ -58,21 +59,26 @@ def large_commit_under_kills() -> dict:
     return killed_commits(scale=0.06, kills=30, within_s=2.5)
 
 
+def approved_run(clerk: User, other: User, approver: User, phase: Phase) -> AllocationRun:
+    """A run over all there is, from its policy to its approval."""
+    policy = services.draft_policy(
+        by=clerk, phase=phase, name="Thứ tự", groups=GROUPS, locality_first=True, margin="draw", at=NOW
+    )
+    policy = services.publish_policy(by=approver, policy=policy, at=NOW)
+    later = NOW + dt.timedelta(days=1)
+    run = services.open_run(by=clerk, policy=policy, randomness_source="x", draw_at=later, at=NOW)
+    services.freeze(by=clerk, run=run, at=NOW)
+    services.enter_randomness(by=clerk, run=run, value="12345", at=later)
+    services.confirm_randomness(by=other, run=run, value="12345", at=later)
+    services.propose(by=clerk, run=run, at=later)
+    return services.approve(by=approver, run=run, at=later)
+
+
 def killed_commits(*, scale: float, kills: int, within_s: float) -> dict:
     """Kill as many commits of a `scale` of the nation, each within the seconds given, then let one finish."""
     with own_database("drill_allocation"), tempfile.TemporaryDirectory() as folder:
         clerk, other, approver, phase = build_nation(scale)
-        policy = services.draft_policy(
-            by=clerk, phase=phase, name="Thứ tự", groups=GROUPS, locality_first=True, margin="draw", at=NOW
-        )
-        policy = services.publish_policy(by=approver, policy=policy, at=NOW)
-        later = NOW + dt.timedelta(days=1)
-        run = services.open_run(by=clerk, policy=policy, randomness_source="x", draw_at=later, at=NOW)
-        services.freeze(by=clerk, run=run, at=NOW)
-        services.enter_randomness(by=clerk, run=run, value="12345", at=later)
-        services.confirm_randomness(by=other, run=run, value="12345", at=later)
-        services.propose(by=clerk, run=run, at=later)
-        run = services.approve(by=approver, run=run, at=later)
+        run = approved_run(clerk, other, approver, phase)
         killed = 0
         while True:
             # A commit that was quicker than its kill leaves nothing to kill: begin again where it had not begun.
