@@ -129,6 +129,7 @@ DEVICE_WAY = inline_serializer(
 @extend_schema_view(
     get=extend_schema(
         operation_id="device_way",
+        description="Các mục của một máy trong sổ cái, theo mã đầy đủ trên tem; không có danh sách máy nào.",
         summary="Đường đi công khai của một máy",
         auth=[],
         responses={200: DEVICE_WAY, 404: UNKNOWN, 429: TOO_OFTEN},

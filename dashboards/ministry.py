@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db import connection
@@ -92,18 +92,48 @@ class Gap:
         return self.total - self.reached
 
 
-def targets(*, shot: snapshot.Snapshot, today: dt.date) -> list[Target]:
-    """Phases, points and data plans of the plan, with what was reached and what is needed per day."""
+@dataclass(frozen=True)
+class Children:
+    """Pupils of each group: (approved, of those handed a device) in lists, and surveyed where no list is yet."""
+
+    listed: Mapping[str, tuple[int, int]]
+    surveyed: Mapping[str, int]
+
+    def gap(self, name: str, groups: Sequence[str]) -> Gap:
+        """How far these groups are from 100% (Plan II.2b, III.2a)."""
+        approved, served = (sum(self.listed.get(group, (0, 0))[of] for group in groups) for of in (0, 1))
+        typed = sum(self.surveyed.get(group, 0) for group in groups)
+        note = f"trong đó {format_number(typed)} em theo số khảo sát, chưa có danh sách" if typed else ""
+        return Gap(name, approved + typed, served, note)
+
+
+def children(*, province: str = "") -> Children:
+    """The nation's pupils, or those of one province if its public code is given."""
+    with connection.cursor() as cursor:
+        cursor.execute(STUDENTS, {"province": province})
+        listed = {group: (approved, served) for group, approved, served in cursor.fetchall()}
+    surveyed: Counter[str] = Counter()
+    for (_, group), number in survey.surveyed(survey.paths_in(province)).items():
+        surveyed[group] += number
+    return Children(listed, surveyed)
+
+
+def targets(*, shot: snapshot.Snapshot, today: dt.date, nation: Children) -> list[Target]:
+    """Phases, points and data plans of the plan, with what was reached and what is needed per day.
+
+    A phase without a number of devices means every child of its groups (Plan II.2b).
+    """
     handed_over = shot.nation("handed_over") or 0
-    need = shot.nation("need") or 0
     result = []
     for phase in Phase.objects.order_by("starts_on"):
-        has_begun = phase.starts_on <= today
-        target = phase.target_devices or need
+        every = nation.gap("", phase.groups)
+        done, target = (
+            (handed_over, phase.target_devices) if phase.target_devices else (every.reached, every.total)
+        )
         result.append(
             Target(
                 phase.name, phase.clause, "máy", phase.ends_on,
-                pace(done=handed_over if has_begun else 0, target=target, starts_on=phase.starts_on,
+                pace(done=done if phase.starts_on <= today else 0, target=target, starts_on=phase.starts_on,
                      ends_on=phase.ends_on, today=today),
             )
         )  # fmt: skip
@@ -127,24 +157,15 @@ def targets(*, shot: snapshot.Snapshot, today: dt.date) -> list[Target]:
     return result
 
 
-def gaps(*, province: str = "") -> list[Gap]:
-    """Schools, teachers and students against 100%; in one province if its public code is given."""
+def gaps(*, province: str = "", pupils: Children | None = None) -> list[Gap]:
+    """Schools, teachers and students against 100%; in one province if its public code is given.
+
+    pupils: the `children` of the same place, where they are counted already.
+    """
+    pupils = pupils or children(province=province)
     with connection.cursor() as cursor:
         cursor.execute(GAP, {"province": province})
         schools, connected, unknown, teachers, without = cursor.fetchone()
-        cursor.execute(STUDENTS, {"province": province})
-        listed = {group: (approved, served) for group, approved, served in cursor.fetchall()}
-    # Where no list is yet the survey stands for it (Plan II.2b, III.2a).
-    surveyed: Counter[str] = Counter()
-    for (_, group), number in survey.surveyed(survey.paths_in(province)).items():
-        surveyed[group] += number
-
-    def students(name: str, groups: Sequence[str]) -> Gap:
-        approved, served = (sum(listed.get(group, (0, 0))[of] for group in groups) for of in (0, 1))
-        typed = sum(surveyed[group] for group in groups)
-        note = f"trong đó {format_number(typed)} em theo số khảo sát, chưa có danh sách" if typed else ""
-        return Gap(name, approved + typed, served, note)
-
     return [
         Gap(
             "Trường có Internet",
@@ -153,8 +174,8 @@ def gaps(*, province: str = "") -> list[Gap]:
             f"{format_number(unknown)} trường chưa rõ" if unknown else "",
         ),
         Gap("Giáo viên có máy", teachers, teachers - without),
-        students("Học sinh thuộc đối tượng đã nhận máy", Student.Group.values),
-        students("Riêng hộ nghèo, cận nghèo (giai đoạn 2)", PHASE_2),
+        pupils.gap("Học sinh thuộc đối tượng đã nhận máy", Student.Group.values),
+        pupils.gap("Riêng hộ nghèo, cận nghèo (giai đoạn 2)", PHASE_2),
     ]
 
 
@@ -207,7 +228,7 @@ def late_points(*, today: dt.date, province: str) -> int:
 def report(*, today: dt.date, shot: snapshot.Snapshot) -> dict:
     """Everything that the periodic report to the ministers says, as plain texts ready to be set (Plan IV.1)."""
     late = stuck.waiting(today=today)
-    provinces = province_rows(shot)
+    provinces, nation = province_rows(shot), children()
     return {
         "title": "BÁO CÁO TIẾN ĐỘ",
         "subtitle": "Chương trình “Sóng và máy tính cho em” – Kế hoạch 3667/KH-BTTTT-BGDĐT",
@@ -227,7 +248,7 @@ def report(*, today: dt.date, shot: snapshot.Snapshot) -> dict:
                 format_percent(target.pace.done, target.pace.target), format_date(target.ends_on),
                 "–" if target.pace.needed_rate is None else format_number(target.pace.needed_rate, 1), target.state[1],
             ]
-            for target in targets(shot=shot, today=today)
+            for target in targets(shot=shot, today=today, nation=nation)
         ],
         "stuck": [
             [row.kind.label, row.office, row.amount, format_date(row.since), format_number(row.days)]
@@ -240,7 +261,7 @@ def report(*, today: dt.date, shot: snapshot.Snapshot) -> dict:
         ],
         "gaps": [
             [gap.name, format_number(gap.total), format_number(gap.reached), format_number(gap.missing), format_percent(gap.reached, gap.total)]
-            for gap in gaps()
+            for gap in gaps(pupils=nation)
         ],
         "operators": [[name, *(format_number(n) for n in counts)] for name, *counts in operators(today=today)],
         "provinces": [

@@ -37,17 +37,17 @@ def dashboard(request: HttpRequest) -> HttpResponse:
         return render(request, "dashboards/ministry_choose.html", {"units": units})
     today = clock.today()
     shot = snapshot.latest()
-    late = stuck.waiting(today=today)
+    late, nation = stuck.waiting(today=today), ministry.children()
     series = [(format_date(on), done) for on, done in snapshot.cumulative()]
     context = {
         "shot": shot,
         "today": today,
-        "targets": ministry.targets(shot=shot, today=today),
+        "targets": ministry.targets(shot=shot, today=today, nation=nation),
         "late": late[:SHOWN_STUCK],
         "late_count": len(late),
         "own": _own_office(request.user),
         "budgets": ministry.budget_lines(),
-        "gaps": ministry.gaps(),
+        "gaps": ministry.gaps(pupils=nation),
         "operators": ministry.operators(today=today),
         "provinces": ministry.province_rows(shot),
         "trend": charts.trend(series, title="Máy đã bàn giao, cộng dồn theo tuần công bố", ident="trend"),

@@ -32,7 +32,7 @@ STORIES = [
     (
         "dong-nai-ban-giao",
         "Đồng Nai bàn giao 5.656 máy cho học sinh",
-        "Ngày 10/11/2021 Đồng Nai trao 5.656 máy; ngày hôm sau Long An trao 2.687 máy.",
+        "Theo báo chí năm 2021: ngày 10/11 Đồng Nai trao 5.656 máy; hôm sau Long An trao 2.687 máy. Bản trình diễn này chỉ dựng lại một phần.",
         "Đây là số báo chí đã đưa của chương trình năm 2021; số liệu từng tỉnh trên trang này được dựng để trình diễn.",
         "Báo chí, tháng 11 năm 2021",
         dt.date(2021, 11, 11),

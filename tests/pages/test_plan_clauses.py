@@ -20,7 +20,7 @@ from django.utils.translation import override
 from allocation.models import Phase
 from common.models import Programme
 from coverage.models import SchoolConnectivity
-from dashboards import ministry
+from dashboards import ministry, snapshot
 from dashboards.services import store_figures
 from delivery.services import (
     dispatch_shipments,
@@ -209,6 +209,11 @@ def test_phase_2_counts_what_the_survey_found_where_no_list_is_yet(sign_in):
     assert students() == [(606, 0, 606), (306, 0, 306)]
     assert students("VN2021-49") == [(600, 0, 600), (300, 0, 300)]
     assert students(world.province.public_code) == [(6, 0, 6), (6, 0, 6)]
+    # A phase without a number of devices aims at every child of its own groups, not of all three.
+    Phase.objects.update(target_devices=None, groups=["poor", "near_poor"])
+    shot = snapshot.latest()
+    (phase, *_) = ministry.targets(shot=shot, today=AT.date(), nation=ministry.children())
+    assert phase.pace.target == 306
     page = sign_in(world.people["moet"]).get("/dieu-hanh/tinh/quang-nam/").content.decode()
     assert "trong đó 300 em theo số khảo sát, chưa có danh sách" in page
 
