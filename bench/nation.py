@@ -12,6 +12,7 @@ from accounts.models import User
 from allocation.engine import GROUPS
 from allocation.models import Phase
 from donations.models import Donor, Lot, Pledge
+from ledger.codes import ALPHABET, WEIGHTED
 from ledger.sequencer import as_sequencer
 from schools.models import AdministrativeUnit, Office, StaffRole
 
@@ -151,14 +152,19 @@ BUILD_STUDENTS = f"""
     FROM generate_series(%(begins)s::bigint, %(begins)s + %(size)s - 1) n
     ORDER BY (n * 7919 + n / 13) %% {SCHOOLS} %% 705 %% 63, n -- list after list, as the provinces send them
 """
+# The check symbol (`ledger.codes.check_symbol`) of eleven hexadecimal digits of `h`.
+CHECK_VALUE = " # ".join(
+    f"(ARRAY{row[:16]})[1 + ('x' || substr(h, {place}, 1))::bit(4)::int]"
+    for place, row in enumerate(WEIGHTED, start=1)
+)
 # One in twenty is earmarked: to a school, a district or a province.
 BUILD_DEVICES = f"""
     INSERT INTO donations_device (code, lot_id, serial_number, serial_key, imei, state, is_child_protected, accepted_at,
         accepted_by_id, earmark_school_id, earmark_unit_id)
-    SELECT upper(substr(md5('device' || n), 1, 12)), %(lot)s + n / 250, 'SN' || n, 'SN0' || n, '', 'accepted', true,
+    SELECT upper(substr(h, 1, 11)) || substr('{ALPHABET}', 1 + ({CHECK_VALUE}), 1), %(lot)s + n / 250, 'SN' || n, 'SN0' || n, '', 'accepted', true,
         %(at)s, %(user)s, CASE WHEN n %% 60 = 0 THEN %(office)s + n %% {SCHOOLS} END,
         CASE WHEN n %% 60 = 1 THEN %(district)s + n %% 705 WHEN n %% 60 = 2 THEN %(province)s + n %% 63 END
-    FROM generate_series(0, %(size)s - 1) n
+    FROM generate_series(0, %(size)s - 1) n, LATERAL (SELECT md5('device' || n) AS h) hashed
 """
 # Two sealed entries per device, as a real log has them by then: in the order of the devices' arrival, which is
 # not the order of their codes.
