@@ -278,7 +278,7 @@ def drafted():
     return world, shipment, sorted(shipment.items.values_list("device__code", flat=True))
 
 
-@scene("device.dispatched", "delivery.services.shipments.dispatch_shipments")
+@scene("device.dispatched", "delivery.services.shipments._leave")
 @scene("lot.dispatched", "delivery.services.shipments._record_lots")
 def _(**_):
     world, shipment, _ = drafted()

@@ -72,7 +72,8 @@ def look(page, check_page, name: str) -> None:
 
 
 def counted(page, text: str) -> None:
-    expect(page.locator("[data-counts]")).to_contain_text(text)
+    # What was written down goes to the server when the phone is back in the network; a busy one takes its time.
+    expect(page.locator("[data-counts]")).to_contain_text(text, timeout=20_000)
 
 
 def tick(page, *rows: int, guardian: str = "") -> list[str]:
