@@ -87,13 +87,21 @@
     button.disabled = !count;
   }
 
-  let asked = 0;
+  // A phone says that it is online a moment before anything reaches the server: what failed then is tried again, soon
+  // and then ever more slowly.
+  const SOONEST = 2000, LATEST = 30000;
+  let asked = 0, wait = SOONEST, again;
   async function exchange() {
     if (!code()) return draw();
     const mine = ++asked;
     const result = await phoneStore.send(code());
     if (mine !== asked) return;
     state = result;
+    clearTimeout(again);
+    if (navigator.onLine && (state === "busy" || state === "offline")) {
+      again = setTimeout(exchange, wait);
+      wait = Math.min(wait * 2, LATEST);
+    } else wait = SOONEST;
     await draw();
   }
 
@@ -139,7 +147,6 @@
   window.addEventListener("offline", () => { state = "offline"; draw(); });
   window.addEventListener("hashchange", exchange);
   document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && exchange());
-  setInterval(() => document.visibilityState === "visible" && state === "busy" && exchange(), 30000);
 
   async function start() {
     show("page", true);

@@ -72,7 +72,7 @@ def look(page, check_page, name: str) -> None:
 
 
 def counted(page, text: str) -> None:
-    # What was written down goes to the server when the phone is back in the network; a busy one takes its time.
+    # The first try after the signal came back may be too early; the page tries again.
     expect(page.locator("[data-counts]")).to_contain_text(text, timeout=20_000)
 
 
