@@ -24,6 +24,8 @@ from sms_program.demo.plan import moment
 
 # Provinces that hold on to what they received (the press wrote of money that lay idle there for months).
 STUCK = {"67", "64"}
+# Each looks through the stock of the nation: a large demonstration shows enough of them.
+MOST_REPLACED = 200
 
 
 def carry_first_wave(build) -> None:
@@ -210,7 +212,7 @@ def follow_up(build) -> None:
 
 
 def replace_and_return(build) -> None:
-    """Half of the broken devices were replaced from stock; the first schools sent the old ones back."""
+    """Half of the broken devices were replaced from stock, or the first of them; the first schools sent the old ones back."""
     rng = build.rng("replacements")
     latest = (
         DeviceReport.objects.since_inspection()
@@ -227,7 +229,8 @@ def replace_and_return(build) -> None:
     schools = {school.code: school for school in School.objects.filter(code__in=[row[1] for row in broken])}
     people = _people(set(schools))
     sent_back: list[School] = []
-    for number, (device, code) in enumerate(row for row in broken if rng.random() < 0.5):
+    chosen = itertools.islice((row for row in broken if rng.random() < 0.5), MOST_REPLACED)
+    for number, (device, code) in enumerate(chosen):
         school, at = schools[code], moment(dt.date(2021, 11, 14), 8 + number % 8, number % 60)
         replacement.replace_device(by=people[code], office=school.office, device_code=device, at=at)
         if school not in sent_back and len(sent_back) < 4:
