@@ -126,10 +126,10 @@ def targets(*, shot: snapshot.Snapshot, today: dt.date, nation: Children) -> lis
     handed_over = shot.nation("handed_over") or 0
     result = []
     for phase in Phase.objects.order_by("starts_on"):
-        every = nation.gap("", phase.groups)
-        done, target = (
-            (handed_over, phase.target_devices) if phase.target_devices else (every.reached, every.total)
-        )
+        done, target = handed_over, phase.target_devices
+        if not target:
+            every = nation.gap(phase.name, phase.groups)
+            done, target = every.reached, every.total
         result.append(
             Target(
                 phase.name, phase.clause, "máy", phase.ends_on,

@@ -17,6 +17,7 @@ from delivery.services.handovers import (
     sign_record,
     waiting_rows,
 )
+from delivery.services.hops import holds_many, next_hops, plan_shipments
 from delivery.services.losses import decide_loss, request_losses
 from delivery.services.phone import Answer, Written, receive_from_phone, settle_phone_handover
 from delivery.services.replacement import replace_device
@@ -27,10 +28,7 @@ from delivery.services.shipments import (
     dispatch,
     dispatch_ready,
     dispatch_shipments,
-    holds_many,
     mark_found,
-    next_hops,
-    plan_shipments,
     receive_shipment,
     receive_shipments,
     remove_items,

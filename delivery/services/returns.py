@@ -13,7 +13,8 @@ from allocation.models import Allocation
 from delivery.conditions import LATEST_REPORT
 from delivery.models import DeviceReport, Shipment, ShipmentItem
 from delivery.rules import PASSES, REPLACEABLE
-from delivery.services.shipments import new_shipments, refuse
+from delivery.services.hops import new_shipments
+from delivery.services.shipments import refuse
 from donations.models import Device
 from schools.models import Office
 

@@ -54,7 +54,7 @@ def follow(request, code: str = ""):
             return redirect("delivery:grievance", found)
         return _unknown(request, typed, "Mã phản ánh có dạng PA-… Hãy xem lại mã bạn đã nhận.", status=422)
     if is_too_often(request, what="grievance-code", limit=120, seconds=600):
-        return too_often(request)
+        return too_often(request, minutes=10)
     found = Grievance.objects.select_related("office")
     grievance = found.filter(code=normalise(code) or "").first()
     if grievance is None:

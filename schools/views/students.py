@@ -40,11 +40,13 @@ def students(request: HttpRequest) -> HttpResponse:
     found = files.found_students(by=request.user, words=words).select_related("school__office")
     pages = LongPaginator(found.order_by("sort_key", "pk"), 25)
     # Whoever reaches a whole nation looks for somebody: no page of children whom nobody asked for.
-    is_asked = bool(words) or not pages.is_cut
-    page = pages.get_page(request.GET.get("trang")) if is_asked else None
+    too_many = ""
+    if pages.is_cut and not words:
+        too_many = f"Phạm vi của thầy/cô có hơn {format_number(pages.count)} em."
+    page = None if too_many else pages.get_page(request.GET.get("trang"))
     if page:
         _record(request, len(page.object_list))
-    context = {"page_obj": page, "words": words, "is_asked": is_asked, "is_long": pages.count > DIRECT_ROWS}
+    context = {"page_obj": page, "words": words, "too_many": too_many, "is_long": pages.count > DIRECT_ROWS}
     return render(request, "schools/students/list.html", context)
 
 

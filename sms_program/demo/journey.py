@@ -16,7 +16,7 @@ from accounts.models import User
 from allocation.models import AllocationRun
 from coverage.models import Operator
 from delivery.models import DeviceReport, Handover, HandoverRecord, Shipment, ShipmentItem
-from delivery.services import aftercare, grievances, handovers, losses, replacement, returns, shipments
+from delivery.services import aftercare, grievances, handovers, hops, losses, replacement, returns, shipments
 from donations.models import Device
 from schools.models import AdministrativeUnit, Office, School
 from sms_program.demo import staff
@@ -64,9 +64,7 @@ def _hop(
     """
     of_hop = Shipment.objects.filter(expected_on=arrives, is_return=False)
     if not of_hop.exists():
-        shipments.plan_shipments(
-            by=build.person("dieu-phoi"), at=moment(leaves, 7), run=run, expected_on=arrives
-        )
+        hops.plan_shipments(by=build.person("dieu-phoi"), at=moment(leaves, 7), run=run, expected_on=arrives)
     stays = {f"S-{code}" for code in skip} | {f"P-{code}" for code in _districts(skip)}
     going = list(
         of_hop.exclude(from_office__code__in=stays)

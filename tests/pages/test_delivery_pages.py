@@ -23,7 +23,7 @@ from delivery.services import (
     report_device,
     request_losses,
 )
-from ledger.codes import new_device_codes
+from ledger.codes import new_code, new_device_codes
 from schools.models import Student
 from tests.delivery_world import AT, HOPS, carry, make_devices, make_world
 
@@ -394,6 +394,12 @@ class TestGrievances:
         assert typed.index("Trường sẽ đổi máy khác.") < typed.index("Hạn trả lời"), (
             "what one came for is first"
         )
+
+    def test_codes_of_reports_are_guessed_only_slowly(self, client):
+        answers = [client.get(f"/phan-anh/{new_code('PA')}/") for _ in range(121)]
+        assert {answer.status_code for answer in answers[:-1]} == {404}
+        assert (answers[-1].status_code, answers[-1]["Retry-After"]) == (429, "600")
+        assert "Hãy chờ 10 phút" in answers[-1].content.decode()
 
     def test_a_strangers_text_turns_nothing(self, world, client):
         sent = self.data | {"text": "Máy \u202egnohк\u202c không bật", "contact": "\u202d0912 345 678\u202c"}

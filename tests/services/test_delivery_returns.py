@@ -28,7 +28,7 @@ from delivery.services import (
     to_replace,
     waiting_rows,
 )
-from delivery.services.shipments import next_hops
+from delivery.services.hops import next_hops
 from donations.models import Device, Lot
 from donations.rules import Finding
 from donations.services import draft_criteria, inspect_devices, publish_criteria

@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
+from common.planning import MANY
 from delivery import rules
 from delivery.models import Custody, DeviceReport, Shipment, ShipmentItem
 from delivery.services import (
@@ -22,7 +23,7 @@ from delivery.services import (
     remove_items,
     who_holds,
 )
-from delivery.services.shipments import HOPS, plan_params
+from delivery.services.hops import HOPS, plan_params
 from donations.models import Device
 from ledger.models import LedgerOutbox
 from tests.delivery_world import AT, make_world
@@ -288,8 +289,11 @@ def test_a_list_of_what_is_stuck_and_its_badge_count_the_same_days(world, days, 
     assert Shipment.objects.stuck_on(day).exists() == is_stuck == (days > 7)
 
 
-def test_many_devices_are_planned_without_loops_and_few_with(world, monkeypatch):
+@pytest.mark.parametrize(("per_school", "setting"), [(3, "on"), (MANY // 3 + 1, "off")])
+def test_many_devices_are_planned_without_loops_and_few_with(db, per_school, setting):
     """Statistics that still say "empty" made the dispatch of a nation's first hop loop for a quarter of an hour."""
+    with transaction.atomic():
+        world = make_world(per_school=per_school)
     seen = []
 
     def look(execute, sql, params, many, context):
@@ -299,12 +303,12 @@ def test_many_devices_are_planned_without_loops_and_few_with(world, monkeypatch)
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(look):
-        first = to_department(world)
-        assert set(seen) == {"on"}
+        (first,) = plan_shipments(by=world.people["keeper"], at=AT, offices=[world.warehouse])
+        dispatch(by=world.people["keeper"], shipment=first, at=AT)
+        assert set(seen) == {setting}
         seen.clear()
-        monkeypatch.setattr("common.planning.MANY", 9)
         receive_shipments(by=world.people["department"], shipments=[first], at=AT)
-    assert set(seen) == {"off"}
+    assert set(seen) == {setting}
     with connection.cursor() as cursor:
         cursor.execute("SHOW enable_nestloop")
         assert cursor.fetchone() == ("on",)
